@@ -1,0 +1,220 @@
+#include "bench/cli.h"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
+#include <new>
+
+#include "analysis/accounting.h"
+#include "bench/build_info.h"
+#include "bench/verbs.h"
+#include "kernels/matmul.h"
+#include "model/input_error.h"
+
+namespace flopledger {
+namespace {
+
+constexpr char kModelHelp[] =
+    "a preset (see 'flopledger presets'), or a JSON file: our keys, or a Hugging Face config.json";
+
+std::string ConventionHelp() {
+  std::string text = "what counts as a FLOP:";
+  for (const ConventionInfo& info : Conventions()) text += fmt::format(" {};", info.name);
+  text.back() = '.';
+  return text + " 'account' prints what each means";
+}
+
+std::string MatmulHelp() {
+  std::string text = "the product kernels:";
+  for (const auto& backend : MatmulBackends<float>()) {
+    text += fmt::format(" {} ({});", backend.name, backend.description);
+  }
+  text.pop_back();
+  return text;
+}
+
+/// The parser and the options that it fills. Run() calls the verb that was chosen.
+class Parser {
+ public:
+  Parser(std::ostream& out, std::ostream& err) : out_(out), err_(err) {
+    app_.description(
+        "FlopLedger keeps the books of a transformer forward pass on a CPU: what each operation "
+        "should cost, what it did cost, and the difference.");
+    app_.set_version_flag("--version", fmt::format("flopledger {} ({})", GetBuildInfo().version,
+                                                   GetBuildInfo().commit));
+    app_.require_subcommand(1);
+    app_.footer(
+        "Exit codes: 0 done; 1 the answer is no (a wrong result, a regression); 2 bad input;\n"
+        "3 no answer can be had here; 4 a fault in the program.\n\n"
+        "Examples:\n"
+        "  flopledger account --model gpt2-xl\n"
+        "  flopledger run --model gpt2 --threads 2 --csv gpt2.csv\n"
+        "  flopledger run --model gpt2-xl --layers 1 --benchmark_repetitions=5");
+    AddPresets();
+    AddAccount();
+    AddRun();
+    AddLogits();
+  }
+
+  int Run(const std::vector<std::string>& args) {
+    RejectUnknownVerb(args);
+    try {
+      app_.parse(std::vector<std::string>(args.rbegin(), args.rend()));
+    } catch (const CLI::Success& asked) {  // --help, --version
+      app_.exit(asked, out_, err_);
+      return kDone;
+    } catch (const CLI::ParseError& error) {
+      throw InputError(error.what());
+    }
+    return verb_();
+  }
+
+ private:
+  void AddPresets() {
+    CLI::App* verb = app_.add_subcommand("presets", "Lists the models with parameters and FLOPs.");
+    AddFormat(verb, presets_.format);
+    verb->final_callback([this] { verb_ = [this] { return RunPresets(presets_, out_); }; });
+  }
+
+  void AddAccount() {
+    CLI::App* verb = app_.add_subcommand(
+        "account", "The analytic books: parameters, memory and FLOPs, exact, from closed formulas.");
+    AddModel(verb, account_.model);
+    AddShape(verb, account_.context, account_.batch);
+    verb->add_option("--convention", account_.convention, ConventionHelp())->capture_default_str();
+    AddFormat(verb, account_.format);
+    verb->final_callback([this] { verb_ = [this] { return RunAccount(account_, out_); }; });
+  }
+
+  void AddRun() {
+    CLI::App* verb = app_.add_subcommand(
+        "run", "Runs the forward pass with seeded weights under Google Benchmark and prints the "
+               "ledger: every operation predicted and timed, beside the machine's FMA peak.");
+    AddModel(verb, run_.model);
+    AddShape(verb, run_.context, run_.batch);
+    verb->add_option("--layers", run_.layers,
+                     "run only the first N layers; default: all, or as many as fit in memory");
+    AddThreads(verb, run_.threads);
+    AddMatmul(verb, run_.matmul);
+    verb->add_option("--attention", run_.attention,
+                     "the attention kernel: reference (stores every score)")
+        ->capture_default_str();
+    verb->add_option("--convention", run_.convention, ConventionHelp())->capture_default_str();
+    verb->add_option("--seed", run_.seed, "the seed of the weights")->capture_default_str();
+    verb->add_option("--max-memory", run_.max_memory,
+                     "take at most this much, e.g. 8GiB; default: what is available")
+        ->transform(CLI::AsSizeValue(true));
+    verb->add_option("--csv", run_.csv, "write the ledger here as CSV");
+    verb->add_option("--json", run_.json, "write the ledger here as JSON, with every sample");
+    verb->add_option("--results", run_.results,
+                     "write <model>-<time>.csv and .json into this folder");
+    verb->allow_extras();
+    verb->footer(
+        "Flags of Google Benchmark are passed on: --benchmark_repetitions=N (default 3),\n"
+        "--benchmark_min_time=S, --benchmark_filter=RE, --benchmark_out=FILE, …\n"
+        "A run that is interrupted (Ctrl-C) still reports the repetitions that it finished.");
+    verb->final_callback([this, verb] {
+      TakeBenchmarkFlags(*verb);
+      verb_ = [this] { return RunRun(run_, out_, err_); };
+    });
+  }
+
+  void AddLogits() {
+    CLI::App* verb = app_.add_subcommand(
+        "logits", "One forward pass on given weights: a row of V logits for each token, CSV.");
+    verb->add_option("--model", logits_.model, kModelHelp)->required();
+    verb->add_option("--weights", logits_.weights,
+                     "a safetensors file with Hugging Face's names for GPT-2 or Llama")
+        ->required();
+    verb->add_option("--tokens", logits_.tokens, "a JSON file: one list of token ids")->required();
+    verb->add_option("--out", logits_.out, "write here instead of to standard output");
+    AddThreads(verb, logits_.threads);
+    AddMatmul(verb, logits_.matmul);
+    verb->final_callback([this] { verb_ = [this] { return RunLogits(logits_, out_); }; });
+  }
+
+  static void AddModel(CLI::App* verb, std::string& model) {
+    verb->add_option("--model", model, kModelHelp)->capture_default_str();
+  }
+  static void AddShape(CLI::App* verb, std::optional<int64_t>& context, int64_t& batch) {
+    verb->add_option("--context", context,
+                     "positions in each sequence; default: the model's context_length");
+    verb->add_option("--batch", batch, "sequences")->capture_default_str();
+  }
+  static void AddThreads(CLI::App* verb, std::optional<int64_t>& threads) {
+    verb->add_option("--threads", threads, "OpenMP threads; default: every processor");
+  }
+  static void AddMatmul(CLI::App* verb, std::string& matmul) {
+    verb->add_option("--matmul", matmul, MatmulHelp())->capture_default_str();
+  }
+  static void AddFormat(CLI::App* verb, std::string& format) {
+    verb->add_option("--format", format, "table, csv, json or md")->capture_default_str();
+  }
+
+  /// What `run` did not know itself must be a flag of Google Benchmark.
+  void TakeBenchmarkFlags(const CLI::App& verb) {
+    for (const std::string& word : verb.remaining()) {
+      if (word.starts_with("--benchmark_")) {
+        run_.benchmark_flags.push_back(word);
+        continue;
+      }
+      std::vector<std::string> names;
+      for (const CLI::Option* option : verb.get_options()) names.push_back(option->get_name());
+      throw InputError(fmt::format("unknown option '{}'{}", word, Suggest(word, names)));
+    }
+  }
+
+  void RejectUnknownVerb(const std::vector<std::string>& args) const {
+    if (args.empty() || args.front().starts_with('-')) return;
+    std::vector<std::string> names;
+    for (const CLI::App* verb : app_.get_subcommands(nullptr)) names.push_back(verb->get_name());
+    if (std::ranges::find(names, args.front()) != names.end()) return;
+    throw InputError(
+        fmt::format("unknown verb '{}'{}", args.front(), Suggest(args.front(), names)));
+  }
+
+  std::ostream& out_;
+  std::ostream& err_;
+  CLI::App app_{"", "flopledger"};
+  PresetsOptions presets_;
+  AccountOptions account_;
+  RunOptions run_;
+  LogitsOptions logits_;
+  std::function<int()> verb_;
+};
+
+/// The text on one line, whatever a library put into its message.
+std::string OneLine(std::string text) {
+  std::ranges::replace(text, '\n', ' ');
+  return text;
+}
+
+}  // namespace
+
+int RunCli(const std::vector<std::string>& args, std::ostream& out, std::ostream& err) {
+  const auto say = [&](std::string_view what) {
+    fmt::print(err, "flopledger: {}\n", OneLine(std::string(what)));
+  };
+  try {
+    const int code = Parser(out, err).Run(args);
+    if (!out.flush()) throw InputError("standard output cannot be written");
+    return code;
+  } catch (const InputError& error) {
+    say(error.what());
+    return kBadInput;
+  } catch (const CannotMeasure& error) {
+    say(error.what());
+    return kNoAnswer;
+  } catch (const std::bad_alloc&) {
+    say("out of memory; use fewer --layers, a shorter --context or a smaller model");
+    return kNoAnswer;
+  } catch (const std::exception& error) {
+    say(fmt::format("a fault in the program, please report it: {}", error.what()));
+    return kProgramFault;
+  }
+}
+
+}  // namespace flopledger

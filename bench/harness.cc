@@ -1,0 +1,447 @@
+#include "bench/harness.h"
+
+#include <benchmark/benchmark.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "analysis/stats.h"
+#include "analysis/table.h"
+#include "bench/calibrate.h"
+#include "bench/machine.h"
+#include "model/input_error.h"
+
+namespace flopledger {
+
+std::atomic<bool> interrupted = false;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+struct Interrupted {};
+
+/// Adds up each op's seconds over the passes of a trial, and shows how far the pass is.
+class OpTimer {
+ public:
+  OpTimer(std::span<const Op> ops, int64_t num_layers, Progress& progress, std::string label)
+      : ops_(ops),
+        num_layers_(num_layers),
+        progress_(progress),
+        label_(std::move(label)),
+        seconds_(ops.size(), 0.0) {}
+
+  void BeginPass() { pass_start_ = Clock::now(); }
+
+  void Before(const Op&, int64_t, const Operands<float>&) { op_start_ = Clock::now(); }
+
+  void After(const Op& op, int64_t layer, const Operands<float>&) {
+    seconds_[static_cast<std::size_t>(&op - ops_.data())] += SecondsSince(op_start_);
+    if (interrupted) throw Interrupted{};
+    if (op.id == OpId::kFfnResidual) ShowLayer(layer + 1);
+  }
+
+  const std::vector<double>& seconds() const { return seconds_; }
+
+ private:
+  void ShowLayer(int64_t done) {
+    if (!progress_.Due()) return;
+    const double left = SecondsSince(pass_start_) * static_cast<double>(num_layers_ - done) /
+                        static_cast<double>(done);
+    progress_.Show(fmt::format("{}: layer {} of {}, about {:.0f} s left in the layers", label_, done,
+                               num_layers_, left));
+  }
+
+  std::span<const Op> ops_;
+  int64_t num_layers_;
+  Progress& progress_;
+  std::string label_;
+  std::vector<double> seconds_;
+  Clock::time_point pass_start_{}, op_start_{};
+};
+
+/// Checks each op and shows how far the pass is.
+class VerifyingObserver {
+ public:
+  VerifyingObserver(OpVerifier& verifier, int64_t num_layers, Progress& progress)
+      : verifier_(verifier), num_layers_(num_layers), progress_(progress) {}
+
+  void Before(const Op& op, int64_t layer, const Operands<float>& operands) {
+    verifier_.Before(op, layer, operands);
+  }
+  void After(const Op& op, int64_t layer, const Operands<float>& operands) {
+    verifier_.After(op, layer, operands);
+    if (interrupted) throw Interrupted{};
+    if (layer >= 0) {
+      progress_.Show(fmt::format("warm-up and verification: layer {} of {}", layer + 1, num_layers_));
+    }
+  }
+
+ private:
+  OpVerifier& verifier_;
+  int64_t num_layers_;
+  Progress& progress_;
+};
+
+/// Keeps Google Benchmark's own table off the terminal; only notes whether the run failed.
+class SilentReporter : public benchmark::BenchmarkReporter {
+ public:
+  bool ReportContext(const Context&) override { return true; }
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs) {
+      ++reported_;
+      if (run.error_occurred) error_ = run.error_message;
+    }
+  }
+  int reported() const { return reported_; }
+  const std::string& error() const { return error_; }
+
+ private:
+  int reported_ = 0;
+  std::string error_;
+};
+
+RunShape ShapeOf(const RunSettings& settings, int64_t layers) {
+  return {.context = settings.context, .batch = settings.batch, .num_layers = layers};
+}
+
+int64_t NeededBytes(const RunSettings& settings, int64_t layers) {
+  const MemoryFigures memory = CountMemory(settings.model, ShapeOf(settings, layers));
+  // The program itself, thread stacks and the kernels' packing buffers.
+  constexpr int64_t kOverhead = int64_t{128} << 20;
+  return memory.weights_bytes + memory.activation_bytes + kOverhead;
+}
+
+/// Google Benchmark runs trials to find its number of iterations, then those that count: they are
+/// the ones with as many passes as the last.
+std::vector<Trial> Accepted(const std::vector<Trial>& trials) {
+  std::vector<Trial> accepted;
+  for (const Trial& trial : trials) {
+    if (trial.passes == trials.back().passes) accepted.push_back(trial);
+  }
+  return accepted;
+}
+
+std::string NewRunId(const ModelConfig& model) {
+  const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(
+      std::chrono::system_clock::now());
+  return fmt::format("{}-{:%Y%m%dT%H%M}{:%S}Z", model.name, fmt::gmtime(std::chrono::system_clock::to_time_t(now)),
+                     now.time_since_epoch());
+}
+
+/// Hands `flags` to Google Benchmark. Throws InputError for one that it does not take.
+void InitializeGoogleBenchmark(const std::vector<std::string>& flags) {
+  std::vector<std::string> words = {"flopledger", "--benchmark_repetitions=3"};
+  words.insert(words.end(), flags.begin(), flags.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  int argc = static_cast<int>(argv.size());
+  benchmark::Initialize(&argc, argv.data());
+  if (argc > 1) {
+    throw InputError(fmt::format("'{}' is no flag, or no value of one, that Google Benchmark takes",
+                                 argv[1]));
+  }
+}
+
+Record BaseRecord(const RunSettings& settings, int64_t layers_run, const std::string& run_id,
+                  std::span<const Trial> trials) {
+  Record record;
+  record.run_id = run_id;
+  record.model = settings.model.name;
+  record.context = settings.context;
+  record.batch = settings.batch;
+  record.layers_run = layers_run;
+  record.layers_total = settings.model.num_layers;
+  record.threads = settings.threads;
+  record.matmul = settings.matmul;
+  record.attention = settings.attention;
+  record.convention = InfoOf(settings.convention).name;
+  record.flops_note = "no counter was read and no counting run was made";
+  record.repetitions = static_cast<int64_t>(trials.size());
+  std::vector<double> peaks;
+  for (const Trial& trial : trials) peaks.push_back(trial.peak() / 1e9);
+  record.peak_gflops = Median(peaks);
+  return record;
+}
+
+/// Times, rates and shares from a row's samples; `samples[i]` belongs to trials[i].
+void SetTimes(Record& record, std::vector<double> samples, std::span<const Trial> trials) {
+  record.time_s = Median(samples);
+  record.time_mad_s = MedianAbsoluteDeviation(samples);
+  const auto flops = static_cast<double>(record.predicted_flops.value_or(0));
+  if (flops > 0) {
+    std::vector<double> shares;
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      shares.push_back(100 * flops / samples[i] / trials[i].peak());
+    }
+    record.gflops = flops / *record.time_s / 1e9;
+    record.pct_peak = Median(shares);
+  }
+  record.samples_s = std::move(samples);
+}
+
+void SetBytes(Record& record, int64_t bytes) {
+  record.bytes = bytes;
+  if (bytes > 0 && record.predicted_flops.value_or(0) > 0) {
+    record.intensity = static_cast<double>(*record.predicted_flops) / static_cast<double>(bytes);
+  }
+}
+
+}  // namespace
+
+LayerPlan PlanLayers(const RunSettings& settings) {
+  LayerPlan plan;
+  plan.available_bytes =
+      settings.max_memory_bytes ? settings.max_memory_bytes : AvailableMemoryBytes();
+  plan.whole_bytes = NeededBytes(settings, settings.model.num_layers);
+  plan.layers = settings.layers.value_or(settings.model.num_layers);
+  const auto fits = [&](int64_t layers) {
+    return !plan.available_bytes || NeededBytes(settings, layers) <= *plan.available_bytes;
+  };
+  if (!fits(plan.layers)) {
+    const int64_t least = settings.layers.value_or(1);
+    if (!fits(least)) {
+      throw CannotMeasure(fmt::format(
+          "{} layer{} of {} at context {}, batch {} need{} {}, and {} can be had; use a shorter "
+          "--context or a smaller model",
+          least, least == 1 ? "" : "s", settings.model.name, settings.context, settings.batch,
+          least == 1 ? "s" : "", HumanBytes(NeededBytes(settings, least)),
+          HumanBytes(*plan.available_bytes)));
+    }
+    plan.cut_by_memory = true;
+    while (!fits(plan.layers)) --plan.layers;
+  }
+  plan.needed_bytes = NeededBytes(settings, plan.layers);
+  return plan;
+}
+
+Workload::Workload(const RunSettings& settings, int64_t layers) : settings_(settings) {
+  omp_set_num_threads(settings.threads);
+  weights_ = SeededWeights<float>(settings_.model, layers, settings.seed);
+  const int64_t rows = settings.batch * settings.context;
+  for (int64_t r = 0; r < rows; ++r) {  // any spread of tokens will do: time does not depend on it
+    tokens_.push_back(static_cast<int32_t>((r * 7919 + 13) % settings.model.vocab_size));
+  }
+  forward_ = std::make_unique<Forward<float>>(settings_.model, weights_, ShapeOf(settings, layers),
+                                              FindMatmul<float>(settings.matmul));
+}
+
+Verification Workload::Verify(Progress& progress) {
+  OpVerifier verifier(*forward_, weights_.token_embedding, tokens_);
+  VerifyingObserver observer(verifier, forward_->shape().num_layers, progress);
+  forward_->Run(tokens_, observer);
+  progress.Clear();
+  return verifier.result();
+}
+
+Trial Workload::Time(benchmark::State& state, Progress& progress) {
+  Trial trial;
+  const int64_t layers = forward_->shape().num_layers;
+  OpTimer timer(forward_->ops(), layers, progress, "timing");
+  double seconds = 0;
+  trial.peak_before_flops_per_s = MeasureFmaPeak(settings_.threads);
+  for (auto _ : state) {
+    const auto start = Clock::now();
+    timer.BeginPass();
+    try {
+      forward_->Run(tokens_, timer);
+    } catch (const Interrupted&) {
+      state.SkipWithError("interrupted");
+      break;
+    }
+    seconds += SecondsSince(start);
+    ++trial.passes;
+  }
+  benchmark::DoNotOptimize(forward_->logits().data);
+  trial.peak_after_flops_per_s = MeasureFmaPeak(settings_.threads);
+  progress.Clear();
+  if (trial.passes == 0) return trial;
+  const auto passes = static_cast<double>(trial.passes);
+  trial.pass_s = seconds / passes;
+  for (const double op_seconds : timer.seconds()) trial.op_s.push_back(op_seconds / passes);
+  return trial;
+}
+
+void Workload::TimeOp(benchmark::State& state, const Op& op) {
+  const int64_t layer = op.per_layer ? 0 : -1;
+  const Operands<float> operands = forward_->Bind(op, layer);
+  const bool in_place = operands.a.data == operands.y.data;
+  const auto bytes = static_cast<std::size_t>(operands.y.rows * operands.y.stride) * sizeof(float);
+  std::vector<float> input;
+  if (in_place) input.assign(operands.y.data, operands.y.data + bytes / sizeof(float));
+
+  OpVerifier verifier(*forward_, weights_.token_embedding, tokens_);
+  verifier.Before(op, layer, operands);
+  forward_->Execute(op, operands, tokens_);
+  verifier.After(op, layer, operands);
+  if (!verifier.result().ok()) {
+    state.SkipWithError(verifier.result().first_failure.c_str());
+    return;
+  }
+  const double peak_before = MeasureFmaPeak(settings_.threads);
+  for (auto _ : state) {
+    if (in_place) std::memcpy(operands.y.data, input.data(), bytes);
+    const auto start = Clock::now();
+    forward_->Execute(op, operands, tokens_);
+    state.SetIterationTime(SecondsSince(start));
+    benchmark::ClobberMemory();
+  }
+  if (in_place) std::memcpy(operands.y.data, input.data(), bytes);
+  const double peak = (peak_before + MeasureFmaPeak(settings_.threads)) / 2;
+
+  using benchmark::Counter;
+  const RunShape one_layer = ShapeOf(settings_, 1);
+  const auto flops = static_cast<double>(OpFlops(settings_.model, one_layer, op, Convention::kAll));
+  const auto traffic = static_cast<double>(OpBytes(settings_.model, one_layer, op));
+  state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate);
+  state.counters["bytes/s"] = Counter(traffic, Counter::kIsIterationInvariantRate);
+  state.counters["of_peak"] = Counter(flops / peak, Counter::kIsIterationInvariantRate);
+}
+
+double MeasureObserverSeconds() {
+  const ModelConfig& model = Presets().front();
+  const std::vector<Op> ops = ForwardOps(model, {.context = 1, .batch = 1, .num_layers = 1});
+  std::ostream nowhere(nullptr);
+  Progress progress(nowhere, false);
+  OpTimer timer(ops, 1, progress, "");
+  const Operands<float> operands;
+  constexpr int kCalls = 100'000;
+  const auto start = Clock::now();
+  for (int i = 0; i < kCalls; ++i) {
+    const Op& op = ops[static_cast<std::size_t>(i) % ops.size()];
+    timer.Before(op, 0, operands);
+    timer.After(op, 0, operands);
+  }
+  return SecondsSince(start) / kCalls;
+}
+
+std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
+                                std::span<const Op> ops, std::span<const Trial> trials,
+                                const std::string& run_id) {
+  const RunShape shape = ShapeOf(settings, layers_run);
+  const ModelConfig& model = settings.model;
+  const Record base = BaseRecord(settings, layers_run, run_id, trials);
+  std::vector<Record> rows;
+  Record total = base;
+  total.op = total.kind = "total";
+  total.predicted_flops = 0;
+  int64_t total_bytes = 0;
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    const Op& op = ops[i];
+    Record row = base;
+    row.op = op.name();
+    row.kind = KindName(op.kind);
+    row.m = op.m;
+    row.n = op.n;
+    if (op.k > 0) row.k = op.k;
+    row.count = TotalCount(op, shape);
+    row.predicted_flops = OpFlops(model, shape, op, settings.convention);
+    SetBytes(row, OpBytes(model, shape, op));
+    std::vector<double> samples;
+    for (const Trial& trial : trials) samples.push_back(trial.op_s[i]);
+    SetTimes(row, std::move(samples), trials);
+    *total.predicted_flops += *row.predicted_flops;
+    total_bytes += *row.bytes;
+    rows.push_back(std::move(row));
+  }
+  SetBytes(total, total_bytes);
+  std::vector<double> passes;
+  for (const Trial& trial : trials) passes.push_back(trial.pass_s);
+  SetTimes(total, std::move(passes), trials);
+  rows.push_back(total);
+  if (layers_run == model.num_layers) return rows;
+
+  // What the whole model would take if its other layers ran like those that did. Its time is an
+  // extrapolation, in a row of its own: it has no repetitions and no spread.
+  Record whole = base;
+  whole.op = "total_extrapolated";
+  whole.kind = "extrapolated";
+  whole.repetitions = 0;
+  whole.predicted_flops =
+      CountFlops(model, ShapeOf(settings, model.num_layers), settings.convention).total;
+  double seconds = *total.time_s;
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    if (!ops[i].per_layer) continue;
+    seconds += *rows[i].time_s * static_cast<double>(model.num_layers - layers_run) /
+               static_cast<double>(layers_run);
+  }
+  whole.time_s = seconds;
+  whole.gflops = static_cast<double>(*whole.predicted_flops) / seconds / 1e9;
+  whole.pct_peak = 100 * *whole.gflops / *whole.peak_gflops;
+  whole.flops_note = "extrapolated from the layers that ran, not measured";
+  rows.push_back(std::move(whole));
+  return rows;
+}
+
+RunResult RunUnderGoogleBenchmark(const RunSettings& settings,
+                                  const std::vector<std::string>& benchmark_flags,
+                                  std::ostream& talk, bool on_terminal,
+                                  const std::function<void(const Ledger&)>& on_trial) {
+  InitializeGoogleBenchmark(benchmark_flags);
+  RunResult result;
+  result.plan = PlanLayers(settings);
+  const int64_t layers = result.plan.layers;
+  const std::string run_id = NewRunId(settings.model);
+  Progress progress(talk, on_terminal);
+  std::unique_ptr<Workload> workload;
+  std::vector<Trial> trials;
+
+  const auto time_forward = [&](benchmark::State& state) {
+    if (!workload) {  // once, and only if the filter selects this benchmark at all
+      progress.Show(fmt::format("filling {} of weights", HumanBytes(result.plan.needed_bytes)));
+      workload = std::make_unique<Workload>(settings, layers);
+      try {
+        result.verification = workload->Verify(progress);
+      } catch (const Interrupted&) {
+        state.SkipWithError("interrupted");
+        return;
+      }
+    }
+    if (!result.verification.ok()) {
+      state.SkipWithError(result.verification.first_failure.c_str());
+      return;
+    }
+    const Trial trial = workload->Time(state, progress);
+    if (interrupted || trial.passes == 0) return;
+    trials.push_back(trial);
+    result.trials = Accepted(trials);
+    result.ledger.rows =
+        MakeRecords(settings, layers, workload->forward().ops(), result.trials, run_id);
+    on_trial(result.ledger);
+  };
+
+  result.ledger.environment = DescribeEnvironment();
+  result.ledger.environment["model"] = ToJson(settings.model);
+  result.ledger.environment["seed"] = settings.seed;
+  result.ledger.environment["run_id"] = run_id;
+  const auto steal_before = StealSeconds();
+
+  benchmark::ClearRegisteredBenchmarks();
+  const std::string name = fmt::format("forward/{}/context:{}/batch:{}/layers:{}/threads:{}",
+                                       settings.model.name, settings.context, settings.batch,
+                                       layers, settings.threads);
+  benchmark::RegisterBenchmark(name.c_str(), time_forward)
+      ->UseRealTime()
+      ->Unit(benchmark::kMillisecond);
+  SilentReporter reporter;
+  benchmark::RunSpecifiedBenchmarks(&reporter);
+  benchmark::ClearRegisteredBenchmarks();
+
+  result.was_interrupted = interrupted;
+  if (steal_before) {
+    result.ledger.environment["steal_s"] = *StealSeconds() - *steal_before;
+  }
+  result.observer_s = MeasureObserverSeconds();
+  result.ledger.environment["observer_ns_per_op"] = result.observer_s * 1e9;
+  return result;
+}
+
+}  // namespace flopledger

@@ -1,0 +1,120 @@
+// Verify, then time, then make records: a forward pass under Google Benchmark.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "analysis/accounting.h"
+#include "analysis/record.h"
+#include "bench/progress.h"
+#include "bench/verify.h"
+#include "model/forward.h"
+
+namespace benchmark {
+class State;
+}
+
+namespace flopledger {
+
+/// What to run and how.
+struct RunSettings {
+  ModelConfig model;
+  int64_t context = 1;
+  int64_t batch = 1;
+  std::optional<int64_t> layers;  // absent: all, or as many as fit in memory
+  int threads = 1;
+  std::string matmul = "eigen";
+  std::string attention = "reference";
+  Convention convention = Convention::kMatmul;
+  uint64_t seed = 1;
+  std::optional<int64_t> max_memory_bytes;  // absent: what the machine has available
+};
+
+/// How many layers will run, and why not all of them.
+struct LayerPlan {
+  int64_t layers = 0;
+  int64_t needed_bytes = 0;                // for that many
+  int64_t whole_bytes = 0;                 // for all
+  std::optional<int64_t> available_bytes;  // absent where it could not be read
+  bool cut_by_memory = false;
+};
+
+/// Plans before any memory is taken. Throws CannotMeasure where not even one layer fits, and where
+/// the layers that were asked for do not.
+LayerPlan PlanLayers(const RunSettings& settings);
+
+/// One accepted trial of Google Benchmark, per pass.
+struct Trial {
+  int64_t passes = 0;
+  double pass_s = 0;                // wall-clock of a whole pass
+  std::vector<double> op_s;         // by index into Forward::ops()
+  double peak_before_flops_per_s = 0;
+  double peak_after_flops_per_s = 0;
+
+  double peak() const { return (peak_before_flops_per_s + peak_after_flops_per_s) / 2; }
+};
+
+/// Set by a signal handler: the pass stops after the current op.
+extern std::atomic<bool> interrupted;
+
+/// A model with seeded weights, its buffers and random tokens, ready to run: all memory is taken in
+/// the constructor.
+class Workload {
+ public:
+  Workload(const RunSettings& settings, int64_t layers);
+
+  Forward<float>& forward() { return *forward_; }
+  const RunSettings& settings() const { return settings_; }
+
+  /// One untimed pass (which is also the warm-up) whose every op is checked at sampled outputs.
+  Verification Verify(Progress& progress);
+
+  /// The body of the Google Benchmark: measures the peak, times passes, measures the peak again.
+  /// Marks the state as failed when interrupted.
+  Trial Time(benchmark::State& state, Progress& progress);
+
+  /// Times one op of layer 0 alone; operands that it overwrites in place are restored outside the
+  /// timed region. FLOP/s under `all`, bytes/s and the share of the FMA peak become counters.
+  void TimeOp(benchmark::State& state, const Op& op);
+
+ private:
+  RunSettings settings_;
+  Weights<float> weights_;
+  std::vector<int32_t> tokens_;
+  std::unique_ptr<Forward<float>> forward_;
+};
+
+/// Seconds that timing one op costs by itself: the observer around an empty op.
+double MeasureObserverSeconds();
+
+/// The ledger's rows from trials: one for each op, the total, and the extrapolated total where not
+/// all layers ran.
+std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
+                                std::span<const Op> ops, std::span<const Trial> trials,
+                                const std::string& run_id);
+
+/// What a whole `run` gives.
+struct RunResult {
+  LayerPlan plan;
+  Verification verification;
+  std::vector<Trial> trials;
+  Ledger ledger;
+  double observer_s = 0;   // of one op
+  bool was_interrupted = false;
+};
+
+/// Plans, fills, verifies and times under Google Benchmark with the given --benchmark_ flags.
+/// `on_trial` is called with the ledger so far after each trial. Throws InputError for a flag that
+/// Google Benchmark does not know, CannotMeasure where memory does not suffice.
+RunResult RunUnderGoogleBenchmark(const RunSettings& settings,
+                                  const std::vector<std::string>& benchmark_flags,
+                                  std::ostream& talk, bool on_terminal,
+                                  const std::function<void(const Ledger&)>& on_trial);
+
+}  // namespace flopledger

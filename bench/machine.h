@@ -1,0 +1,29 @@
+// What machine and build this is: read from /proc and /sys, for records and for decisions about
+// memory. A fact that cannot be read is absent, never guessed.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+namespace flopledger {
+
+/// Logical processors that this process may run on (its affinity mask).
+int AvailableProcessors();
+
+/// Bytes that this process can still take: the least of the kernel's MemAvailable, what its control
+/// groups leave, and the address-space limit. Absent where none can be read.
+std::optional<int64_t> AvailableMemoryBytes();
+
+/// Seconds that the hypervisor has withheld from all processors since boot; absent where unknown.
+std::optional<double> StealSeconds();
+
+/// Machine and build as JSON, for a ledger's environment: CPU, caches, memory, hypervisor, compiler,
+/// flags, SIMD level, commit. Facts that cannot be read are null.
+nlohmann::json DescribeEnvironment();
+
+/// One line for people: CPU, processors, SIMD level, compiler.
+std::string EnvironmentLine(const nlohmann::json& environment);
+
+}  // namespace flopledger

@@ -1,0 +1,228 @@
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <nlohmann/json.hpp>
+
+#include "analysis/accounting.h"
+#include "analysis/table.h"
+#include "bench/cli.h"
+#include "bench/verbs.h"
+
+namespace flopledger {
+namespace {
+
+using nlohmann::json;
+
+/// Everything that `account` prints, in one place for all formats.
+struct Books {
+  ModelConfig model;
+  RunShape shape;
+  Convention convention;
+  Breakdown params;
+  MemoryFigures memory;
+  Breakdown flops;
+  int64_t exact_flops = 0;          // under matmul
+  int64_t rule_of_thumb_flops = 0;  // 2·parameters·tokens
+
+  double rule_of_thumb_error() const {
+    return static_cast<double>(rule_of_thumb_flops) / static_cast<double>(exact_flops) - 1;
+  }
+};
+
+Books MakeBooks(const AccountOptions& options) {
+  Books books;
+  books.model = LoadModel(options.model);
+  books.convention = ParseConvention(options.convention);
+  const int64_t context = options.context.value_or(books.model.context_length);
+  ValidateRunShape(books.model, context, options.batch);
+  books.shape = WholePass(books.model, context, options.batch);
+  books.params = CountParameters(books.model);
+  books.memory = CountMemory(books.model, books.shape);
+  books.flops = CountFlops(books.model, books.shape, books.convention);
+  books.exact_flops = CountFlops(books.model, books.shape, Convention::kMatmul).total;
+  books.rule_of_thumb_flops =
+      CountFlops(books.model, books.shape, Convention::kRuleOfThumb).total;
+  return books;
+}
+
+std::string Percent(int64_t part, int64_t whole) {
+  if (whole == 0) return "";
+  return fmt::format("{:.2f}", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
+Table BreakdownTable(const Breakdown& breakdown, const char* heading, const char* unit) {
+  Table table{{{heading, false}, {unit}, {"% of total"}}, {}};
+  for (const NamedCount& component : breakdown.components) {
+    table.rows.push_back({std::string(component.name), Grouped(component.value),
+                          Percent(component.value, breakdown.total)});
+  }
+  table.rows.push_back({"total", Grouped(breakdown.total), Percent(breakdown.total, breakdown.total)});
+  return table;
+}
+
+Table MemoryTable(const MemoryFigures& memory) {
+  Table table{{{"memory (fp32)", false}, {"bytes"}, {"", true}}, {}};
+  const auto add = [&](const char* name, int64_t bytes) {
+    table.rows.push_back({name, Grouped(bytes), HumanBytes(bytes)});
+  };
+  add("weights", memory.weights_bytes);
+  add("activations", memory.activation_bytes);
+  add("KV cache", memory.kv_cache_bytes);
+  return table;
+}
+
+Table OpTable(const Books& books) {
+  Table table{{{"operation", false}, {"kind", false}, {"m"}, {"n"}, {"k"}, {"count"}, {"FLOPs"},
+               {"bytes"}, {"FLOPs/byte"}}, {}};
+  for (const Op& op : ForwardOps(books.model, books.shape)) {
+    const int64_t flops = OpFlops(books.model, books.shape, op, books.convention);
+    const int64_t bytes = OpBytes(books.model, books.shape, op);
+    table.rows.push_back({std::string(op.name()), std::string(KindName(op.kind)), Grouped(op.m),
+                          Grouped(op.n), op.k > 0 ? Grouped(op.k) : "",
+                          Grouped(TotalCount(op, books.shape)), Grouped(flops), Grouped(bytes),
+                          fmt::format("{:.2f}", static_cast<double>(flops) /
+                                                    static_cast<double>(bytes))});
+  }
+  return table;
+}
+
+json ToJson(const Breakdown& breakdown) {
+  json components = json::object();
+  for (const NamedCount& component : breakdown.components) {
+    components[std::string(component.name)] = component.value;
+  }
+  return {{"total", breakdown.total}, {"components", std::move(components)}};
+}
+
+json ToJson(const Books& books) {
+  json account = {{"model", books.model.name},
+                  {"context", books.shape.context},
+                  {"batch", books.shape.batch},
+                  {"convention", InfoOf(books.convention).name},
+                  {"params", ToJson(books.params)},
+                  {"memory",
+                   {{"weights_bytes", books.memory.weights_bytes},
+                    {"activation_bytes", books.memory.activation_bytes},
+                    {"kv_cache_bytes", books.memory.kv_cache_bytes}}},
+                  {"flops", ToJson(books.flops)},
+                  {"rule_of_thumb",
+                   {{"flops", books.rule_of_thumb_flops},
+                    {"error_percent", 100 * books.rule_of_thumb_error()}}}};
+  if (books.convention == Convention::kRuleOfThumb) return account;  // it knows no single ops
+  for (const Op& op : ForwardOps(books.model, books.shape)) {
+    account["ops"].push_back({{"op", op.name()},
+                              {"kind", KindName(op.kind)},
+                              {"m", op.m},
+                              {"n", op.n},
+                              {"k", op.k > 0 ? json(op.k) : json(nullptr)},
+                              {"count", TotalCount(op, books.shape)},
+                              {"flops", OpFlops(books.model, books.shape, op, books.convention)},
+                              {"bytes", OpBytes(books.model, books.shape, op)}});
+  }
+  return account;
+}
+
+/// One figure a line, exact, for a spreadsheet.
+Table LongTable(const Books& books) {
+  Table table{{{"model"}, {"context"}, {"batch"}, {"convention"}, {"quantity"}, {"component"},
+               {"value"}, {"unit"}}, {}};
+  const auto add = [&](const char* quantity, std::string_view component, int64_t value,
+                       const char* unit) {
+    table.rows.push_back({books.model.name, fmt::to_string(books.shape.context),
+                          fmt::to_string(books.shape.batch),
+                          std::string(InfoOf(books.convention).name), quantity,
+                          std::string(component), fmt::to_string(value), unit});
+  };
+  const auto add_all = [&](const char* quantity, const Breakdown& breakdown, const char* unit) {
+    for (const NamedCount& component : breakdown.components) {
+      add(quantity, component.name, component.value, unit);
+    }
+    add(quantity, "total", breakdown.total, unit);
+  };
+  add_all("params", books.params, "parameters");
+  add("memory", "weights", books.memory.weights_bytes, "bytes");
+  add("memory", "activations", books.memory.activation_bytes, "bytes");
+  add("memory", "kv_cache", books.memory.kv_cache_bytes, "bytes");
+  add_all("flops", books.flops, "FLOPs");
+  add("rule_of_thumb", "total", books.rule_of_thumb_flops, "FLOPs");
+  return table;
+}
+
+std::string ModelLine(const ModelConfig& model) {
+  const json keys = ToJson(model);
+  return fmt::format(
+      "{}: {} layers, d_model {}, {} heads{} of size {}, d_ff {}, vocabulary {}; {}, {}, positions "
+      "{}, {}biases, {}tied",
+      model.name, model.num_layers, Grouped(model.d_model), model.num_heads,
+      model.num_kv_heads == model.num_heads ? ""
+                                            : fmt::format(" ({} key/value)", model.num_kv_heads),
+      model.head_size(), Grouped(model.d_ff), Grouped(model.vocab_size),
+      keys["norm"].get<std::string>(), keys["ffn"].get<std::string>(),
+      keys["position"].get<std::string>(), model.bias ? "" : "no ",
+      model.tie_embeddings ? "" : "un");
+}
+
+/// The human forms: the same sections, their tables drawn by `draw`.
+template <class Draw>
+void PrintSections(const Books& books, std::ostream& out, Draw&& draw) {
+  const ConventionInfo& convention = InfoOf(books.convention);
+  fmt::print(out, "{}\n", ModelLine(books.model));
+  fmt::print(out, "context {}, batch {}; convention {}: {} ({})\n\n", Grouped(books.shape.context),
+             books.shape.batch, convention.name, convention.meaning, convention.source);
+  out << draw(BreakdownTable(books.params, "parameters", "count")) << '\n';
+  out << draw(MemoryTable(books.memory)) << '\n';
+  out << draw(BreakdownTable(books.flops, "forward pass", "FLOPs")) << '\n';
+  if (books.convention != Convention::kRuleOfThumb) out << draw(OpTable(books)) << '\n';
+  fmt::print(out, "rule of thumb 2·parameters·tokens: {} FLOPs, {:+.2f} % off the exact matrix "
+             "products ({})\n", Grouped(books.rule_of_thumb_flops),
+             100 * books.rule_of_thumb_error(), Grouped(books.exact_flops));
+}
+
+}  // namespace
+
+int RunAccount(const AccountOptions& options, std::ostream& out) {
+  const Format format = ParseFormat(options.format);
+  const Books books = MakeBooks(options);
+  switch (format) {
+    case Format::kTable:
+      PrintSections(books, out, [](const Table& table) { return table.ToText(); });
+      break;
+    case Format::kMarkdown:
+      PrintSections(books, out, [](const Table& table) { return table.ToMarkdown(); });
+      break;
+    case Format::kCsv: out << LongTable(books).ToCsv(); break;
+    case Format::kJson: out << ToJson(books).dump(2) << '\n'; break;
+  }
+  return kDone;
+}
+
+int RunPresets(const PresetsOptions& options, std::ostream& out) {
+  const Format format = ParseFormat(options.format);
+  const bool for_people = format == Format::kTable || format == Format::kMarkdown;
+  const auto number = [&](int64_t value) {
+    return for_people ? Grouped(value) : fmt::to_string(value);
+  };
+  Table table{{{"model", false}, {"context"}, {"layers"}, {"d_model"}, {"heads"}, {"d_ff"},
+               {"parameters"}, {"weights_bytes"}, {"matmul_flops"}}, {}};
+  json list = json::array();
+  for (const ModelConfig& model : Presets()) {
+    const RunShape shape = WholePass(model, model.context_length, 1);
+    const int64_t params = CountParameters(model).total;
+    const int64_t weights = CountMemory(model, shape).weights_bytes;
+    const int64_t flops = CountFlops(model, shape, Convention::kMatmul).total;
+    table.rows.push_back({model.name, number(model.context_length), number(model.num_layers),
+                          number(model.d_model), number(model.num_heads), number(model.d_ff),
+                          number(params), number(weights), number(flops)});
+    list.push_back({{"config", ToJson(model)}, {"params", params}, {"weights_bytes", weights},
+                    {"context", model.context_length}, {"matmul_flops", flops}});
+  }
+  switch (format) {
+    case Format::kTable: out << table.ToText(); break;
+    case Format::kMarkdown: out << table.ToMarkdown(); break;
+    case Format::kCsv: out << table.ToCsv(); break;
+    case Format::kJson: out << list.dump(2) << '\n'; break;
+  }
+  return kDone;
+}
+
+}  // namespace flopledger

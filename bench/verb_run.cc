@@ -1,0 +1,226 @@
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <iostream>
+
+#include "analysis/stats.h"
+#include "analysis/table.h"
+#include "bench/cli.h"
+#include "bench/files.h"
+#include "bench/harness.h"
+#include "bench/machine.h"
+#include "bench/verbs.h"
+#include "model/input_error.h"
+
+namespace flopledger {
+namespace {
+
+/// While it lives, Ctrl-C stops the run after the current op; a second one ends the program.
+class InterruptGuard {
+ public:
+  InterruptGuard() {
+    interrupted = false;
+    struct sigaction action {};
+    action.sa_handler = [](int) { interrupted = true; };
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    sigaction(SIGINT, &action, &before_int_);
+    sigaction(SIGTERM, &action, &before_term_);
+  }
+  ~InterruptGuard() {
+    sigaction(SIGINT, &before_int_, nullptr);
+    sigaction(SIGTERM, &before_term_, nullptr);
+  }
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+ private:
+  struct sigaction before_int_ {};
+  struct sigaction before_term_ {};
+};
+
+RunSettings MakeSettings(const RunOptions& options) {
+  RunSettings settings;
+  settings.model = LoadModel(options.model);
+  settings.context = options.context.value_or(settings.model.context_length);
+  settings.batch = options.batch;
+  ValidateRunShape(settings.model, settings.context, settings.batch);
+  if (options.layers && (*options.layers < 1 || *options.layers > settings.model.num_layers)) {
+    throw InputError(fmt::format("layers must be from 1 to {}, found {}", settings.model.num_layers,
+                                 *options.layers));
+  }
+  settings.layers = options.layers;
+  settings.threads = CheckedThreads(options.threads);
+  CheckMatmul(options.matmul);
+  settings.matmul = options.matmul;
+  if (options.attention != "reference") {
+    throw InputError(fmt::format("unknown attention '{}'{}", options.attention,
+                                 Suggest(options.attention, {"reference"})));
+  }
+  settings.attention = options.attention;
+  settings.convention = ParseConvention(options.convention);
+  if (settings.convention == Convention::kRuleOfThumb) {
+    throw InputError("the rule of thumb has no figure for single operations; 'account' prints it");
+  }
+  settings.seed = options.seed;
+  if (options.max_memory) settings.max_memory_bytes = static_cast<int64_t>(*options.max_memory);
+  return settings;
+}
+
+/// The files that the ledger goes to.
+struct Outputs {
+  std::vector<std::string> csv, json;
+
+  void Write(const Ledger& ledger) const {
+    for (const std::string& path : csv) WriteWhole(path, ToCsv(ledger.rows));
+    for (const std::string& path : json) WriteWhole(path, ToJson(ledger).dump(1) + "\n");
+  }
+};
+
+Outputs PrepareOutputs(const RunOptions& options, const RunSettings& settings) {
+  Outputs outputs;
+  if (!options.csv.empty()) outputs.csv.push_back(options.csv);
+  if (!options.json.empty()) outputs.json.push_back(options.json);
+  if (!options.results.empty()) {
+    std::error_code error;
+    std::filesystem::create_directories(options.results, error);
+    if (error) {
+      throw InputError(fmt::format("{}: cannot be made: {}", options.results, error.message()));
+    }
+    const std::time_t now = std::time(nullptr);
+    char stamp[32];
+    std::strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", std::gmtime(&now));
+    const std::string base = fmt::format("{}/{}-{}", options.results, settings.model.name, stamp);
+    outputs.csv.push_back(base + ".csv");
+    outputs.json.push_back(base + ".json");
+  }
+  for (const std::string& path : outputs.csv) CheckWritable(path);
+  for (const std::string& path : outputs.json) CheckWritable(path);
+  return outputs;
+}
+
+std::string OrBlank(const std::optional<double>& value, int digits) {
+  return value ? fmt::format("{:.{}f}", *value, digits) : "";
+}
+std::string OrBlank(const std::optional<int64_t>& value) { return value ? Grouped(*value) : ""; }
+
+Table LedgerTable(const Ledger& ledger) {
+  const std::string& convention = ledger.rows.front().convention;
+  Table table{{{"operation", false}, {"m"}, {"n"}, {"k"}, {"count"},
+               {fmt::format("FLOPs ({})", convention)}, {"seconds"}, {"MAD s"}, {"% of pass"},
+               {"GFLOP/s"}, {"% of peak"}, {"FLOPs/byte"}}, {}};
+  const auto total = std::ranges::find(ledger.rows, "total", &Record::op);
+  for (const Record& row : ledger.rows) {
+    const bool in_pass = row.kind != "extrapolated";
+    table.rows.push_back({row.op, OrBlank(row.m), OrBlank(row.n), OrBlank(row.k),
+                          OrBlank(row.count), OrBlank(row.predicted_flops), OrBlank(row.time_s, 4),
+                          OrBlank(row.time_mad_s, 4),
+                          in_pass ? fmt::format("{:.2f}", 100 * *row.time_s / *total->time_s) : "",
+                          OrBlank(row.gflops, 1), OrBlank(row.pct_peak, 1),
+                          OrBlank(row.intensity, 1)});
+  }
+  return table;
+}
+
+void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostream& out) {
+  const Ledger& ledger = result.ledger;
+  fmt::print(out, "{}: context {}, batch {}, {} of {} layers, {} thread{}, matmul {}, attention {}\n",
+             settings.model.name, Grouped(settings.context), settings.batch, result.plan.layers,
+             settings.model.num_layers, settings.threads, settings.threads == 1 ? "" : "s",
+             settings.matmul, settings.attention);
+  fmt::print(out, "{}\n", EnvironmentLine(ledger.environment));
+  fmt::print(out, "{} repetition{}; verified before timing: {} outputs, worst error {:.2f} of its "
+             "bound ({})\n\n",
+             result.trials.size(), result.trials.size() == 1 ? "" : "s",
+             Grouped(result.verification.checked), result.verification.worst_ratio,
+             result.verification.worst_op);
+  out << LedgerTable(ledger).ToText() << '\n';
+
+  std::vector<double> before, after, covered;
+  for (const Trial& trial : result.trials) {
+    before.push_back(trial.peak_before_flops_per_s / 1e9);
+    after.push_back(trial.peak_after_flops_per_s / 1e9);
+    double ops = 0;
+    for (const double seconds : trial.op_s) ops += seconds;
+    covered.push_back(100 * ops / trial.pass_s);
+  }
+  int64_t executions = 0;
+  ForEachExecution(ForwardOps(settings.model, {settings.context, settings.batch, 1}),
+                   result.plan.layers, [&](const Op&, int64_t) { ++executions; });
+  const double observer_s = result.observer_s * static_cast<double>(executions);
+  fmt::print(out, "FMA peak of {} thread{}: {:.1f} GFLOP/s before, {:.1f} after (medians)\n",
+             settings.threads, settings.threads == 1 ? "" : "s", Median(before), Median(after));
+  fmt::print(out, "the operations cover {:.2f} % of the pass; timing one costs {:.0f} ns, all {} "
+             "of them {:.4f} % of the pass\n",
+             Median(covered), result.observer_s * 1e9, Grouped(executions),
+             100 * observer_s / Median(ledger.rows.back().samples_s.empty()
+                                           ? std::vector{*ledger.rows.back().time_s}
+                                           : ledger.rows.back().samples_s));
+  fmt::print(out, "measured FLOPs: unavailable: {}\n", ledger.rows.front().flops_note);
+  if (result.plan.layers < settings.model.num_layers) {
+    fmt::print(out, "total_extrapolated is not measured: it assumes that the other {} layers run "
+               "like these\n", settings.model.num_layers - result.plan.layers);
+  }
+}
+
+}  // namespace
+
+int CheckedThreads(const std::optional<int64_t>& threads) {
+  const int processors = AvailableProcessors();
+  if (threads && (*threads < 1 || *threads > processors)) {
+    throw InputError(fmt::format("threads must be from 1 to the {} processors that this process may "
+                                 "use, found {}", processors, *threads));
+  }
+  return static_cast<int>(threads.value_or(processors));
+}
+
+void CheckMatmul(const std::string& name) {
+  if (FindMatmul<float>(name) != nullptr) return;
+  std::vector<std::string> names;
+  for (const auto& backend : MatmulBackends<float>()) names.emplace_back(backend.name);
+  throw InputError(fmt::format("unknown matmul '{}'{}", name, Suggest(name, names)));
+}
+
+int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
+  const RunSettings settings = MakeSettings(options);
+  const Outputs outputs = PrepareOutputs(options, settings);
+  const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
+  const InterruptGuard guard;
+  const LayerPlan plan = PlanLayers(settings);
+  if (plan.cut_by_memory) {
+    fmt::print(err, "flopledger: the whole of {} needs {}, and {} can be had: running {} of its {} "
+               "layers\n", settings.model.name, HumanBytes(plan.whole_bytes),
+               HumanBytes(*plan.available_bytes), plan.layers, settings.model.num_layers);
+  }
+  const RunResult result =
+      RunUnderGoogleBenchmark(settings, options.benchmark_flags, err, on_terminal,
+                              [&](const Ledger& ledger) { outputs.Write(ledger); });
+  if (!result.verification.ok()) {
+    fmt::print(err, "flopledger: not timed, its result is wrong: {}\n",
+               result.verification.first_failure);
+    return kAnswerIsNo;
+  }
+  if (result.trials.empty()) {
+    if (result.was_interrupted) throw CannotMeasure("interrupted before a repetition had finished");
+    const bool listed = std::ranges::any_of(options.benchmark_flags, [](const std::string& flag) {
+      return flag.starts_with("--benchmark_list_tests");
+    });
+    if (listed) return kDone;
+    throw InputError("nothing was run: --benchmark_filter matches no benchmark");
+  }
+  outputs.Write(result.ledger);
+  PrintLedger(settings, result, out);
+  for (const auto& paths : {outputs.csv, outputs.json}) {
+    for (const std::string& path : paths) fmt::print(err, "flopledger: wrote {}\n", path);
+  }
+  if (result.was_interrupted) {
+    throw CannotMeasure(fmt::format("interrupted: the ledger holds the {} repetitions that finished",
+                                    result.trials.size()));
+  }
+  return kDone;
+}
+
+}  // namespace flopledger

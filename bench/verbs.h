@@ -1,0 +1,59 @@
+// What each verb of the command line does, once its options are parsed. Results go to `out`, talk
+// to `err`; the return value is the exit code.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace flopledger {
+
+/// Options of `account`, with their defaults.
+struct AccountOptions {
+  std::string model = "gpt2-xl";
+  std::optional<int64_t> context;  // absent: the model's context_length
+  int64_t batch = 1;
+  std::string convention = "matmul";
+  std::string format = "table";
+};
+int RunAccount(const AccountOptions& options, std::ostream& out);
+
+struct PresetsOptions {
+  std::string format = "table";
+};
+int RunPresets(const PresetsOptions& options, std::ostream& out);
+
+/// Options of `run`, with their defaults.
+struct RunOptions {
+  std::string model = "gpt2-xl";
+  std::optional<int64_t> context;  // absent: the model's context_length
+  int64_t batch = 1;
+  std::optional<int64_t> layers;   // absent: all, or as many as fit
+  std::optional<int64_t> threads;  // absent: every processor
+  std::string matmul = "eigen";
+  std::string attention = "reference";
+  std::string convention = "matmul";
+  uint64_t seed = 1;
+  std::optional<uint64_t> max_memory;
+  std::string csv, json, results;
+  std::vector<std::string> benchmark_flags;
+};
+int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err);
+
+/// Options of `logits`.
+struct LogitsOptions {
+  std::string model, weights, tokens, out;
+  std::string matmul = "eigen";
+  std::optional<int64_t> threads;
+};
+int RunLogits(const LogitsOptions& options, std::ostream& out);
+
+/// The threads asked for, or every processor. Throws InputError outside 1 to that number.
+int CheckedThreads(const std::optional<int64_t>& threads);
+
+/// Throws InputError, with a suggestion, unless this build has that product backend.
+void CheckMatmul(const std::string& name);
+
+}  // namespace flopledger

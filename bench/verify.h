@@ -1,0 +1,53 @@
+// Verify, then time: an observer that recomputes sampled outputs of every op in double, from the
+// very operands that the op read, and holds them against a derived error bound.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/forward.h"
+
+namespace flopledger {
+
+/// What a verification found.
+struct Verification {
+  int64_t checked = 0;          // outputs recomputed
+  double worst_ratio = 0;       // largest |error| / bound; at most 1 when all is well
+  std::string worst_op;         // where that was
+  std::string first_failure;    // one line: op, layer, element, value and bound; empty if none
+
+  bool ok() const { return first_failure.empty(); }
+};
+
+/// Observes a pass (or single ops) of one Forward<float>, which must outlive it, as must `tokens`.
+class OpVerifier {
+ public:
+  OpVerifier(const Forward<float>& forward, const Matrix<float>& token_embedding,
+             std::span<const int32_t> tokens)
+      : forward_(forward), token_embedding_(token_embedding), tokens_(tokens) {}
+
+  void Before(const Op& op, int64_t layer, const Operands<float>& operands);
+  void After(const Op& op, int64_t layer, const Operands<float>& operands);
+
+  const Verification& result() const { return result_; }
+
+ private:
+  struct SampledRow {
+    int64_t row = 0;
+    std::vector<double> a, b;  // what the op read there, kept because it may work in place
+  };
+
+  void Check(const Op& op, int64_t layer, int64_t row, int64_t col, float found, double expected,
+             double bound);
+  void CheckRow(const Op& op, int64_t layer, const Operands<float>& o, const SampledRow& sample);
+
+  const Forward<float>& forward_;
+  const Matrix<float>& token_embedding_;
+  std::span<const int32_t> tokens_;
+  std::vector<SampledRow> samples_;
+  Verification result_;
+};
+
+}  // namespace flopledger

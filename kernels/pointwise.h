@@ -1,0 +1,84 @@
+// Kernels without a reduction: token embedding, activations, residual add. Rows run in parallel.
+// Legend: R rows (B·T), C d_model, F d_ff, V vocabulary.
+#pragma once
+
+#include <cmath>
+#include <span>
+
+#include "kernels/eigen_map.h"
+
+namespace flopledger {
+
+/// y[r] = table[tokens[r]] (+ positions[r mod context] unless positions.data is null).
+/// tokens: [R], each in [0, V), checked by the caller; table: [V, C]; positions: [≥ context, C].
+template <class Scalar>
+void Embed(std::span<const int32_t> tokens, ConstMatrixView<Scalar> table,
+           ConstMatrixView<Scalar> positions, int64_t context, MatrixView<Scalar> y) {
+  FL_CHECK(static_cast<int64_t>(tokens.size()) == y.rows && table.cols == y.cols, tokens.size(),
+           y.rows, table.cols, y.cols);
+#pragma omp parallel for
+  for (int64_t r = 0; r < y.rows; ++r) {
+    if (positions.data != nullptr) {
+      AsRow(y, r) = AsRow(table, tokens[r]) + AsRow(positions, r % context);
+    } else {
+      AsRow(y, r) = AsRow(table, tokens[r]);
+    }
+  }
+}
+
+/// In place: x = 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))), the form that GPT-2 was trained with.
+/// Source: Hendrycks and Gimpel 2016, §2.
+template <class Scalar>
+void GeluTanh(MatrixView<Scalar> x) {
+  const Scalar linear(0.7978845608028654);             // √(2/π)
+  const Scalar cubic(0.7978845608028654 * 0.044715);
+#pragma omp parallel for
+  for (int64_t r = 0; r < x.rows; ++r) {
+    auto row = AsRow(x, r);
+    row = Scalar(0.5) * row * (Scalar(1) + (row * (linear + cubic * row.square())).tanh());
+  }
+}
+
+/// In place: x = 0.5·x·(1 + erf(x/√2)), the exact form. Source: Hendrycks and Gimpel 2016, §2.
+template <class Scalar>
+void GeluErf(MatrixView<Scalar> x) {
+  const Scalar inverse_sqrt2(0.7071067811865476);
+#pragma omp parallel for
+  for (int64_t r = 0; r < x.rows; ++r) {
+    auto row = AsRow(x, r);
+    row = Scalar(0.5) * row * (Scalar(1) + (row * inverse_sqrt2).unaryExpr([](const Scalar& v) {
+      using std::erf;
+      return erf(v);
+    }));
+  }
+}
+
+/// In place: x = max(x, 0).
+template <class Scalar>
+void Relu(MatrixView<Scalar> x) {
+#pragma omp parallel for
+  for (int64_t r = 0; r < x.rows; ++r) {
+    AsRow(x, r) = AsRow(x, r).max(Scalar(0));
+  }
+}
+
+/// In place: gate = gate / (1 + e^−gate) · up, SwiGLU's gating. Both [R, F]. Source: Shazeer 2020.
+template <class Scalar>
+void SiluGate(MatrixView<Scalar> gate, ConstMatrixView<Scalar> up) {
+  FL_CHECK(gate.rows == up.rows && gate.cols == up.cols, gate.rows, gate.cols, up.rows, up.cols);
+#pragma omp parallel for
+  for (int64_t r = 0; r < gate.rows; ++r) {
+    auto row = AsRow(gate, r);
+    row = row / (Scalar(1) + (-row).exp()) * AsRow(up, r);
+  }
+}
+
+/// In place: x += y. Both [R, C].
+template <class Scalar>
+void AddResidual(MatrixView<Scalar> x, ConstMatrixView<Scalar> y) {
+  FL_CHECK(x.rows == y.rows && x.cols == y.cols, x.rows, x.cols, y.rows, y.cols);
+#pragma omp parallel for
+  for (int64_t r = 0; r < x.rows; ++r) AsRow(x, r) += AsRow(y, r);
+}
+
+}  // namespace flopledger

@@ -1,0 +1,212 @@
+// A forward pass: executes the list of model/ops with the kernels, calling an observer around each
+// op. Buffers are allocated once, in the constructor; Run allocates nothing.
+// Legend: R = B·T rows, C d_model, Q = (NH + 2·NKV)·HS, F d_ff, V vocabulary.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/attention.h"
+#include "kernels/matmul.h"
+#include "kernels/pointwise.h"
+#include "kernels/rope.h"
+#include "kernels/rowwise.h"
+#include "model/ops.h"
+#include "model/weights.h"
+
+namespace flopledger {
+
+/// What one execution of an op reads and writes. An op that works in place has y.data == a.data.
+template <class Scalar>
+struct Operands {
+  ConstMatrixView<Scalar> a = {};      // the activations that it reads; none for the embedding
+  ConstMatrixView<Scalar> b = {};      // weight, gain, positions, or the second activation
+  const Scalar* bias = nullptr;   // added to each row of y, or null
+  bool b_transposed = false;      // b is [N, K]
+  MatrixView<Scalar> y = {};           // what it writes
+};
+
+/// An observer that does nothing. Others have the same two members.
+struct NoObserver {
+  template <class Scalar>
+  void Before(const Op&, int64_t /*layer*/, const Operands<Scalar>&) {}
+  template <class Scalar>
+  void After(const Op&, int64_t /*layer*/, const Operands<Scalar>&) {}
+};
+
+template <class Scalar>
+class Forward {
+ public:
+  /// Keeps references to config and weights, which must outlive it. `shape` gives how many of the
+  /// weights' layers are run. The shape must have passed ValidateRunShape.
+  Forward(const ModelConfig& config, const Weights<Scalar>& weights, const RunShape& shape,
+          MatmulFn<Scalar> matmul)
+      : config_(config),
+        weights_(weights),
+        shape_(shape),
+        matmul_(matmul),
+        attention_{shape.batch, shape.context, config.num_heads, config.num_kv_heads,
+                   config.head_size()},
+        ops_(ForwardOps(config, shape)) {
+    FL_CHECK(shape.num_layers <= static_cast<int64_t>(weights.layers.size()), shape.num_layers,
+             weights.layers.size());
+    FL_CHECK(matmul != nullptr);
+    const int64_t R = shape.batch * shape.context;
+    stream_ = Matrix<Scalar>(R, config.d_model);
+    normed_ = Matrix<Scalar>(R, config.d_model);
+    projected_ = Matrix<Scalar>(R, config.d_model);
+    qkv_ = Matrix<Scalar>(R, config.qkv_size());
+    scores_ = Matrix<Scalar>(attention_.products() * shape.context, shape.context);
+    hidden_ = Matrix<Scalar>(R, config.d_ff);
+    if (config.has_gate()) gate_ = Matrix<Scalar>(R, config.d_ff);
+    logits_ = Matrix<Scalar>(R, config.vocab_size);
+    if (config.position == Position::kRope) {
+      rope_ = RopeTable<Scalar>(shape.context, config.head_size(), config.rope_theta);
+    }
+  }
+
+  /// The distinct ops, in order; ForEachExecution unrolls them as Run executes them.
+  std::span<const Op> ops() const { return ops_; }
+  const ModelConfig& config() const { return config_; }
+  const RunShape& shape() const { return shape_; }
+  const AttentionShape& attention() const { return attention_; }
+  const RopeTable<Scalar>& rope() const { return rope_; }
+
+  /// Logits at every position of the last Run: [R, V].
+  ConstMatrixView<Scalar> logits() const { return logits_.view(); }
+
+  /// Bytes of the buffers: what the accounting calls activation memory.
+  int64_t ActivationBytes() const {
+    return static_cast<int64_t>(sizeof(Scalar)) *
+           (stream_.size() + normed_.size() + projected_.size() + qkv_.size() + scores_.size() +
+            hidden_.size() + gate_.size() + logits_.size() + rope_.cosine.size() +
+            rope_.sine.size());
+  }
+
+  /// One pass over tokens [R], sequence after sequence, each in [0, V).
+  template <class Observer>
+  void Run(std::span<const int32_t> tokens, Observer& observer) {
+    FL_CHECK(static_cast<int64_t>(tokens.size()) == stream_.rows(), tokens.size(), stream_.rows());
+    ForEachExecution(ops_, shape_.num_layers, [&](const Op& op, int64_t layer) {
+      const Operands<Scalar> operands = Bind(op, layer);
+      observer.Before(op, layer, operands);
+      Execute(op, operands, tokens);
+      observer.After(op, layer, operands);
+    });
+  }
+
+  /// The operands of `op` in `layer` (which is ignored outside the layers).
+  Operands<Scalar> Bind(const Op& op, int64_t layer) {
+    static const LayerWeights<Scalar> kNoLayer;
+    const LayerWeights<Scalar>& w =
+        op.per_layer ? weights_.layers[static_cast<std::size_t>(layer)] : kNoLayer;
+    const auto stream = stream_.view(), normed = normed_.view(), projected = projected_.view(),
+               hidden = hidden_.view();
+    const auto norm = [&](const Matrix<Scalar>& gain, const Matrix<Scalar>& bias) {
+      return Operands<Scalar>{.a = stream, .b = gain.view(), .bias = bias.data(), .y = normed};
+    };
+    const auto product = [](MatrixView<Scalar> a, const Matrix<Scalar>& weight,
+                            const Matrix<Scalar>& bias, MatrixView<Scalar> y) {
+      return Operands<Scalar>{.a = a, .b = weight.view(), .bias = bias.data(), .y = y};
+    };
+    const auto residual = Operands<Scalar>{.a = stream, .b = projected, .y = stream};
+    switch (op.id) {
+      case OpId::kEmbedding:
+        return {.b = weights_.position_embedding.view(), .y = stream};
+      case OpId::kAttentionNorm:
+        return norm(w.attention_norm_gain, w.attention_norm_bias);
+      case OpId::kAttentionQkv:
+        return product(normed, w.attention_qkv, w.attention_qkv_bias, qkv_.view());
+      case OpId::kRope:
+        return {.a = qkv_.view(), .y = qkv_.view()};
+      case OpId::kAttentionScores:
+        return {.a = qkv_.view(), .y = scores_.view()};
+      case OpId::kAttentionSoftmax:
+        return {.a = scores_.view(), .y = scores_.view()};
+      case OpId::kAttentionValues:
+        return {.a = scores_.view(), .b = qkv_.view(), .y = normed};
+      case OpId::kAttentionOut:
+        return product(normed, w.attention_out, w.attention_out_bias, projected);
+      case OpId::kAttentionResidual:
+        return residual;
+      case OpId::kFfnNorm:
+        return norm(w.ffn_norm_gain, w.ffn_norm_bias);
+      case OpId::kFfnGate:
+        return product(normed, w.ffn_gate, w.ffn_gate_bias, gate_.view());
+      case OpId::kFfnUp:
+        return product(normed, w.ffn_up, w.ffn_up_bias, hidden);
+      case OpId::kFfnActivation:
+        if (config_.has_gate()) return {.a = gate_.view(), .b = hidden, .y = gate_.view()};
+        return {.a = hidden, .y = hidden};
+      case OpId::kFfnDown:
+        return product(config_.has_gate() ? gate_.view() : hidden, w.ffn_down, w.ffn_down_bias,
+                       projected);
+      case OpId::kFfnResidual:
+        return residual;
+      case OpId::kFinalNorm:
+        return norm(weights_.final_norm_gain, weights_.final_norm_bias);
+      case OpId::kLmHead:
+        return {.a = config_.final_norm ? normed : stream,
+                .b = weights_.Unembedding().view(),
+                .b_transposed = true,
+                .y = logits_.view()};
+    }
+    FL_CHECK(false, static_cast<int>(op.id));
+  }
+
+  /// Computes one op; tokens [R] are read by the embedding alone.
+  void Execute(const Op& op, const Operands<Scalar>& o, std::span<const int32_t> tokens) {
+    const auto eps = Scalar(config_.norm_eps);
+    switch (op.kind) {
+      case OpKind::kEmbedding:
+        return Embed(tokens, weights_.token_embedding.view(), o.b, shape_.context, o.y);
+      case OpKind::kNorm:
+        if (config_.norm == Norm::kRmsNorm) return RmsNorm(o.a, o.b.data, eps, o.y);
+        return LayerNorm(o.a, o.b.data, o.bias, eps, o.y);
+      case OpKind::kMatmul:
+        return matmul_(
+            {.x = o.a, .w = o.b, .w_transposed = o.b_transposed, .bias = o.bias, .y = o.y});
+      case OpKind::kRope:
+        return ApplyRope(attention_, rope_, o.y);
+      case OpKind::kAttentionScores:
+        return AttentionScores(attention_, matmul_, o.a, o.y);
+      case OpKind::kAttentionSoftmax:
+        return AttentionSoftmax(attention_, o.y);
+      case OpKind::kAttentionValues:
+        return AttentionValues(attention_, matmul_, o.a, o.b, o.y);
+      case OpKind::kActivation:
+        return Activate(o);
+      case OpKind::kResidual:
+        return AddResidual(o.y, o.b);
+    }
+  }
+
+ private:
+  void Activate(const Operands<Scalar>& o) {
+    switch (config_.ffn) {
+      case Ffn::kGeluTanh: return GeluTanh(o.y);
+      case Ffn::kGeluErf: return GeluErf(o.y);
+      case Ffn::kRelu: return Relu(o.y);
+      case Ffn::kSwiglu: return SiluGate(o.y, o.b);
+    }
+  }
+
+  const ModelConfig& config_;
+  const Weights<Scalar>& weights_;
+  const RunShape shape_;
+  const MatmulFn<Scalar> matmul_;
+  const AttentionShape attention_;
+  const std::vector<Op> ops_;
+  RopeTable<Scalar> rope_;
+  Matrix<Scalar> stream_;     // [R, C] the residual stream
+  Matrix<Scalar> normed_;     // [R, C] a norm's output, then attention's
+  Matrix<Scalar> projected_;  // [R, C] what is added to the stream next
+  Matrix<Scalar> qkv_;        // [R, Q]
+  Matrix<Scalar> scores_;     // [B·NH·T, T]
+  Matrix<Scalar> hidden_;     // [R, F]
+  Matrix<Scalar> gate_;       // [R, F], SwiGLU only
+  Matrix<Scalar> logits_;     // [R, V]
+};
+
+}  // namespace flopledger

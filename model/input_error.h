@@ -1,0 +1,28 @@
+// InputError: what the user got wrong, said in one line. And the "did you mean" that goes with it.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace flopledger {
+
+/// The user's fault: the message says what, where, what was found and what is allowed, on one line.
+/// The command line turns it into exit code 2.
+class InputError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// No answer can be had here (too little memory, nothing to measure with): exit code 3.
+class CannotMeasure : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// "; did you mean 'x'?" for the nearest of `allowed` within a third of the word's length,
+/// else "; allowed: a, b, c".
+std::string Suggest(std::string_view word, const std::vector<std::string>& allowed);
+
+}  // namespace flopledger

@@ -1,0 +1,334 @@
+#include "model/weights.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "model/input_error.h"
+
+namespace flopledger {
+namespace {
+
+/// Which parameter a tensor is; with the layer it identifies the tensor.
+enum class TensorId {
+  kTokenEmbedding,
+  kPositionEmbedding,
+  kAttentionNorm,
+  kAttentionNormBias,
+  kQkv,
+  kQkvBias,
+  kAttentionOut,
+  kAttentionOutBias,
+  kFfnNorm,
+  kFfnNormBias,
+  kGate,
+  kGateBias,
+  kUp,
+  kUpBias,
+  kDown,
+  kDownBias,
+  kFinalNorm,
+  kFinalNormBias,
+  kLmHead,
+};
+
+/// The one list of a model's tensors: visit(id, layer, matrix, rows, cols, present) for each.
+template <class AnyWeights, class Visit>
+void ForEachTensor(const ModelConfig& config, AnyWeights& weights, Visit&& visit) {
+  const int64_t V = config.vocab_size, P = config.context_length, C = config.d_model,
+                Q = config.qkv_size(), F = config.d_ff;
+  const bool bias = config.bias, norm_bias = config.has_norm_bias(), gate = config.has_gate();
+  using enum TensorId;
+  visit(kTokenEmbedding, -1, weights.token_embedding, V, C, true);
+  visit(kPositionEmbedding, -1, weights.position_embedding, P, C,
+        config.position == Position::kLearned);
+  for (std::size_t i = 0; i < weights.layers.size(); ++i) {
+    auto& layer = weights.layers[i];
+    const auto l = static_cast<int64_t>(i);
+    visit(kAttentionNorm, l, layer.attention_norm_gain, 1, C, true);
+    visit(kAttentionNormBias, l, layer.attention_norm_bias, 1, C, norm_bias);
+    visit(kQkv, l, layer.attention_qkv, C, Q, true);
+    visit(kQkvBias, l, layer.attention_qkv_bias, 1, Q, bias);
+    visit(kAttentionOut, l, layer.attention_out, C, C, true);
+    visit(kAttentionOutBias, l, layer.attention_out_bias, 1, C, bias);
+    visit(kFfnNorm, l, layer.ffn_norm_gain, 1, C, true);
+    visit(kFfnNormBias, l, layer.ffn_norm_bias, 1, C, norm_bias);
+    visit(kGate, l, layer.ffn_gate, C, F, gate);
+    visit(kGateBias, l, layer.ffn_gate_bias, 1, F, gate && bias);
+    visit(kUp, l, layer.ffn_up, C, F, true);
+    visit(kUpBias, l, layer.ffn_up_bias, 1, F, bias);
+    visit(kDown, l, layer.ffn_down, F, C, true);
+    visit(kDownBias, l, layer.ffn_down_bias, 1, C, bias);
+  }
+  visit(kFinalNorm, -1, weights.final_norm_gain, 1, C, config.final_norm);
+  visit(kFinalNormBias, -1, weights.final_norm_bias, 1, C, config.final_norm && norm_bias);
+  visit(kLmHead, -1, weights.lm_head, V, C, !config.tie_embeddings);
+}
+
+/// SplitMix64's output function (Steele, Lea and Flood 2014): a bijection that scatters bits.
+uint64_t Mix(uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+/// centre ± half_width, uniform; elements 2i and 2i + 1 come from the i-th output of SplitMix64.
+template <class Scalar>
+void FillUniform(Matrix<Scalar>& matrix, uint64_t key, float centre, float half_width) {
+  Scalar* data = matrix.data();
+  const int64_t size = matrix.size();
+  const float step = half_width * 0x1p-23f;  // 24 random bits become −half_width … half_width
+  const auto value = [&](uint64_t bits) {
+    return Scalar(centre + step * (static_cast<float>(bits & 0xffffff) - 8388607.5f));
+  };
+#pragma omp parallel for
+  for (int64_t pair = 0; pair < (size + 1) / 2; ++pair) {
+    const uint64_t bits = Mix(key + 0x9e3779b97f4a7c15u * static_cast<uint64_t>(pair + 1));
+    data[2 * pair] = value(bits);
+    if (2 * pair + 1 < size) data[2 * pair + 1] = value(bits >> 24);
+  }
+}
+
+/// Where a tensor of ours stands in a checkpoint: columns [begin, begin + cols) of it come from the
+/// stored tensor `name`, which is [inputs, outputs] as ours or, transposed, [outputs, inputs].
+struct StoredPart {
+  std::string name;
+  int64_t begin = 0;
+  int64_t cols = 0;
+  bool transposed = false;
+};
+
+/// The names of Hugging Face's GPT2LMHeadModel; its weights are [inputs, outputs] as ours.
+std::string Gpt2Name(TensorId id) {
+  using enum TensorId;
+  switch (id) {
+    case kTokenEmbedding: return "wte.weight";
+    case kPositionEmbedding: return "wpe.weight";
+    case kAttentionNorm: return "ln_1.weight";
+    case kAttentionNormBias: return "ln_1.bias";
+    case kQkv: return "attn.c_attn.weight";
+    case kQkvBias: return "attn.c_attn.bias";
+    case kAttentionOut: return "attn.c_proj.weight";
+    case kAttentionOutBias: return "attn.c_proj.bias";
+    case kFfnNorm: return "ln_2.weight";
+    case kFfnNormBias: return "ln_2.bias";
+    case kUp: return "mlp.c_fc.weight";
+    case kUpBias: return "mlp.c_fc.bias";
+    case kDown: return "mlp.c_proj.weight";
+    case kDownBias: return "mlp.c_proj.bias";
+    case kFinalNorm: return "ln_f.weight";
+    case kFinalNormBias: return "ln_f.bias";
+    case kLmHead: return "lm_head.weight";
+    case kGate:
+    case kGateBias: break;
+  }
+  return "";
+}
+
+/// The names of LlamaForCausalLM, extended in its spirit to what Llama lacks (learned positions,
+/// LayerNorm's biases); its weights are [outputs, inputs].
+std::string LlamaName(TensorId id) {
+  using enum TensorId;
+  switch (id) {
+    case kTokenEmbedding: return "model.embed_tokens.weight";
+    case kPositionEmbedding: return "model.embed_positions.weight";
+    case kAttentionNorm: return "input_layernorm.weight";
+    case kAttentionNormBias: return "input_layernorm.bias";
+    case kQkv: return "self_attn.{}_proj.weight";
+    case kQkvBias: return "self_attn.{}_proj.bias";
+    case kAttentionOut: return "self_attn.o_proj.weight";
+    case kAttentionOutBias: return "self_attn.o_proj.bias";
+    case kFfnNorm: return "post_attention_layernorm.weight";
+    case kFfnNormBias: return "post_attention_layernorm.bias";
+    case kGate: return "mlp.gate_proj.weight";
+    case kGateBias: return "mlp.gate_proj.bias";
+    case kUp: return "mlp.up_proj.weight";
+    case kUpBias: return "mlp.up_proj.bias";
+    case kDown: return "mlp.down_proj.weight";
+    case kDownBias: return "mlp.down_proj.bias";
+    case kFinalNorm: return "model.norm.weight";
+    case kFinalNormBias: return "model.norm.bias";
+    case kLmHead: return "lm_head.weight";
+  }
+  return "";
+}
+
+/// Naming by family: whether a checkpoint follows GPT-2 or Llama, and GPT-2's optional prefix.
+struct Naming {
+  bool gpt2 = false;
+  std::string prefix;
+};
+
+Naming NamingOf(const SafetensorsFile& file) {
+  for (const char* prefix : {"", "transformer."}) {
+    if (file.Find(std::string(prefix) + "wte.weight") != nullptr) return {true, prefix};
+  }
+  if (file.Find("model.embed_tokens.weight") != nullptr) return {};
+  throw InputError(fmt::format(
+      "{}: neither 'wte.weight' (GPT-2) nor 'model.embed_tokens.weight' (Llama) is in it",
+      file.path()));
+}
+
+Naming NamingOf(const ModelConfig& config) {
+  return {.gpt2 = config.position == Position::kLearned && !config.has_gate(), .prefix = ""};
+}
+
+/// The stored tensors that make up one of ours, in the order of its columns.
+std::vector<StoredPart> PartsOf(const ModelConfig& config, const Naming& naming, TensorId id,
+                                int64_t layer, int64_t cols) {
+  if (naming.gpt2) {
+    const std::string name = Gpt2Name(id);
+    if (name.empty()) {
+      throw InputError("a checkpoint with GPT-2's names has no gate, which this config asks for");
+    }
+    const std::string prefix = id == TensorId::kLmHead ? "" : naming.prefix;
+    return {{layer < 0 ? prefix + name : fmt::format("{}h.{}.{}", prefix, layer, name), 0, cols}};
+  }
+  std::string name = LlamaName(id);
+  if (layer >= 0) name = fmt::format("model.layers.{}.{}", layer, name);
+  const bool is_table = layer < 0;  // the vocabulary tables and positions stay [V, C]
+  if (id != TensorId::kQkv && id != TensorId::kQkvBias) return {{name, 0, cols, !is_table}};
+
+  std::vector<StoredPart> parts;
+  int64_t begin = 0;
+  for (const char* part : {"q", "k", "v"}) {
+    const int64_t heads = *part == 'q' ? config.num_heads : config.num_kv_heads;
+    const std::size_t hole = name.find("{}");
+    parts.push_back({std::string(name).replace(hole, 2, part), begin, heads * config.head_size(),
+                     true});
+    begin += parts.back().cols;
+  }
+  return parts;
+}
+
+/// The shape under which a part is stored. Our vectors are [1, n] and are stored as [n].
+std::vector<int64_t> StoredShape(const StoredPart& part, int64_t rows) {
+  if (rows == 1) return {part.cols};
+  return part.transposed ? std::vector{part.cols, rows} : std::vector{rows, part.cols};
+}
+
+/// Tensors that checkpoints carry and a forward pass does not read: mask buffers, rotary tables.
+bool IsBuffer(std::string_view name) {
+  return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") ||
+         name.ends_with(".rotary_emb.inv_freq");
+}
+
+template <class Scalar>
+void ReadPart(const SafetensorsFile& file, const StoredPart& part, Matrix<Scalar>& matrix) {
+  const StoredTensor* stored = file.Find(part.name);
+  if (stored == nullptr) {
+    throw InputError(fmt::format("{}: tensor '{}' is missing", file.path(), part.name));
+  }
+  const std::vector<int64_t> expected = StoredShape(part, matrix.rows());
+  if (stored->shape != expected) {
+    throw InputError(fmt::format("{}: tensor '{}' has shape {}, the config asks for {}", file.path(),
+                                 part.name, ShapeText(stored->shape), ShapeText(expected)));
+  }
+  if (stored->dtype == DType::kOther) {
+    throw InputError(fmt::format("{}: tensor '{}' has type {}; F32, F16 and BF16 can be read",
+                                 file.path(), part.name, stored->dtype_name));
+  }
+  const int64_t rows = matrix.rows();
+  const auto to = matrix.view().block(0, part.begin, rows, part.cols);
+#pragma omp parallel for
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < part.cols; ++c) {
+      to(r, c) = Scalar(stored->At(part.transposed ? c * rows + r : r * part.cols + c));
+    }
+  }
+}
+
+}  // namespace
+
+template <class Scalar>
+int64_t WeightBytes(const ModelConfig& config, const Weights<Scalar>& weights) {
+  int64_t elements = 0;
+  ForEachTensor(config, weights,
+                [&](TensorId, int64_t, const Matrix<Scalar>& matrix, int64_t, int64_t, bool) {
+                  elements += matrix.size();
+                });
+  return elements * static_cast<int64_t>(sizeof(Scalar));
+}
+
+template <class Scalar>
+Weights<Scalar> AllocateWeights(const ModelConfig& config, int64_t num_layers) {
+  Weights<Scalar> weights;
+  weights.layers.resize(static_cast<std::size_t>(num_layers));
+  ForEachTensor(config, weights,
+                [](TensorId, int64_t, Matrix<Scalar>& matrix, int64_t rows, int64_t cols,
+                   bool present) {
+                  if (present) matrix = Matrix<Scalar>(rows, cols);
+                });
+  return weights;
+}
+
+template <class Scalar>
+Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uint64_t seed) {
+  constexpr float kHalfWidth = 0.02f * 1.7320508f;  // of a uniform with standard deviation 0.02
+  Weights<Scalar> weights = AllocateWeights<Scalar>(config, num_layers);
+  ForEachTensor(config, weights, [&](TensorId id, int64_t layer, Matrix<Scalar>& matrix, int64_t,
+                                     int64_t, bool) {
+    const auto key = Mix(Mix(seed) + static_cast<uint64_t>(layer + 1) * 64 + static_cast<uint64_t>(id));
+    const bool is_gain = id == TensorId::kAttentionNorm || id == TensorId::kFfnNorm ||
+                         id == TensorId::kFinalNorm;
+    FillUniform(matrix, key, is_gain ? 1.0f : 0.0f, is_gain ? 0.1f : kHalfWidth);
+  });
+  return weights;
+}
+
+template <class Scalar>
+Weights<Scalar> ReadWeights(const ModelConfig& config, const SafetensorsFile& file) {
+  const Naming naming = NamingOf(file);
+  Weights<Scalar> weights = AllocateWeights<Scalar>(config, config.num_layers);
+  std::set<std::string, std::less<>> used;
+  ForEachTensor(config, weights, [&](TensorId id, int64_t layer, Matrix<Scalar>& matrix, int64_t,
+                                     int64_t cols, bool present) {
+    if (!present) return;
+    for (const StoredPart& part : PartsOf(config, naming, id, layer, cols)) {
+      ReadPart(file, part, matrix);
+      used.insert(part.name);
+    }
+  });
+  if (config.tie_embeddings) used.insert("lm_head.weight");  // some checkpoints store it twice
+  for (const auto& [name, tensor] : file.tensors()) {
+    if (!used.contains(name) && !IsBuffer(name)) {
+      throw InputError(fmt::format("{}: tensor '{}' belongs to no part of this config", file.path(),
+                                   name));
+    }
+  }
+  return weights;
+}
+
+void WriteWeights(const ModelConfig& config, const Weights<float>& weights,
+                  const std::string& path) {
+  const Naming naming = NamingOf(config);
+  std::vector<NamedTensor> tensors;
+  ForEachTensor(config, weights, [&](TensorId id, int64_t layer, const Matrix<float>& matrix,
+                                     int64_t rows, int64_t cols, bool present) {
+    if (!present) return;
+    for (const StoredPart& part : PartsOf(config, naming, id, layer, cols)) {
+      NamedTensor tensor{part.name, StoredShape(part, rows), {}};
+      const auto from = matrix.view().block(0, part.begin, rows, part.cols);
+      for (int64_t i = 0; i < rows * part.cols; ++i) {
+        tensor.values.push_back(part.transposed ? from(i % rows, i / rows)
+                                                : from(i / part.cols, i % part.cols));
+      }
+      tensors.push_back(std::move(tensor));
+    }
+  });
+  WriteSafetensors(path, tensors);
+}
+
+#define FLOPLEDGER_INSTANTIATE(Scalar)                                                      \
+  template int64_t WeightBytes<Scalar>(const ModelConfig&, const Weights<Scalar>&);         \
+  template Weights<Scalar> AllocateWeights<Scalar>(const ModelConfig&, int64_t);            \
+  template Weights<Scalar> SeededWeights<Scalar>(const ModelConfig&, int64_t, uint64_t);    \
+  template Weights<Scalar> ReadWeights<Scalar>(const ModelConfig&, const SafetensorsFile&);
+FLOPLEDGER_INSTANTIATE(float)
+FLOPLEDGER_INSTANTIATE(double)
+#undef FLOPLEDGER_INSTANTIATE
+
+}  // namespace flopledger
