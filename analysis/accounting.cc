@@ -65,8 +65,7 @@ int64_t ActivationCost(Ffn ffn) {
 int64_t ElementwiseFlops(const ModelConfig& config, const Op& op) {
   const int64_t elements = CheckedMul(op.m, op.n);
   switch (op.kind) {
-    case OpKind::kEmbedding:
-      return config.position == Position::kLearned ? elements : 0;
+    case OpKind::kEmbedding: return config.position == Position::kLearned ? elements : 0;
     case OpKind::kNorm: {
       const int64_t bias = config.has_norm_bias() ? 1 : 0;
       return CheckedMul(elements, config.norm == Norm::kRmsNorm ? ElementCosts::kRmsNorm
@@ -105,8 +104,9 @@ int64_t ProductFlops(const ModelConfig& config, const Op& op, Convention convent
 
 /// Components of FLOPs, in the order in which they are printed.
 constexpr std::string_view kFlopComponents[] = {
-    "attention_qkv", "attention_scores", "attention_values", "attention_out", "ffn",     "lm_head",
-    "embedding",     "attention_softmax", "norms",           "rope",          "residual"};
+    "attention_qkv", "attention_scores", "attention_values",  "attention_out", "ffn",
+    "lm_head",       "embedding",        "attention_softmax", "norms",         "rope",
+    "residual"};
 
 std::string_view ComponentOf(OpId id) {
   switch (id) {
@@ -179,7 +179,8 @@ int64_t OpBytes(const ModelConfig& config, const RunShape& shape, const Op& op) 
       }
       break;
     case OpKind::kNorm:
-      floats = CheckedAdd(CheckedMul(int64_t{2}, elements), (config.has_norm_bias() ? 2 : 1) * op.n);
+      floats =
+          CheckedAdd(CheckedMul(int64_t{2}, elements), (config.has_norm_bias() ? 2 : 1) * op.n);
       break;
     case OpKind::kMatmul:
       floats = CheckedAdd(CheckedMul(op.m, op.k), CheckedMul(op.k, op.n), elements,
@@ -193,9 +194,7 @@ int64_t OpBytes(const ModelConfig& config, const RunShape& shape, const Op& op) 
       floats = CheckedAdd(CheckedMul(op.products, CheckedAdd(CheckedMul(op.m, op.k), elements)),
                           CheckedMul(kv_blocks, op.n, op.k));
       break;
-    case OpKind::kAttentionSoftmax:
-      floats = CheckedMul(int64_t{2}, op.products, elements);
-      break;
+    case OpKind::kAttentionSoftmax: floats = CheckedMul(int64_t{2}, op.products, elements); break;
     case OpKind::kAttentionValues:
       floats = CheckedAdd(CheckedMul(op.products, CheckedAdd(CheckedMul(op.m, op.k), elements)),
                           CheckedMul(kv_blocks, op.k, op.n));
@@ -203,9 +202,7 @@ int64_t OpBytes(const ModelConfig& config, const RunShape& shape, const Op& op) 
     case OpKind::kActivation:
       floats = CheckedMul(int64_t{config.has_gate() ? 3 : 2}, elements);
       break;
-    case OpKind::kResidual:
-      floats = CheckedMul(int64_t{3}, elements);
-      break;
+    case OpKind::kResidual: floats = CheckedMul(int64_t{3}, elements); break;
   }
   return CheckedMul(kBytesPerFloat, floats, executions);
 }

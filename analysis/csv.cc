@@ -46,10 +46,9 @@ std::vector<std::vector<std::string>> ParseCsv(std::string_view text, const std:
   Lines lines;
   csv_parser parser;
   if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI) != 0) throw std::bad_alloc();
-  const bool parsed =
-      csv_parse(&parser, text.data(), text.size(), Lines::OnField, Lines::OnLine, &lines) ==
-          text.size() &&
-      csv_fini(&parser, Lines::OnField, Lines::OnLine, &lines) == 0;
+  const bool parsed = csv_parse(&parser, text.data(), text.size(), Lines::OnField, Lines::OnLine,
+                                &lines) == text.size() &&
+                      csv_fini(&parser, Lines::OnField, Lines::OnLine, &lines) == 0;
   csv_free(&parser);
   if (!parsed) {
     throw InputError(fmt::format("{}: malformed CSV at line {}", where, lines.all.size() + 1));

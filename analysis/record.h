@@ -47,11 +47,11 @@ struct Record {
   std::optional<double> intensity;    // predicted_flops / bytes
   std::string bound;
   std::optional<double> predicted_time_s;
-  std::optional<double> time_ratio;   // measured / predicted seconds
+  std::optional<double> time_ratio;  // measured / predicted seconds
 
   // In JSON only.
-  std::vector<double> samples_s;      // each repetition's time, in order
-  std::string flops_note;             // why measured_flops is empty
+  std::vector<double> samples_s;  // each repetition's time, in order
+  std::string flops_note;         // why measured_flops is empty
 
   bool operator==(const Record&) const = default;
 };

@@ -3,10 +3,10 @@
 
 int main(int argc, char** argv) {
   using flopledger::OpKind;
-  return flopledger::BenchMain(argc, argv, "Times attention's products and softmax, and RoPE at a model's shapes.",
-                               [](flopledger::Workload& workload) {
-                                 RegisterOps(workload,
-                                             {OpKind::kRope, OpKind::kAttentionScores, OpKind::kAttentionSoftmax,
-                                               OpKind::kAttentionValues});
-                               });
+  return flopledger::BenchMain(
+      argc, argv, "Times attention's products and softmax, and RoPE at a model's shapes.",
+      [](flopledger::Workload& workload) {
+        RegisterOps(workload, {OpKind::kRope, OpKind::kAttentionScores, OpKind::kAttentionSoftmax,
+                               OpKind::kAttentionValues});
+      });
 }

@@ -3,10 +3,10 @@
 
 int main(int argc, char** argv) {
   using flopledger::OpKind;
-  return flopledger::BenchMain(argc, argv, "Times embedding, norms, activations and residuals at a model's shapes.",
-                               [](flopledger::Workload& workload) {
-                                 RegisterOps(workload,
-                                             {OpKind::kEmbedding, OpKind::kNorm, OpKind::kActivation,
-                                               OpKind::kResidual});
-                               });
+  return flopledger::BenchMain(
+      argc, argv, "Times embedding, norms, activations and residuals at a model's shapes.",
+      [](flopledger::Workload& workload) {
+        RegisterOps(workload,
+                    {OpKind::kEmbedding, OpKind::kNorm, OpKind::kActivation, OpKind::kResidual});
+      });
 }

@@ -12,9 +12,9 @@ int main(int argc, char** argv) {
   const auto register_forward = [&progress](Workload& workload) {
     const auto& settings = workload.settings();
     const auto& shape = workload.forward().shape();
-    const std::string name =
-        fmt::format("{}/{}/forward/context:{}/batch:{}/layers:{}/threads:{}", settings.model.name,
-                    settings.matmul, shape.context, shape.batch, shape.num_layers, settings.threads);
+    const std::string name = fmt::format("{}/{}/forward/context:{}/batch:{}/layers:{}/threads:{}",
+                                         settings.model.name, settings.matmul, shape.context,
+                                         shape.batch, shape.num_layers, settings.threads);
     const auto time = [&workload, &progress, verified = false](benchmark::State& state) mutable {
       if (!verified) {
         const flopledger::Verification found = workload.Verify(progress);
@@ -23,9 +23,10 @@ int main(int argc, char** argv) {
       }
       using benchmark::Counter;
       const flopledger::Trial trial = workload.Time(state, progress);
-      const auto flops = static_cast<double>(
-          CountFlops(workload.settings().model, workload.forward().shape(),
-                     flopledger::Convention::kMatmul).total);
+      const auto flops =
+          static_cast<double>(CountFlops(workload.settings().model, workload.forward().shape(),
+                                         flopledger::Convention::kMatmul)
+                                  .total);
       state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate);
       state.counters["of_peak"] = Counter(flops / trial.peak(), Counter::kIsIterationInvariantRate);
     };

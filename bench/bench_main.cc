@@ -52,7 +52,8 @@ int Run(int argc, char** argv, const char* description, const RegisterFn& regist
   app.add_option("--threads", options.threads, "OpenMP threads; default: every processor");
   app.add_option("--matmul", options.matmul, "the product kernels")->capture_default_str();
   app.allow_extras();
-  app.footer("Google Benchmark's own flags (--benchmark_filter=RE, --benchmark_out=FILE, …) work too.");
+  app.footer(
+      "Google Benchmark's own flags (--benchmark_filter=RE, --benchmark_out=FILE, …) work too.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {

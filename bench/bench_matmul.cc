@@ -3,9 +3,7 @@
 
 int main(int argc, char** argv) {
   using flopledger::OpKind;
-  return flopledger::BenchMain(argc, argv, "Times the products with weights at a model's shapes.",
-                               [](flopledger::Workload& workload) {
-                                 RegisterOps(workload,
-                                             {OpKind::kMatmul});
-                               });
+  return flopledger::BenchMain(
+      argc, argv, "Times the products with weights at a model's shapes.",
+      [](flopledger::Workload& workload) { RegisterOps(workload, {OpKind::kMatmul}); });
 }

@@ -81,7 +81,8 @@ class Parser {
 
   void AddAccount() {
     CLI::App* verb = app_.add_subcommand(
-        "account", "The analytic books: parameters, memory and FLOPs, exact, from closed formulas.");
+        "account",
+        "The analytic books: parameters, memory and FLOPs, exact, from closed formulas.");
     AddModel(verb, account_.model);
     AddShape(verb, account_.context, account_.batch);
     verb->add_option("--convention", account_.convention, ConventionHelp())->capture_default_str();
@@ -91,8 +92,9 @@ class Parser {
 
   void AddRun() {
     CLI::App* verb = app_.add_subcommand(
-        "run", "Runs the forward pass with seeded weights under Google Benchmark and prints the "
-               "ledger: every operation predicted and timed, beside the machine's FMA peak.");
+        "run",
+        "Runs the forward pass with seeded weights under Google Benchmark and prints the "
+        "ledger: every operation predicted and timed, beside the machine's FMA peak.");
     AddModel(verb, run_.model);
     AddShape(verb, run_.context, run_.batch);
     verb->add_option("--layers", run_.layers,

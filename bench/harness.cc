@@ -56,8 +56,8 @@ class OpTimer {
     if (!progress_.Due()) return;
     const double left = SecondsSince(pass_start_) * static_cast<double>(num_layers_ - done) /
                         static_cast<double>(done);
-    progress_.Show(fmt::format("{}: layer {} of {}, about {:.0f} s left in the layers", label_, done,
-                               num_layers_, left));
+    progress_.Show(fmt::format("{}: layer {} of {}, about {:.0f} s left in the layers", label_,
+                               done, num_layers_, left));
   }
 
   std::span<const Op> ops_;
@@ -81,7 +81,8 @@ class VerifyingObserver {
     verifier_.After(op, layer, operands);
     if (interrupted) throw Interrupted{};
     if (layer >= 0) {
-      progress_.Show(fmt::format("warm-up and verification: layer {} of {}", layer + 1, num_layers_));
+      progress_.Show(
+          fmt::format("warm-up and verification: layer {} of {}", layer + 1, num_layers_));
     }
   }
 
@@ -131,9 +132,10 @@ std::vector<Trial> Accepted(const std::vector<Trial>& trials) {
 }
 
 std::string NewRunId(const ModelConfig& model) {
-  const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(
-      std::chrono::system_clock::now());
-  return fmt::format("{}-{:%Y%m%dT%H%M}{:%S}Z", model.name, fmt::gmtime(std::chrono::system_clock::to_time_t(now)),
+  const auto now =
+      std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  return fmt::format("{}-{:%Y%m%dT%H%M}{:%S}Z", model.name,
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(now)),
                      now.time_since_epoch());
 }
 
@@ -146,8 +148,8 @@ void InitializeGoogleBenchmark(const std::vector<std::string>& flags) {
   int argc = static_cast<int>(argv.size());
   benchmark::Initialize(&argc, argv.data());
   if (argc > 1) {
-    throw InputError(fmt::format("'{}' is no flag, or no value of one, that Google Benchmark takes",
-                                 argv[1]));
+    throw InputError(
+        fmt::format("'{}' is no flag, or no value of one, that Google Benchmark takes", argv[1]));
   }
 }
 
@@ -425,9 +427,9 @@ RunResult RunUnderGoogleBenchmark(const RunSettings& settings,
   const auto steal_before = StealSeconds();
 
   benchmark::ClearRegisteredBenchmarks();
-  const std::string name = fmt::format("forward/{}/context:{}/batch:{}/layers:{}/threads:{}",
-                                       settings.model.name, settings.context, settings.batch,
-                                       layers, settings.threads);
+  const std::string name =
+      fmt::format("forward/{}/context:{}/batch:{}/layers:{}/threads:{}", settings.model.name,
+                  settings.context, settings.batch, layers, settings.threads);
   benchmark::RegisterBenchmark(name.c_str(), time_forward)
       ->UseRealTime()
       ->Unit(benchmark::kMillisecond);

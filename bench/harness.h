@@ -52,8 +52,8 @@ LayerPlan PlanLayers(const RunSettings& settings);
 /// One accepted trial of Google Benchmark, per pass.
 struct Trial {
   int64_t passes = 0;
-  double pass_s = 0;                // wall-clock of a whole pass
-  std::vector<double> op_s;         // by index into Forward::ops()
+  double pass_s = 0;         // wall-clock of a whole pass
+  std::vector<double> op_s;  // by index into Forward::ops()
   double peak_before_flops_per_s = 0;
   double peak_after_flops_per_s = 0;
 
@@ -105,7 +105,7 @@ struct RunResult {
   Verification verification;
   std::vector<Trial> trials;
   Ledger ledger;
-  double observer_s = 0;   // of one op
+  double observer_s = 0;  // of one op
   bool was_interrupted = false;
 };
 

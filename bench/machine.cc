@@ -32,7 +32,8 @@ std::optional<std::string> FirstLine(const std::string& path) {
 std::optional<int64_t> ReadInteger(const std::string& path) {
   const auto line = FirstLine(path);
   int64_t value = 0;
-  if (!line || std::from_chars(line->data(), line->data() + line->size(), value).ec != std::errc()) {
+  if (!line ||
+      std::from_chars(line->data(), line->data() + line->size(), value).ec != std::errc()) {
     return std::nullopt;  // such as a control group's "max": no limit
   }
   return value;
@@ -76,7 +77,8 @@ std::optional<int64_t> AddressSpaceBytes() {
   rlimit limit{};
   if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
   const auto pages = FirstLine("/proc/self/statm");
-  const int64_t used = pages ? std::strtoll(pages->c_str(), nullptr, 10) * sysconf(_SC_PAGESIZE) : 0;
+  const int64_t used =
+      pages ? std::strtoll(pages->c_str(), nullptr, 10) * sysconf(_SC_PAGESIZE) : 0;
   return static_cast<int64_t>(limit.rlim_cur) - used;
 }
 
@@ -115,14 +117,16 @@ int AvailableProcessors() {
 
 std::optional<int64_t> AvailableMemoryBytes() {
   std::optional<int64_t> least;
-  for (const auto& bytes : {MeminfoBytes("MemAvailable"), ControlGroupBytes(), AddressSpaceBytes()}) {
+  for (const auto& bytes :
+       {MeminfoBytes("MemAvailable"), ControlGroupBytes(), AddressSpaceBytes()}) {
     if (bytes) least = std::min(least.value_or(*bytes), *bytes);
   }
   return least;
 }
 
 std::optional<double> StealSeconds() {
-  const auto line = FirstLine("/proc/stat");  // cpu user nice system idle iowait irq softirq steal …
+  const auto line =
+      FirstLine("/proc/stat");  // cpu user nice system idle iowait irq softirq steal …
   if (!line) return std::nullopt;
   std::istringstream fields(*line);
   std::string name;
@@ -156,21 +160,19 @@ json DescribeEnvironment() {
       {"flags", build.flags},
       {"build_type", build.build_type},
       {"simd", BuildSimdLevel()},
-      {"eigen", fmt::format("{}.{}.{}", EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION,
-                            EIGEN_MINOR_VERSION)},
+      {"eigen",
+       fmt::format("{}.{}.{}", EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION)},
   };
 }
 
 std::string EnvironmentLine(const json& environment) {
   const json& cpu = environment.at("cpu");
-  return fmt::format("{}, {} processor{}{}, {}, {} ({})",
-                     cpu.is_string() ? cpu.get<std::string>() : "unknown CPU",
-                     environment.at("processors").get<int>(),
-                     environment.at("processors") == 1 ? "" : "s",
-                     environment.at("virtual_machine") == true ? " in a virtual machine" : "",
-                     environment.at("simd").get<std::string>(),
-                     environment.at("compiler").get<std::string>(),
-                     environment.at("build_type").get<std::string>());
+  return fmt::format(
+      "{}, {} processor{}{}, {}, {} ({})", cpu.is_string() ? cpu.get<std::string>() : "unknown CPU",
+      environment.at("processors").get<int>(), environment.at("processors") == 1 ? "" : "s",
+      environment.at("virtual_machine") == true ? " in a virtual machine" : "",
+      environment.at("simd").get<std::string>(), environment.at("compiler").get<std::string>(),
+      environment.at("build_type").get<std::string>());
 }
 
 }  // namespace flopledger

@@ -19,8 +19,8 @@ std::optional<int64_t> AvailableMemoryBytes();
 /// Seconds that the hypervisor has withheld from all processors since boot; absent where unknown.
 std::optional<double> StealSeconds();
 
-/// Machine and build as JSON, for a ledger's environment: CPU, caches, memory, hypervisor, compiler,
-/// flags, SIMD level, commit. Facts that cannot be read are null.
+/// Machine and build as JSON, for a ledger's environment: CPU, caches, memory, hypervisor,
+/// compiler, flags, SIMD level, commit. Facts that cannot be read are null.
 nlohmann::json DescribeEnvironment();
 
 /// One line for people: CPU, processors, SIMD level, compiler.

@@ -40,8 +40,7 @@ Books MakeBooks(const AccountOptions& options) {
   books.memory = CountMemory(books.model, books.shape);
   books.flops = CountFlops(books.model, books.shape, books.convention);
   books.exact_flops = CountFlops(books.model, books.shape, Convention::kMatmul).total;
-  books.rule_of_thumb_flops =
-      CountFlops(books.model, books.shape, Convention::kRuleOfThumb).total;
+  books.rule_of_thumb_flops = CountFlops(books.model, books.shape, Convention::kRuleOfThumb).total;
   return books;
 }
 
@@ -56,7 +55,8 @@ Table BreakdownTable(const Breakdown& breakdown, const char* heading, const char
     table.rows.push_back({std::string(component.name), Grouped(component.value),
                           Percent(component.value, breakdown.total)});
   }
-  table.rows.push_back({"total", Grouped(breakdown.total), Percent(breakdown.total, breakdown.total)});
+  table.rows.push_back(
+      {"total", Grouped(breakdown.total), Percent(breakdown.total, breakdown.total)});
   return table;
 }
 
@@ -72,16 +72,24 @@ Table MemoryTable(const MemoryFigures& memory) {
 }
 
 Table OpTable(const Books& books) {
-  Table table{{{"operation", false}, {"kind", false}, {"m"}, {"n"}, {"k"}, {"count"}, {"FLOPs"},
-               {"bytes"}, {"FLOPs/byte"}}, {}};
+  Table table{{{"operation", false},
+               {"kind", false},
+               {"m"},
+               {"n"},
+               {"k"},
+               {"count"},
+               {"FLOPs"},
+               {"bytes"},
+               {"FLOPs/byte"}},
+              {}};
   for (const Op& op : ForwardOps(books.model, books.shape)) {
     const int64_t flops = OpFlops(books.model, books.shape, op, books.convention);
     const int64_t bytes = OpBytes(books.model, books.shape, op);
-    table.rows.push_back({std::string(op.name()), std::string(KindName(op.kind)), Grouped(op.m),
-                          Grouped(op.n), op.k > 0 ? Grouped(op.k) : "",
-                          Grouped(TotalCount(op, books.shape)), Grouped(flops), Grouped(bytes),
-                          fmt::format("{:.2f}", static_cast<double>(flops) /
-                                                    static_cast<double>(bytes))});
+    table.rows.push_back(
+        {std::string(op.name()), std::string(KindName(op.kind)), Grouped(op.m), Grouped(op.n),
+         op.k > 0 ? Grouped(op.k) : "", Grouped(TotalCount(op, books.shape)), Grouped(flops),
+         Grouped(bytes),
+         fmt::format("{:.2f}", static_cast<double>(flops) / static_cast<double>(bytes))});
   }
   return table;
 }
@@ -124,8 +132,15 @@ json ToJson(const Books& books) {
 
 /// One figure a line, exact, for a spreadsheet.
 Table LongTable(const Books& books) {
-  Table table{{{"model"}, {"context"}, {"batch"}, {"convention"}, {"quantity"}, {"component"},
-               {"value"}, {"unit"}}, {}};
+  Table table{{{"model"},
+               {"context"},
+               {"batch"},
+               {"convention"},
+               {"quantity"},
+               {"component"},
+               {"value"},
+               {"unit"}},
+              {}};
   const auto add = [&](const char* quantity, std::string_view component, int64_t value,
                        const char* unit) {
     table.rows.push_back({books.model.name, fmt::to_string(books.shape.context),
@@ -173,9 +188,11 @@ void PrintSections(const Books& books, std::ostream& out, Draw&& draw) {
   out << draw(MemoryTable(books.memory)) << '\n';
   out << draw(BreakdownTable(books.flops, "forward pass", "FLOPs")) << '\n';
   if (books.convention != Convention::kRuleOfThumb) out << draw(OpTable(books)) << '\n';
-  fmt::print(out, "rule of thumb 2·parameters·tokens: {} FLOPs, {:+.2f} % off the exact matrix "
-             "products ({})\n", Grouped(books.rule_of_thumb_flops),
-             100 * books.rule_of_thumb_error(), Grouped(books.exact_flops));
+  fmt::print(out,
+             "rule of thumb 2·parameters·tokens: {} FLOPs, {:+.2f} % off the exact matrix "
+             "products ({})\n",
+             Grouped(books.rule_of_thumb_flops), 100 * books.rule_of_thumb_error(),
+             Grouped(books.exact_flops));
 }
 
 }  // namespace
@@ -202,8 +219,16 @@ int RunPresets(const PresetsOptions& options, std::ostream& out) {
   const auto number = [&](int64_t value) {
     return for_people ? Grouped(value) : fmt::to_string(value);
   };
-  Table table{{{"model", false}, {"context"}, {"layers"}, {"d_model"}, {"heads"}, {"d_ff"},
-               {"parameters"}, {"weights_bytes"}, {"matmul_flops"}}, {}};
+  Table table{{{"model", false},
+               {"context"},
+               {"layers"},
+               {"d_model"},
+               {"heads"},
+               {"d_ff"},
+               {"parameters"},
+               {"weights_bytes"},
+               {"matmul_flops"}},
+              {}};
   json list = json::array();
   for (const ModelConfig& model : Presets()) {
     const RunShape shape = WholePass(model, model.context_length, 1);
@@ -213,8 +238,11 @@ int RunPresets(const PresetsOptions& options, std::ostream& out) {
     table.rows.push_back({model.name, number(model.context_length), number(model.num_layers),
                           number(model.d_model), number(model.num_heads), number(model.d_ff),
                           number(params), number(weights), number(flops)});
-    list.push_back({{"config", ToJson(model)}, {"params", params}, {"weights_bytes", weights},
-                    {"context", model.context_length}, {"matmul_flops", flops}});
+    list.push_back({{"config", ToJson(model)},
+                    {"params", params},
+                    {"weights_bytes", weights},
+                    {"context", model.context_length},
+                    {"matmul_flops", flops}});
   }
   switch (format) {
     case Format::kTable: out << table.ToText(); break;

@@ -105,34 +105,48 @@ Outputs PrepareOutputs(const RunOptions& options, const RunSettings& settings) {
 std::string OrBlank(const std::optional<double>& value, int digits) {
   return value ? fmt::format("{:.{}f}", *value, digits) : "";
 }
+std::string Milliseconds(const std::optional<double>& seconds) {
+  return seconds ? fmt::format("{:.3f}", *seconds * 1e3) : "";
+}
 std::string OrBlank(const std::optional<int64_t>& value) { return value ? Grouped(*value) : ""; }
 
 Table LedgerTable(const Ledger& ledger) {
   const std::string& convention = ledger.rows.front().convention;
-  Table table{{{"operation", false}, {"m"}, {"n"}, {"k"}, {"count"},
-               {fmt::format("FLOPs ({})", convention)}, {"seconds"}, {"MAD s"}, {"% of pass"},
-               {"GFLOP/s"}, {"% of peak"}, {"FLOPs/byte"}}, {}};
+  Table table{{{"operation", false},
+               {"m"},
+               {"n"},
+               {"k"},
+               {"count"},
+               {fmt::format("FLOPs ({})", convention)},
+               {"ms"},
+               {"MAD ms"},
+               {"% of pass"},
+               {"GFLOP/s"},
+               {"% of peak"},
+               {"FLOPs/byte"}},
+              {}};
   const auto total = std::ranges::find(ledger.rows, "total", &Record::op);
   for (const Record& row : ledger.rows) {
     const bool in_pass = row.kind != "extrapolated";
-    table.rows.push_back({row.op, OrBlank(row.m), OrBlank(row.n), OrBlank(row.k),
-                          OrBlank(row.count), OrBlank(row.predicted_flops), OrBlank(row.time_s, 4),
-                          OrBlank(row.time_mad_s, 4),
-                          in_pass ? fmt::format("{:.2f}", 100 * *row.time_s / *total->time_s) : "",
-                          OrBlank(row.gflops, 1), OrBlank(row.pct_peak, 1),
-                          OrBlank(row.intensity, 1)});
+    table.rows.push_back(
+        {row.op, OrBlank(row.m), OrBlank(row.n), OrBlank(row.k), OrBlank(row.count),
+         OrBlank(row.predicted_flops), Milliseconds(row.time_s), Milliseconds(row.time_mad_s),
+         in_pass ? fmt::format("{:.2f}", 100 * *row.time_s / *total->time_s) : "",
+         OrBlank(row.gflops, 1), OrBlank(row.pct_peak, 1), OrBlank(row.intensity, 1)});
   }
   return table;
 }
 
 void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostream& out) {
   const Ledger& ledger = result.ledger;
-  fmt::print(out, "{}: context {}, batch {}, {} of {} layers, {} thread{}, matmul {}, attention {}\n",
+  fmt::print(out,
+             "{}: context {}, batch {}, {} of {} layers, {} thread{}, matmul {}, attention {}\n",
              settings.model.name, Grouped(settings.context), settings.batch, result.plan.layers,
              settings.model.num_layers, settings.threads, settings.threads == 1 ? "" : "s",
              settings.matmul, settings.attention);
   fmt::print(out, "{}\n", EnvironmentLine(ledger.environment));
-  fmt::print(out, "{} repetition{}; verified before timing: {} outputs, worst error {:.2f} of its "
+  fmt::print(out,
+             "{} repetition{}; verified before timing: {} outputs, worst error {:.2f} of its "
              "bound ({})\n\n",
              result.trials.size(), result.trials.size() == 1 ? "" : "s",
              Grouped(result.verification.checked), result.verification.worst_ratio,
@@ -153,16 +167,20 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
   const double observer_s = result.observer_s * static_cast<double>(executions);
   fmt::print(out, "FMA peak of {} thread{}: {:.1f} GFLOP/s before, {:.1f} after (medians)\n",
              settings.threads, settings.threads == 1 ? "" : "s", Median(before), Median(after));
-  fmt::print(out, "the operations cover {:.2f} % of the pass; timing one costs {:.0f} ns, all {} "
-             "of them {:.4f} % of the pass\n",
-             Median(covered), result.observer_s * 1e9, Grouped(executions),
-             100 * observer_s / Median(ledger.rows.back().samples_s.empty()
-                                           ? std::vector{*ledger.rows.back().time_s}
-                                           : ledger.rows.back().samples_s));
+  fmt::print(
+      out,
+      "the operations cover {:.2f} % of the pass; timing one costs {:.0f} ns, all {} "
+      "of them {:.4f} % of the pass\n",
+      Median(covered), result.observer_s * 1e9, Grouped(executions),
+      100 * observer_s /
+          Median(ledger.rows.back().samples_s.empty() ? std::vector{*ledger.rows.back().time_s}
+                                                      : ledger.rows.back().samples_s));
   fmt::print(out, "measured FLOPs: unavailable: {}\n", ledger.rows.front().flops_note);
   if (result.plan.layers < settings.model.num_layers) {
-    fmt::print(out, "total_extrapolated is not measured: it assumes that the other {} layers run "
-               "like these\n", settings.model.num_layers - result.plan.layers);
+    fmt::print(out,
+               "total_extrapolated is not measured: it assumes that the other {} layers run "
+               "like these\n",
+               settings.model.num_layers - result.plan.layers);
   }
 }
 
@@ -171,8 +189,10 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
 int CheckedThreads(const std::optional<int64_t>& threads) {
   const int processors = AvailableProcessors();
   if (threads && (*threads < 1 || *threads > processors)) {
-    throw InputError(fmt::format("threads must be from 1 to the {} processors that this process may "
-                                 "use, found {}", processors, *threads));
+    throw InputError(
+        fmt::format("threads must be from 1 to the {} processors that this process may "
+                    "use, found {}",
+                    processors, *threads));
   }
   return static_cast<int>(threads.value_or(processors));
 }
@@ -191,9 +211,11 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
   const InterruptGuard guard;
   const LayerPlan plan = PlanLayers(settings);
   if (plan.cut_by_memory) {
-    fmt::print(err, "flopledger: the whole of {} needs {}, and {} can be had: running {} of its {} "
-               "layers\n", settings.model.name, HumanBytes(plan.whole_bytes),
-               HumanBytes(*plan.available_bytes), plan.layers, settings.model.num_layers);
+    fmt::print(err,
+               "flopledger: the whole of {} needs {}, and {} can be had: running {} of its {} "
+               "layers\n",
+               settings.model.name, HumanBytes(plan.whole_bytes), HumanBytes(*plan.available_bytes),
+               plan.layers, settings.model.num_layers);
   }
   const RunResult result =
       RunUnderGoogleBenchmark(settings, options.benchmark_flags, err, on_terminal,
@@ -217,8 +239,8 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
     for (const std::string& path : paths) fmt::print(err, "flopledger: wrote {}\n", path);
   }
   if (result.was_interrupted) {
-    throw CannotMeasure(fmt::format("interrupted: the ledger holds the {} repetitions that finished",
-                                    result.trials.size()));
+    throw CannotMeasure(fmt::format(
+        "interrupted: the ledger holds the {} repetitions that finished", result.trials.size()));
   }
   return kDone;
 }

@@ -72,10 +72,9 @@ void OpVerifier::Check(const Op& op, int64_t layer, int64_t row, int64_t col, fl
     result_.worst_op = op.name();
   }
   if (!(error <= bound) && result_.first_failure.empty()) {  // also catches a NaN
-    result_.first_failure =
-        fmt::format("{}{}: element ({}, {}) is {:.9g}, should be {:.9g} within {:.3g}", op.name(),
-                    layer < 0 ? "" : fmt::format(" in layer {}", layer), row, col, found, expected,
-                    bound);
+    result_.first_failure = fmt::format(
+        "{}{}: element ({}, {}) is {:.9g}, should be {:.9g} within {:.3g}", op.name(),
+        layer < 0 ? "" : fmt::format(" in layer {}", layer), row, col, found, expected, bound);
   }
 }
 
@@ -94,7 +93,8 @@ void OpVerifier::CheckRow(const Op& op, int64_t layer, const Operands<float>& o,
     case OpKind::kEmbedding:
       for (const int64_t c : columns) {
         const double position = o.b.data == nullptr ? 0.0 : o.b(r % T, c);
-        const double expected = token_embedding_.view()(tokens_[static_cast<std::size_t>(r)], c) + position;
+        const double expected =
+            token_embedding_.view()(tokens_[static_cast<std::size_t>(r)], c) + position;
         check(c, expected, Gamma(1) * std::abs(expected));
       }
       return;
@@ -115,8 +115,8 @@ void OpVerifier::CheckRow(const Op& op, int64_t layer, const Operands<float>& o,
         // The mean's error is gamma(C)·mean|x|, the variance's relative one about gamma(C); each
         // passes through to y once.
         check(c, x * rstd * gain + bias,
-              Gamma(2 * C + 10) * ((std::abs(x) + mean_magnitude) * rstd * std::abs(gain) +
-                                   std::abs(bias)));
+              Gamma(2 * C + 10) *
+                  ((std::abs(x) + mean_magnitude) * rstd * std::abs(gain) + std::abs(bias)));
       }
       return;
     }
@@ -215,7 +215,8 @@ void OpVerifier::CheckRow(const Op& op, int64_t layer, const Operands<float>& o,
 
     case OpKind::kResidual:
       for (const int64_t c : columns) {
-        const double expected = a[static_cast<std::size_t>(c)] + sample.b[static_cast<std::size_t>(c)];
+        const double expected =
+            a[static_cast<std::size_t>(c)] + sample.b[static_cast<std::size_t>(c)];
         check(c, expected, Gamma(1) * std::abs(expected));
       }
       return;

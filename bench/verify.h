@@ -13,10 +13,10 @@ namespace flopledger {
 
 /// What a verification found.
 struct Verification {
-  int64_t checked = 0;          // outputs recomputed
-  double worst_ratio = 0;       // largest |error| / bound; at most 1 when all is well
-  std::string worst_op;         // where that was
-  std::string first_failure;    // one line: op, layer, element, value and bound; empty if none
+  int64_t checked = 0;        // outputs recomputed
+  double worst_ratio = 0;     // largest |error| / bound; at most 1 when all is well
+  std::string worst_op;       // where that was
+  std::string first_failure;  // one line: op, layer, element, value and bound; empty if none
 
   bool ok() const { return first_failure.empty(); }
 };

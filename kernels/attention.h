@@ -75,7 +75,8 @@ void AttentionSoftmax(const AttentionShape& shape, MatrixView<Scalar> scores) {
   }
 }
 
-/// out[b·T + t, h·HS + j] = Σ_s probabilities[i][t, s] · v_i[s, j], the full square. out: [B·T, NH·HS].
+/// out[b·T + t, h·HS + j] = Σ_s probabilities[i][t, s] · v_i[s, j], the full square. out: [B·T,
+/// NH·HS].
 template <class Scalar>
 void AttentionValues(const AttentionShape& shape, MatmulFn<Scalar> matmul,
                      ConstMatrixView<Scalar> probabilities, ConstMatrixView<Scalar> qkv,

@@ -1,5 +1,6 @@
 // FL_CHECK: an assertion about our own code that stays on in release builds.
-// It is for faults of the program only; what a user got wrong is an InputError (model/input_error.h).
+// It is for faults of the program only; what a user got wrong is an InputError
+// (model/input_error.h).
 #pragma once
 
 #include <sstream>
@@ -32,10 +33,10 @@ template <class... Values>
 }  // namespace flopledger
 
 /// Throws Fault when `condition` is false; the values after it are printed with their names.
-#define FL_CHECK(condition, ...)                                                      \
-  do {                                                                                \
-    if (!(condition)) {                                                               \
-      ::flopledger::internal::FailCheck(__FILE__, __LINE__, #condition,               \
-                                        #__VA_ARGS__ __VA_OPT__(, ) __VA_ARGS__);     \
-    }                                                                                 \
+#define FL_CHECK(condition, ...)                                                  \
+  do {                                                                            \
+    if (!(condition)) {                                                           \
+      ::flopledger::internal::FailCheck(__FILE__, __LINE__, #condition,           \
+                                        #__VA_ARGS__ __VA_OPT__(, ) __VA_ARGS__); \
+    }                                                                             \
   } while (false)

@@ -27,7 +27,8 @@ auto AsRow(T* data, int64_t n) {
 /// The whole view as a row-major matrix expression [rows, cols].
 template <class T>
 auto AsMatrix(MatrixView<T> view) {
-  using Dense = Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using Dense =
+      Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Mapped = std::conditional_t<std::is_const_v<T>, const Dense, Dense>;
   return Eigen::Map<Mapped, Eigen::Unaligned, Eigen::OuterStride<>>(
       view.data, view.rows, view.cols, Eigen::OuterStride<>(view.stride));

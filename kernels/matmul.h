@@ -14,11 +14,11 @@ namespace flopledger {
 /// The operands of one product.
 template <class Scalar>
 struct MatmulArgs {
-  ConstMatrixView<Scalar> x;      // [M, K]
-  ConstMatrixView<Scalar> w;      // [K, N], or [N, K] when w_transposed
+  ConstMatrixView<Scalar> x;  // [M, K]
+  ConstMatrixView<Scalar> w;  // [K, N], or [N, K] when w_transposed
   bool w_transposed = false;
-  const Scalar* bias = nullptr;   // [N], or null for none
-  MatrixView<Scalar> y;           // [M, N], overwritten; must not overlap the inputs
+  const Scalar* bias = nullptr;  // [N], or null for none
+  MatrixView<Scalar> y;          // [M, N], overwritten; must not overlap the inputs
 };
 
 /// Computes y = x·w + bias with all OpenMP threads, or with the calling thread alone when it is

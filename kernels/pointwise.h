@@ -30,7 +30,7 @@ void Embed(std::span<const int32_t> tokens, ConstMatrixView<Scalar> table,
 /// Source: Hendrycks and Gimpel 2016, §2.
 template <class Scalar>
 void GeluTanh(MatrixView<Scalar> x) {
-  const Scalar linear(0.7978845608028654);             // √(2/π)
+  const Scalar linear(0.7978845608028654);  // √(2/π)
   const Scalar cubic(0.7978845608028654 * 0.044715);
 #pragma omp parallel for
   for (int64_t r = 0; r < x.rows; ++r) {
@@ -47,9 +47,9 @@ void GeluErf(MatrixView<Scalar> x) {
   for (int64_t r = 0; r < x.rows; ++r) {
     auto row = AsRow(x, r);
     row = Scalar(0.5) * row * (Scalar(1) + (row * inverse_sqrt2).unaryExpr([](const Scalar& v) {
-      using std::erf;
-      return erf(v);
-    }));
+            using std::erf;
+            return erf(v);
+          }));
   }
 }
 

@@ -20,8 +20,9 @@ struct RopeTable {
     FL_CHECK(head_size % 2 == 0, head_size);
     for (int64_t t = 0; t < context; ++t) {
       for (int64_t j = 0; j < head_size / 2; ++j) {
-        const double angle = static_cast<double>(t) *
-                             std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(head_size));
+        const double angle =
+            static_cast<double>(t) *
+            std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(head_size));
         cosine.view()(t, j) = Scalar(std::cos(angle));
         sine.view()(t, j) = Scalar(std::sin(angle));
       }
@@ -31,7 +32,8 @@ struct RopeTable {
 
 /// In place: turns every query and key head of qkv [B·T, (NH + 2·NKV)·HS] by its row's position.
 template <class Scalar>
-void ApplyRope(const AttentionShape& shape, const RopeTable<Scalar>& table, MatrixView<Scalar> qkv) {
+void ApplyRope(const AttentionShape& shape, const RopeTable<Scalar>& table,
+               MatrixView<Scalar> qkv) {
   const int64_t half = shape.head_size / 2;
   const int64_t heads = shape.num_heads + shape.num_kv_heads;  // values do not turn
 #pragma omp parallel for

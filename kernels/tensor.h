@@ -30,8 +30,7 @@ struct MatrixView {
   }
 
   operator MatrixView<const T>() const  // NOLINT(google-explicit-constructor): adds const only
-    requires(!std::is_const_v<T>)
-  {
+      requires(!std::is_const_v<T>) {
     return {data, rows, cols, stride};
   }
 };

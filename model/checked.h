@@ -15,7 +15,8 @@ int64_t CheckedMul(int64_t first, Factors... factors) {
   bool overflow = false;
   // A zero factor makes the product zero, but only if no partial product overflowed before it.
   ((overflow = __builtin_mul_overflow(product, factors, &product) || overflow), ...);
-  if (overflow) throw InputError("this model's figures overflow 64-bit integers; use smaller sizes");
+  if (overflow)
+    throw InputError("this model's figures overflow 64-bit integers; use smaller sizes");
   return product;
 }
 
@@ -25,7 +26,8 @@ int64_t CheckedAdd(int64_t first, Terms... terms) {
   int64_t sum = first;
   bool overflow = false;
   ((overflow = __builtin_add_overflow(sum, terms, &sum) || overflow), ...);
-  if (overflow) throw InputError("this model's figures overflow 64-bit integers; use smaller sizes");
+  if (overflow)
+    throw InputError("this model's figures overflow 64-bit integers; use smaller sizes");
   return sum;
 }
 

@@ -119,9 +119,10 @@ class ObjectReader {
 
 ModelConfig FromOwnKeys(const ObjectReader& in) {
   static const std::vector<std::string> kKeys = {
-      "name",   "vocab_size", "context_length", "num_layers", "d_model",        "num_heads",
-      "num_kv_heads", "d_ff", "ffn", "norm", "position", "bias", "tie_embeddings",
-      "final_norm", "norm_eps", "rope_theta"};
+      "name",      "vocab_size",   "context_length", "num_layers", "d_model",
+      "num_heads", "num_kv_heads", "d_ff",           "ffn",        "norm",
+      "position",  "bias",         "tie_embeddings", "final_norm", "norm_eps",
+      "rope_theta"};
   in.AllowOnly(kKeys);
   ModelConfig config;
   config.name = in.Text("name", "");
@@ -178,8 +179,9 @@ void RefuseRopeScaling(const ObjectReader& in, const json& object, const char* k
   const ObjectReader scaling(object[key], fmt::format("'{}'", key));
   const std::string type = scaling.Text("rope_type", scaling.Text("type", "default"));
   if (type != "default") {
-    in.Fail(key, "asks for scaled rotary positions, which are not supported; "
-                 "for accounting alone, remove the key: no count depends on it");
+    in.Fail(key,
+            "asks for scaled rotary positions, which are not supported; "
+            "for accounting alone, remove the key: no count depends on it");
   }
 }
 
@@ -218,8 +220,10 @@ struct Size {
   int64_t num_layers, d_model, num_heads;
 };
 // The published GPT-2 sizes (Radford et al. 2019, table 2; small is 124M, not the table's 117M).
-constexpr Size kSizes[] = {
-    {"small", 12, 768, 12}, {"medium", 24, 1024, 16}, {"large", 36, 1280, 20}, {"xl", 48, 1600, 25}};
+constexpr Size kSizes[] = {{"small", 12, 768, 12},
+                           {"medium", 24, 1024, 16},
+                           {"large", 36, 1280, 20},
+                           {"xl", 48, 1600, 25}};
 
 ModelConfig Gpt2(const Size& size) {
   ModelConfig config;
@@ -292,7 +296,8 @@ ModelConfig LoadModel(const std::string& name_or_path) {
     throw InputError(fmt::format("model '{}' is neither a preset nor a JSON file{}", name_or_path,
                                  Suggest(name_or_path, names)));
   }
-  ModelConfig config = ParseModel(ParseJson(ReadTextFile(name_or_path), name_or_path), name_or_path);
+  ModelConfig config =
+      ParseModel(ParseJson(ReadTextFile(name_or_path), name_or_path), name_or_path);
   if (config.name.empty()) {
     // config.json says nothing; the folder that it lies in usually names the model.
     const std::filesystem::path path = std::filesystem::absolute(name_or_path);
@@ -312,7 +317,8 @@ ModelConfig ParseModel(const json& object, const std::string& where) {
   } else if (in.Text("model_type", "") == "llama") {
     config = FromHuggingFaceLlama(in, object);
   } else {
-    in.Fail("model_type", "is not supported" + Suggest(in.Text("model_type", ""), {"gpt2", "llama"}));
+    in.Fail("model_type",
+            "is not supported" + Suggest(in.Text("model_type", ""), {"gpt2", "llama"}));
   }
   Validate(config, where);
   return config;

@@ -15,7 +15,8 @@ enum class Ffn { kGeluTanh, kGeluErf, kRelu, kSwiglu };
 enum class Norm { kLayerNorm, kRmsNorm };
 enum class Position { kLearned, kRope, kNone };
 
-/// A decoder-only transformer with pre-norm blocks, as GPT-2 and Llama are. The defaults are GPT-2's.
+/// A decoder-only transformer with pre-norm blocks, as GPT-2 and Llama are. The defaults are
+/// GPT-2's.
 struct ModelConfig {
   std::string name;
   int64_t vocab_size = 0;
@@ -28,7 +29,7 @@ struct ModelConfig {
   Ffn ffn = Ffn::kGeluTanh;
   Norm norm = Norm::kLayerNorm;
   Position position = Position::kLearned;
-  bool bias = true;          // on every product of a block and on every LayerNorm
+  bool bias = true;  // on every product of a block and on every LayerNorm
   bool tie_embeddings = true;
   bool final_norm = true;
   double norm_eps = 1e-5;

@@ -20,11 +20,11 @@ namespace flopledger {
 /// What one execution of an op reads and writes. An op that works in place has y.data == a.data.
 template <class Scalar>
 struct Operands {
-  ConstMatrixView<Scalar> a = {};      // the activations that it reads; none for the embedding
-  ConstMatrixView<Scalar> b = {};      // weight, gain, positions, or the second activation
-  const Scalar* bias = nullptr;   // added to each row of y, or null
-  bool b_transposed = false;      // b is [N, K]
-  MatrixView<Scalar> y = {};           // what it writes
+  ConstMatrixView<Scalar> a = {};  // the activations that it reads; none for the embedding
+  ConstMatrixView<Scalar> b = {};  // weight, gain, positions, or the second activation
+  const Scalar* bias = nullptr;    // added to each row of y, or null
+  bool b_transposed = false;       // b is [N, K]
+  MatrixView<Scalar> y = {};       // what it writes
 };
 
 /// An observer that does nothing. Others have the same two members.
@@ -112,40 +112,28 @@ class Forward {
     };
     const auto residual = Operands<Scalar>{.a = stream, .b = projected, .y = stream};
     switch (op.id) {
-      case OpId::kEmbedding:
-        return {.b = weights_.position_embedding.view(), .y = stream};
-      case OpId::kAttentionNorm:
-        return norm(w.attention_norm_gain, w.attention_norm_bias);
+      case OpId::kEmbedding: return {.b = weights_.position_embedding.view(), .y = stream};
+      case OpId::kAttentionNorm: return norm(w.attention_norm_gain, w.attention_norm_bias);
       case OpId::kAttentionQkv:
         return product(normed, w.attention_qkv, w.attention_qkv_bias, qkv_.view());
-      case OpId::kRope:
-        return {.a = qkv_.view(), .y = qkv_.view()};
-      case OpId::kAttentionScores:
-        return {.a = qkv_.view(), .y = scores_.view()};
-      case OpId::kAttentionSoftmax:
-        return {.a = scores_.view(), .y = scores_.view()};
-      case OpId::kAttentionValues:
-        return {.a = scores_.view(), .b = qkv_.view(), .y = normed};
+      case OpId::kRope: return {.a = qkv_.view(), .y = qkv_.view()};
+      case OpId::kAttentionScores: return {.a = qkv_.view(), .y = scores_.view()};
+      case OpId::kAttentionSoftmax: return {.a = scores_.view(), .y = scores_.view()};
+      case OpId::kAttentionValues: return {.a = scores_.view(), .b = qkv_.view(), .y = normed};
       case OpId::kAttentionOut:
         return product(normed, w.attention_out, w.attention_out_bias, projected);
-      case OpId::kAttentionResidual:
-        return residual;
-      case OpId::kFfnNorm:
-        return norm(w.ffn_norm_gain, w.ffn_norm_bias);
-      case OpId::kFfnGate:
-        return product(normed, w.ffn_gate, w.ffn_gate_bias, gate_.view());
-      case OpId::kFfnUp:
-        return product(normed, w.ffn_up, w.ffn_up_bias, hidden);
+      case OpId::kAttentionResidual: return residual;
+      case OpId::kFfnNorm: return norm(w.ffn_norm_gain, w.ffn_norm_bias);
+      case OpId::kFfnGate: return product(normed, w.ffn_gate, w.ffn_gate_bias, gate_.view());
+      case OpId::kFfnUp: return product(normed, w.ffn_up, w.ffn_up_bias, hidden);
       case OpId::kFfnActivation:
         if (config_.has_gate()) return {.a = gate_.view(), .b = hidden, .y = gate_.view()};
         return {.a = hidden, .y = hidden};
       case OpId::kFfnDown:
         return product(config_.has_gate() ? gate_.view() : hidden, w.ffn_down, w.ffn_down_bias,
                        projected);
-      case OpId::kFfnResidual:
-        return residual;
-      case OpId::kFinalNorm:
-        return norm(weights_.final_norm_gain, weights_.final_norm_bias);
+      case OpId::kFfnResidual: return residual;
+      case OpId::kFinalNorm: return norm(weights_.final_norm_gain, weights_.final_norm_bias);
       case OpId::kLmHead:
         return {.a = config_.final_norm ? normed : stream,
                 .b = weights_.Unembedding().view(),
@@ -167,18 +155,12 @@ class Forward {
       case OpKind::kMatmul:
         return matmul_(
             {.x = o.a, .w = o.b, .w_transposed = o.b_transposed, .bias = o.bias, .y = o.y});
-      case OpKind::kRope:
-        return ApplyRope(attention_, rope_, o.y);
-      case OpKind::kAttentionScores:
-        return AttentionScores(attention_, matmul_, o.a, o.y);
-      case OpKind::kAttentionSoftmax:
-        return AttentionSoftmax(attention_, o.y);
-      case OpKind::kAttentionValues:
-        return AttentionValues(attention_, matmul_, o.a, o.b, o.y);
-      case OpKind::kActivation:
-        return Activate(o);
-      case OpKind::kResidual:
-        return AddResidual(o.y, o.b);
+      case OpKind::kRope: return ApplyRope(attention_, rope_, o.y);
+      case OpKind::kAttentionScores: return AttentionScores(attention_, matmul_, o.a, o.y);
+      case OpKind::kAttentionSoftmax: return AttentionSoftmax(attention_, o.y);
+      case OpKind::kAttentionValues: return AttentionValues(attention_, matmul_, o.a, o.b, o.y);
+      case OpKind::kActivation: return Activate(o);
+      case OpKind::kResidual: return AddResidual(o.y, o.b);
     }
   }
 

@@ -92,8 +92,10 @@ void SafetensorsFile::ReadHeader() {
   if (file_.size() < 8) fail(fmt::format("not a safetensors file: {} bytes long", file_.size()));
   const auto header_size = LoadElement<uint64_t>(file_.data(), 0);
   if (header_size > file_.size() - 8) {
-    fail(fmt::format("truncated, or not a safetensors file: its header should be {} bytes, {} "
-                     "follow", header_size, file_.size() - 8));
+    fail(
+        fmt::format("truncated, or not a safetensors file: its header should be {} bytes, {} "
+                    "follow",
+                    header_size, file_.size() - 8));
   }
   const std::string_view text(reinterpret_cast<const char*>(file_.data()) + 8, header_size);
   const auto data = file_.subspan(8 + header_size);
@@ -116,9 +118,8 @@ void SafetensorsFile::ReadHeader() {
                        data.size()));
     }
     tensor.bytes = data.subspan(begin, end - begin);
-    if (tensor.dtype != DType::kOther &&
-        CheckedMul(tensor.size(), ElementSize(tensor.dtype)) !=
-            static_cast<int64_t>(tensor.bytes.size())) {
+    if (tensor.dtype != DType::kOther && CheckedMul(tensor.size(), ElementSize(tensor.dtype)) !=
+                                             static_cast<int64_t>(tensor.bytes.size())) {
       fail(fmt::format("tensor '{}' of shape {} and type {} cannot have {} bytes", name,
                        ShapeText(tensor.shape), tensor.dtype_name, tensor.bytes.size()));
     }

@@ -197,8 +197,8 @@ std::vector<StoredPart> PartsOf(const ModelConfig& config, const Naming& naming,
   for (const char* part : {"q", "k", "v"}) {
     const int64_t heads = *part == 'q' ? config.num_heads : config.num_kv_heads;
     const std::size_t hole = name.find("{}");
-    parts.push_back({std::string(name).replace(hole, 2, part), begin, heads * config.head_size(),
-                     true});
+    parts.push_back(
+        {std::string(name).replace(hole, 2, part), begin, heads * config.head_size(), true});
     begin += parts.back().cols;
   }
   return parts;
@@ -224,8 +224,9 @@ void ReadPart(const SafetensorsFile& file, const StoredPart& part, Matrix<Scalar
   }
   const std::vector<int64_t> expected = StoredShape(part, matrix.rows());
   if (stored->shape != expected) {
-    throw InputError(fmt::format("{}: tensor '{}' has shape {}, the config asks for {}", file.path(),
-                                 part.name, ShapeText(stored->shape), ShapeText(expected)));
+    throw InputError(fmt::format("{}: tensor '{}' has shape {}, the config asks for {}",
+                                 file.path(), part.name, ShapeText(stored->shape),
+                                 ShapeText(expected)));
   }
   if (stored->dtype == DType::kOther) {
     throw InputError(fmt::format("{}: tensor '{}' has type {}; F32, F16 and BF16 can be read",
@@ -257,11 +258,11 @@ template <class Scalar>
 Weights<Scalar> AllocateWeights(const ModelConfig& config, int64_t num_layers) {
   Weights<Scalar> weights;
   weights.layers.resize(static_cast<std::size_t>(num_layers));
-  ForEachTensor(config, weights,
-                [](TensorId, int64_t, Matrix<Scalar>& matrix, int64_t rows, int64_t cols,
-                   bool present) {
-                  if (present) matrix = Matrix<Scalar>(rows, cols);
-                });
+  ForEachTensor(
+      config, weights,
+      [](TensorId, int64_t, Matrix<Scalar>& matrix, int64_t rows, int64_t cols, bool present) {
+        if (present) matrix = Matrix<Scalar>(rows, cols);
+      });
   return weights;
 }
 
@@ -269,13 +270,14 @@ template <class Scalar>
 Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uint64_t seed) {
   constexpr float kHalfWidth = 0.02f * 1.7320508f;  // of a uniform with standard deviation 0.02
   Weights<Scalar> weights = AllocateWeights<Scalar>(config, num_layers);
-  ForEachTensor(config, weights, [&](TensorId id, int64_t layer, Matrix<Scalar>& matrix, int64_t,
-                                     int64_t, bool) {
-    const auto key = Mix(Mix(seed) + static_cast<uint64_t>(layer + 1) * 64 + static_cast<uint64_t>(id));
-    const bool is_gain = id == TensorId::kAttentionNorm || id == TensorId::kFfnNorm ||
-                         id == TensorId::kFinalNorm;
-    FillUniform(matrix, key, is_gain ? 1.0f : 0.0f, is_gain ? 0.1f : kHalfWidth);
-  });
+  ForEachTensor(config, weights,
+                [&](TensorId id, int64_t layer, Matrix<Scalar>& matrix, int64_t, int64_t, bool) {
+                  const auto key = Mix(Mix(seed) + static_cast<uint64_t>(layer + 1) * 64 +
+                                       static_cast<uint64_t>(id));
+                  const bool is_gain = id == TensorId::kAttentionNorm || id == TensorId::kFfnNorm ||
+                                       id == TensorId::kFinalNorm;
+                  FillUniform(matrix, key, is_gain ? 1.0f : 0.0f, is_gain ? 0.1f : kHalfWidth);
+                });
   return weights;
 }
 
@@ -284,19 +286,20 @@ Weights<Scalar> ReadWeights(const ModelConfig& config, const SafetensorsFile& fi
   const Naming naming = NamingOf(file);
   Weights<Scalar> weights = AllocateWeights<Scalar>(config, config.num_layers);
   std::set<std::string, std::less<>> used;
-  ForEachTensor(config, weights, [&](TensorId id, int64_t layer, Matrix<Scalar>& matrix, int64_t,
-                                     int64_t cols, bool present) {
-    if (!present) return;
-    for (const StoredPart& part : PartsOf(config, naming, id, layer, cols)) {
-      ReadPart(file, part, matrix);
-      used.insert(part.name);
-    }
-  });
+  ForEachTensor(
+      config, weights,
+      [&](TensorId id, int64_t layer, Matrix<Scalar>& matrix, int64_t, int64_t cols, bool present) {
+        if (!present) return;
+        for (const StoredPart& part : PartsOf(config, naming, id, layer, cols)) {
+          ReadPart(file, part, matrix);
+          used.insert(part.name);
+        }
+      });
   if (config.tie_embeddings) used.insert("lm_head.weight");  // some checkpoints store it twice
   for (const auto& [name, tensor] : file.tensors()) {
     if (!used.contains(name) && !IsBuffer(name)) {
-      throw InputError(fmt::format("{}: tensor '{}' belongs to no part of this config", file.path(),
-                                   name));
+      throw InputError(
+          fmt::format("{}: tensor '{}' belongs to no part of this config", file.path(), name));
     }
   }
   return weights;
@@ -306,26 +309,27 @@ void WriteWeights(const ModelConfig& config, const Weights<float>& weights,
                   const std::string& path) {
   const Naming naming = NamingOf(config);
   std::vector<NamedTensor> tensors;
-  ForEachTensor(config, weights, [&](TensorId id, int64_t layer, const Matrix<float>& matrix,
-                                     int64_t rows, int64_t cols, bool present) {
-    if (!present) return;
-    for (const StoredPart& part : PartsOf(config, naming, id, layer, cols)) {
-      NamedTensor tensor{part.name, StoredShape(part, rows), {}};
-      const auto from = matrix.view().block(0, part.begin, rows, part.cols);
-      for (int64_t i = 0; i < rows * part.cols; ++i) {
-        tensor.values.push_back(part.transposed ? from(i % rows, i / rows)
-                                                : from(i / part.cols, i % part.cols));
-      }
-      tensors.push_back(std::move(tensor));
-    }
-  });
+  ForEachTensor(config, weights,
+                [&](TensorId id, int64_t layer, const Matrix<float>& matrix, int64_t rows,
+                    int64_t cols, bool present) {
+                  if (!present) return;
+                  for (const StoredPart& part : PartsOf(config, naming, id, layer, cols)) {
+                    NamedTensor tensor{part.name, StoredShape(part, rows), {}};
+                    const auto from = matrix.view().block(0, part.begin, rows, part.cols);
+                    for (int64_t i = 0; i < rows * part.cols; ++i) {
+                      tensor.values.push_back(part.transposed ? from(i % rows, i / rows)
+                                                              : from(i / part.cols, i % part.cols));
+                    }
+                    tensors.push_back(std::move(tensor));
+                  }
+                });
   WriteSafetensors(path, tensors);
 }
 
-#define FLOPLEDGER_INSTANTIATE(Scalar)                                                      \
-  template int64_t WeightBytes<Scalar>(const ModelConfig&, const Weights<Scalar>&);         \
-  template Weights<Scalar> AllocateWeights<Scalar>(const ModelConfig&, int64_t);            \
-  template Weights<Scalar> SeededWeights<Scalar>(const ModelConfig&, int64_t, uint64_t);    \
+#define FLOPLEDGER_INSTANTIATE(Scalar)                                                   \
+  template int64_t WeightBytes<Scalar>(const ModelConfig&, const Weights<Scalar>&);      \
+  template Weights<Scalar> AllocateWeights<Scalar>(const ModelConfig&, int64_t);         \
+  template Weights<Scalar> SeededWeights<Scalar>(const ModelConfig&, int64_t, uint64_t); \
   template Weights<Scalar> ReadWeights<Scalar>(const ModelConfig&, const SafetensorsFile&);
 FLOPLEDGER_INSTANTIATE(float)
 FLOPLEDGER_INSTANTIATE(double)

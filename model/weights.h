@@ -36,9 +36,9 @@ struct Weights {
   Matrix<Scalar> token_embedding;     // [V, C]
   Matrix<Scalar> position_embedding;  // [P, C], learned positions only
   std::vector<LayerWeights<Scalar>> layers;
-  Matrix<Scalar> final_norm_gain;     // [1, C]
-  Matrix<Scalar> final_norm_bias;     // [1, C]
-  Matrix<Scalar> lm_head;             // [V, C]; empty when tied to token_embedding
+  Matrix<Scalar> final_norm_gain;  // [1, C]
+  Matrix<Scalar> final_norm_bias;  // [1, C]
+  Matrix<Scalar> lm_head;          // [V, C]; empty when tied to token_embedding
 
   /// The table that the logits are computed with: lm_head, or the tied token_embedding.
   const Matrix<Scalar>& Unembedding() const {
@@ -68,6 +68,7 @@ Weights<Scalar> ReadWeights(const ModelConfig& config, const SafetensorsFile& fi
 
 /// Writes float weights as a checkpoint under GPT-2's or Llama's names, whichever ReadWeights would
 /// expect of this config. Throws InputError when the path cannot be written.
-void WriteWeights(const ModelConfig& config, const Weights<float>& weights, const std::string& path);
+void WriteWeights(const ModelConfig& config, const Weights<float>& weights,
+                  const std::string& path);
 
 }  // namespace flopledger
