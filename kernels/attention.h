@@ -45,7 +45,12 @@ struct HeadViews {
 template <class Product>
 void ForEachHead(const AttentionShape& shape, Product&& product) {
   const int64_t n = shape.products();
-#pragma omp parallel for schedule(dynamic) if (n >= omp_get_max_threads() && !omp_in_parallel())
+  if (n < omp_get_max_threads() || omp_in_parallel()) {
+    // Not "parallel if (false)": a product inside would then be nested, on threads made anew.
+    for (int64_t i = 0; i < n; ++i) product(i);
+    return;
+  }
+#pragma omp parallel for schedule(dynamic)
   for (int64_t i = 0; i < n; ++i) product(i);
 }
 
@@ -64,9 +69,8 @@ void AttentionScores(const AttentionShape& shape, MatmulFn<Scalar> matmul,
 /// In place: row t of each square becomes softmax(scale · row) over positions 0..t, and 0 after.
 template <class Scalar>
 void AttentionSoftmax(const AttentionShape& shape, MatrixView<Scalar> scores) {
-  using std::sqrt;
   const int64_t T = shape.context;
-  const Scalar scale = Scalar(1) / sqrt(Scalar(static_cast<double>(shape.head_size)));
+  const Scalar scale(1.0 / std::sqrt(static_cast<double>(shape.head_size)));
 #pragma omp parallel for schedule(dynamic, 64)
   for (int64_t r = 0; r < scores.rows; ++r) {
     const int64_t kept = r % T + 1;

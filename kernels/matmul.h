@@ -28,6 +28,16 @@ struct MatmulArgs {
 template <class Scalar>
 using MatmulFn = void (*)(const MatmulArgs<Scalar>&);
 
+/// How a backend cuts a product. Plain numbers, which closed formulas of what it executes take.
+struct MatmulBlocking {
+  int64_t tile_m = 0;   // rows of a tile of y; the last tile takes what is left as well
+  int64_t tile_n = 0;   // columns of a tile of y, likewise
+  int64_t k_block = 0;  // K is cut into ceil(K / k_block) blocks, each added onto y
+};
+
+/// How the "eigen" backend cuts products, whatever the scalar. k_block is at most Eigen's own.
+MatmulBlocking EigenBlocking();
+
 /// One entry of the table of backends.
 template <class Scalar>
 struct MatmulBackend {
@@ -36,7 +46,8 @@ struct MatmulBackend {
   MatmulFn<Scalar> run;
 };
 
-/// The backends that this build has for Scalar (float and double are instantiated).
+/// The backends that this build has for Scalar (instantiated for float, double and
+/// Counted<float>).
 template <class Scalar>
 std::span<const MatmulBackend<Scalar>> MatmulBackends();
 

@@ -16,7 +16,7 @@ void LayerNorm(ConstMatrixView<Scalar> x, const Scalar* gain, const Scalar* bias
   using std::sqrt;
   FL_CHECK(x.rows == y.rows && x.cols == y.cols, x.rows, x.cols, y.rows, y.cols);
   const int64_t C = x.cols;
-  const Scalar inverse_size = Scalar(1) / Scalar(static_cast<double>(C));
+  const Scalar inverse_size(1.0 / static_cast<double>(C));
 #pragma omp parallel for
   for (int64_t r = 0; r < x.rows; ++r) {
     const Scalar mean = AsRow(x, r).sum() * inverse_size;
@@ -39,7 +39,7 @@ void RmsNorm(ConstMatrixView<Scalar> x, const Scalar* gain, Scalar eps, MatrixVi
   using std::sqrt;
   FL_CHECK(x.rows == y.rows && x.cols == y.cols, x.rows, x.cols, y.rows, y.cols);
   const int64_t C = x.cols;
-  const Scalar inverse_size = Scalar(1) / Scalar(static_cast<double>(C));
+  const Scalar inverse_size(1.0 / static_cast<double>(C));
 #pragma omp parallel for
   for (int64_t r = 0; r < x.rows; ++r) {
     const Scalar mean_square = AsRow(x, r).square().sum() * inverse_size;

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "kernels/counted.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -333,6 +334,7 @@ void WriteWeights(const ModelConfig& config, const Weights<float>& weights,
   template Weights<Scalar> ReadWeights<Scalar>(const ModelConfig&, const SafetensorsFile&);
 FLOPLEDGER_INSTANTIATE(float)
 FLOPLEDGER_INSTANTIATE(double)
+FLOPLEDGER_INSTANTIATE(Counted<float>)
 #undef FLOPLEDGER_INSTANTIATE
 
 }  // namespace flopledger

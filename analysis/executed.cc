@@ -1,0 +1,109 @@
+#include "analysis/executed.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "model/checked.h"
+
+namespace flopledger {
+namespace {
+
+/// Eigen's product on tiles. Each K-block of a tile adds alpha·accumulator onto y (2·M·N), makes
+/// alpha from its three factors (2 products a call), and where N is odd the last column, which
+/// fills no register tile, folds its four pairs of accumulators together for each four rows of y.
+int64_t EigenProduct(int64_t M, int64_t N, int64_t K, const KernelFacts& facts) {
+  const int64_t exact = CheckedMul(int64_t{2}, M, N, K);
+  if (M == 1 || N == 1) return exact;  // the thin path: one multiply and one add for each weight
+  const int64_t tiles =
+      CheckedMul(std::max<int64_t>(1, M / facts.tile_m), std::max<int64_t>(1, N / facts.tile_n));
+  const int64_t blocks = (K + facts.k_block - 1) / facts.k_block;
+  const int64_t folded = N % 2 == 0 ? 0 : M / 4 * 4;
+  return CheckedAdd(exact, CheckedMul(blocks, CheckedAdd(CheckedMul(int64_t{2}, M, N),
+                                                         CheckedMul(int64_t{2}, tiles), folded)));
+}
+
+/// One product of the chosen backend.
+std::optional<int64_t> Product(int64_t M, int64_t N, int64_t K, const KernelFacts& facts) {
+  if (facts.matmul == "reference") return CheckedMul(int64_t{2}, M, N, K);
+  if (facts.matmul == "eigen") return EigenProduct(M, N, K, facts);
+  return std::nullopt;
+}
+
+/// One row of C elements. A sum of C terms is C − 1 additions.
+int64_t NormRow(const ModelConfig& config, int64_t C) {
+  if (config.norm == Norm::kRmsNorm) {
+    // squares C, sum C − 1, mean 1, plus eps 1, sqrt 1, reciprocal 1, times rstd C, times gain C
+    return CheckedAdd(CheckedMul(int64_t{4}, C), int64_t{3});
+  }
+  // sum C − 1, mean 1, minus mean C, squares C, sum C − 1, variance 1, plus eps 1, sqrt 1,
+  // reciprocal 1, times rstd C, times gain C, plus bias C where there is one
+  return CheckedAdd(CheckedMul(int64_t{config.has_norm_bias() ? 7 : 6}, C), int64_t{3});
+}
+
+/// One T×T square: row t keeps t + 1 positions and executes max t, minus, scale and exp t + 1 each,
+/// sum t, reciprocal 1, times it t + 1: 6(t + 1) − 1 in all.
+int64_t SoftmaxSquare(int64_t T) {
+  return CheckedMul(int64_t{3}, T, CheckedAdd(T, int64_t{1})) - T;
+}
+
+int64_t ActivationElement(Ffn ffn) {
+  switch (ffn) {
+    case Ffn::kGeluTanh: return 8;  // x², ·cubic, +linear, ·x, tanh, 1+, 0.5·x, ·
+    case Ffn::kGeluErf: return 5;   // x/√2, erf, 1+, 0.5·x, ·
+    case Ffn::kRelu: return 1;
+    case Ffn::kSwiglu: return 5;  // −gate, exp, 1+, ÷, ·up
+  }
+  throw std::logic_error("no executed formula for this activation");
+}
+
+/// One block of m×n (or one product) of `op`.
+std::optional<int64_t> Block(const ModelConfig& config, const Op& op, const KernelFacts& facts) {
+  const int64_t elements = CheckedMul(op.m, op.n);
+  switch (op.kind) {
+    case OpKind::kEmbedding: return config.position == Position::kLearned ? elements : 0;
+    case OpKind::kNorm: return CheckedMul(op.m, NormRow(config, op.n));
+    case OpKind::kMatmul:
+    case OpKind::kAttentionScores:
+    case OpKind::kAttentionValues: return Product(op.m, op.n, op.k, facts);
+    case OpKind::kRope: return CheckedMul(int64_t{3}, elements);
+    case OpKind::kAttentionSoftmax: return SoftmaxSquare(op.m);
+    case OpKind::kActivation: return CheckedMul(ActivationElement(config.ffn), elements);
+    case OpKind::kResidual: return elements;
+  }
+  throw std::logic_error("no executed formula for this op");
+}
+
+bool IsProduct(OpKind kind) {
+  return kind == OpKind::kMatmul || kind == OpKind::kAttentionScores ||
+         kind == OpKind::kAttentionValues;
+}
+
+}  // namespace
+
+std::optional<int64_t> ExecutedFlops(const ModelConfig& config, const RunShape& shape, const Op& op,
+                                     const KernelFacts& facts) {
+  const std::optional<int64_t> block = Block(config, op, facts);
+  if (!block) return std::nullopt;
+  return CheckedMul(*block, TotalCount(op, shape));
+}
+
+std::string ExecutedNote(const ModelConfig& config, const Op& op, const KernelFacts& facts) {
+  if (IsProduct(op.kind)) {
+    if (facts.matmul != "eigen" || op.m == 1 || op.n == 1) return "";
+    const int64_t blocks = (op.k + facts.k_block - 1) / facts.k_block;
+    return "Eigen adds alpha·accumulator onto y for each of " + std::to_string(blocks) +
+           (blocks == 1 ? " K-block" : " K-blocks");
+  }
+  switch (op.kind) {
+    case OpKind::kEmbedding:
+      return config.position == Position::kLearned ? "positions are added" : "";
+    case OpKind::kNorm: return "sums, variance, scaling; no matrix product";
+    case OpKind::kRope: return "four products and two sums for each pair";
+    case OpKind::kAttentionSoftmax: return "max, exp, sum and scaling of the kept positions";
+    case OpKind::kActivation: return "elementwise; no matrix product";
+    case OpKind::kResidual: return "one addition for each element";
+    default: return "";
+  }
+}
+
+}  // namespace flopledger

@@ -1,0 +1,122 @@
+// The exact counting run against the closed formulas of `executed`.
+#include "kernels/counted.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <nlohmann/json.hpp>
+
+#include <random>
+
+#include "analysis/executed.h"
+#include "model/forward.h"
+
+namespace flopledger {
+namespace {
+
+using Scalar = Counted<float>;
+
+/// Counts each op's FLOPs, all threads together.
+struct CountingObserver {
+  std::vector<std::pair<OpId, int64_t>> counts;
+
+  void Before(const Op&, int64_t, const Operands<Scalar>&) { ResetTallies(); }
+  void After(const Op& op, int64_t, const Operands<Scalar>&) {
+    counts.emplace_back(op.id, SumTallies().flops());
+  }
+};
+
+KernelFacts FactsOf(const std::string& matmul) {
+  const MatmulBlocking blocking = EigenBlocking();
+  return {matmul, "reference", blocking.tile_m, blocking.tile_n, blocking.k_block};
+}
+
+ModelConfig RandomConfig(std::mt19937& random) {
+  const auto pick = [&](int64_t low, int64_t high) {
+    return std::uniform_int_distribution<int64_t>(low, high)(random);
+  };
+  ModelConfig config;
+  config.name = "random";
+  config.num_kv_heads = pick(1, 3);
+  config.num_heads = config.num_kv_heads * pick(1, 3);
+  config.position = static_cast<Position>(pick(0, 2));
+  const int64_t head_size = config.position == Position::kRope ? 2 * pick(1, 9) : pick(1, 17);
+  config.d_model = config.num_heads * head_size;
+  config.d_ff = pick(1, 10) == 1 ? pick(480, 1500) : pick(1, 70);
+  config.vocab_size = pick(1, 10) == 1 ? pick(900, 1100) : pick(1, 70);
+  config.context_length = 64;
+  config.num_layers = pick(1, 2);
+  config.ffn = static_cast<Ffn>(pick(0, 3));
+  config.norm = static_cast<Norm>(pick(0, 1));
+  config.bias = pick(0, 1) == 1;
+  config.tie_embeddings = pick(0, 1) == 1;
+  config.final_norm = pick(0, 1) == 1;
+  return config;
+}
+
+TEST(Counted, EveryOpOfRandomModelsExecutesItsFormulaExactly) {
+  std::mt19937 random(1);
+  for (int i = 0; i < 240; ++i) {
+    const ModelConfig config = RandomConfig(random);
+    const RunShape shape{.context = i % 8 == 0 ? 1 : 1 + static_cast<int64_t>(random() % 40),
+                         .batch = 1 + static_cast<int64_t>(random() % 2),
+                         .num_layers = config.num_layers};
+    const std::string matmul = i % 4 == 0 ? "reference" : "eigen";
+    SCOPED_TRACE(ToJson(config).dump() + " T=" + std::to_string(shape.context) +
+                 " B=" + std::to_string(shape.batch) + " " + matmul);
+    omp_set_num_threads(1 + i % 3);
+    const auto weights = SeededWeights<Scalar>(config, config.num_layers, 7);
+    Forward<Scalar> forward(config, weights, shape, FindMatmul<Scalar>(matmul));
+    const std::vector<int32_t> tokens(static_cast<std::size_t>(shape.batch * shape.context), 0);
+    CountingObserver observer;
+    forward.Run(tokens, observer);
+    for (const Op& op : forward.ops()) {
+      int64_t counted = 0;
+      for (const auto& [id, flops] : observer.counts) counted += id == op.id ? flops : 0;
+      EXPECT_EQ(counted, ExecutedFlops(config, shape, op, FactsOf(matmul))) << op.name();
+    }
+    if (HasFailure()) return;
+  }
+}
+
+TEST(Counted, TalliesEachKindOfOperation) {
+  const Scalar two(2.0f), three(3.0f);
+  omp_set_num_threads(1);
+  ResetTallies();
+  EXPECT_EQ((two + three).value, 5);
+  EXPECT_EQ((two - three).value, -1);
+  EXPECT_EQ((two * three).value, 6);
+  EXPECT_EQ((two / three).value, 2.0f / 3.0f);
+  EXPECT_EQ(fma(two, three, two).value, 8);
+  EXPECT_EQ(sqrt(two).value, std::sqrt(2.0f));
+  EXPECT_EQ(exp(two).value, std::exp(2.0f));
+  EXPECT_EQ(tanh(two).value, std::tanh(2.0f));
+  EXPECT_EQ(erf(two).value, std::erf(2.0f));
+  EXPECT_EQ(max(two, three).value, 3);
+  EXPECT_EQ((-two).value, -2);
+  EXPECT_TRUE(two < three);
+  const Tally expected{.add = 2,
+                       .mul = 1,
+                       .fma = 1,
+                       .div = 1,
+                       .sqrt = 1,
+                       .exp = 1,
+                       .tanh = 1,
+                       .erf = 1,
+                       .max = 1,
+                       .negate = 1,
+                       .compare = 1};
+  EXPECT_EQ(SumTallies(), expected);
+  EXPECT_EQ(SumTallies().flops(), 12);
+}
+
+TEST(Counted, SumsTheTalliesOfAllThreads) {
+  omp_set_num_threads(3);
+  ResetTallies();
+#pragma omp parallel
+  thread_tally.add += 1 + omp_get_thread_num();
+  EXPECT_EQ(SumTallies().add, 6);
+}
+
+}  // namespace
+}  // namespace flopledger
