@@ -78,6 +78,7 @@ json ToJson(const Record& record) {
                [&](const char* name, const auto& field) { row[name] = ToJsonValue(field); });
   row["samples_s"] = record.samples_s;
   row["flops_note"] = record.flops_note;
+  row["count_stands_for"] = ToJsonValue(record.count_stands_for);
   return row;
 }
 
@@ -93,6 +94,7 @@ Record RecordFromJson(const json& row, const std::string& where) {
   ForEachField(record, read);
   read("samples_s", record.samples_s);
   read("flops_note", record.flops_note);
+  read("count_stands_for", record.count_stands_for);
   return record;
 }
 

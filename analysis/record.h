@@ -50,8 +50,9 @@ struct Record {
   std::optional<double> time_ratio;  // measured / predicted seconds
 
   // In JSON only.
-  std::vector<double> samples_s;  // each repetition's time, in order
-  std::string flops_note;         // why measured_flops is empty
+  std::vector<double> samples_s;            // each repetition's time, in order
+  std::string flops_note;                   // why measured_flops is empty
+  std::optional<int64_t> count_stands_for;  // executions that one counted execution stands for
 
   bool operator==(const Record&) const = default;
 };

@@ -105,6 +105,10 @@ class Parser {
                      "the attention kernel: reference (stores every score)")
         ->capture_default_str();
     verb->add_option("--convention", run_.convention, ConventionHelp())->capture_default_str();
+    verb->add_option("--count", run_.count,
+                     "measure executed FLOPs by an exact, untimed counting run: off; sample (small "
+                     "shapes, to confirm the formulas); full (this very shape; kept for next time)")
+        ->capture_default_str();
     verb->add_option("--seed", run_.seed, "the seed of the weights")->capture_default_str();
     verb->add_option("--max-memory", run_.max_memory,
                      "take at most this much, e.g. 8GiB; default: what is available")

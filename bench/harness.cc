@@ -166,7 +166,6 @@ Record BaseRecord(const RunSettings& settings, int64_t layers_run, const std::st
   record.matmul = settings.matmul;
   record.attention = settings.attention;
   record.convention = InfoOf(settings.convention).name;
-  record.flops_note = "no counter was read and no counting run was made";
   record.repetitions = static_cast<int64_t>(trials.size());
   std::vector<double> peaks;
   for (const Trial& trial : trials) peaks.push_back(trial.peak() / 1e9);
@@ -195,6 +194,69 @@ void SetBytes(Record& record, int64_t bytes) {
   if (bytes > 0 && record.predicted_flops.value_or(0) > 0) {
     record.intensity = static_cast<double>(*record.predicted_flops) / static_cast<double>(bytes);
   }
+}
+
+/// measured / predicted, where both are known and the prediction is not nothing.
+void SetRatio(Record& record) {
+  if (record.measured_flops && record.predicted_flops.value_or(0) > 0) {
+    record.flops_ratio =
+        static_cast<double>(*record.measured_flops) / static_cast<double>(*record.predicted_flops);
+  }
+}
+
+/// Fills the measured columns of an op that executes `executions` times in a pass.
+void SetMeasuredFlops(Record& row, OpId id, int64_t executions, const FlopsEvidence& evidence) {
+  if (evidence.mode == CountMode::kFull) {
+    const auto count = std::ranges::find(evidence.counts, id, &OpCount::id);
+    row.measured_flops = count->tally.flops() * executions;
+    row.flops_source = "counted";
+    row.count_stands_for = executions;
+  } else if (evidence.mode == CountMode::kSample) {
+    const auto met = std::ranges::find(evidence.sampled.met, id, &std::pair<OpId, int64_t>::first);
+    const int64_t samples = evidence.sampled.samples;
+    if (met->second == samples) {
+      row.flops_source = "confirmed";
+      row.confirmed_samples = samples;
+      row.flops_note = fmt::format(
+          "not counted at this shape; the executed formula met {} counted "
+          "samples at small shapes",
+          samples);
+    } else {
+      row.flops_note = fmt::format("the executed formula missed {} of {} counted samples",
+                                   samples - met->second, samples);
+    }
+  } else {
+    row.flops_note = evidence.none_because;
+  }
+  SetRatio(row);
+}
+
+/// The total's FLOPs are the sum of its rows', where every row has them from the same source.
+void SetTotalFlops(Record& total, std::span<const Record> rows) {
+  const Record& first = rows.front();
+  const auto same_source = [&](const Record& row) {
+    return row.flops_source == first.flops_source;
+  };
+  const bool all_measured =
+      std::ranges::all_of(rows, [](const Record& row) { return row.measured_flops.has_value(); });
+  const bool all_executed =
+      std::ranges::all_of(rows, [](const Record& row) { return row.executed_flops.has_value(); });
+  if (all_executed) {
+    total.executed_flops = 0;
+    for (const Record& row : rows) *total.executed_flops += *row.executed_flops;
+  }
+  if (all_measured) {
+    total.measured_flops = 0;
+    for (const Record& row : rows) *total.measured_flops += *row.measured_flops;
+  }
+  if (std::ranges::all_of(rows, same_source)) {
+    total.flops_source = first.flops_source;
+    total.confirmed_samples = first.confirmed_samples;
+    total.flops_note = first.flops_note;
+  } else {
+    total.flops_note = "the operations' sources differ";
+  }
+  SetRatio(total);
 }
 
 }  // namespace
@@ -327,7 +389,7 @@ double MeasureObserverSeconds() {
 
 std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
                                 std::span<const Op> ops, std::span<const Trial> trials,
-                                const std::string& run_id) {
+                                const std::string& run_id, const FlopsEvidence& evidence) {
   const RunShape shape = ShapeOf(settings, layers_run);
   const ModelConfig& model = settings.model;
   const Record base = BaseRecord(settings, layers_run, run_id, trials);
@@ -346,6 +408,9 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
     if (op.k > 0) row.k = op.k;
     row.count = TotalCount(op, shape);
     row.predicted_flops = OpFlops(model, shape, op, settings.convention);
+    row.executed_flops =
+        ExecutedFlops(model, shape, op, FactsOf(settings.matmul, settings.attention));
+    SetMeasuredFlops(row, op.id, *row.count / op.products, evidence);
     SetBytes(row, OpBytes(model, shape, op));
     std::vector<double> samples;
     for (const Trial& trial : trials) samples.push_back(trial.op_s[i]);
@@ -354,6 +419,7 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
     total_bytes += *row.bytes;
     rows.push_back(std::move(row));
   }
+  SetTotalFlops(total, rows);
   SetBytes(total, total_bytes);
   std::vector<double> passes;
   for (const Trial& trial : trials) passes.push_back(trial.pass_s);
@@ -393,11 +459,16 @@ RunResult RunUnderGoogleBenchmark(const RunSettings& settings,
   const int64_t layers = result.plan.layers;
   const std::string run_id = NewRunId(settings.model);
   Progress progress(talk, on_terminal);
+  omp_set_num_threads(settings.threads);
   std::unique_ptr<Workload> workload;
   std::vector<Trial> trials;
 
   const auto time_forward = [&](benchmark::State& state) {
     if (!workload) {  // once, and only if the filter selects this benchmark at all
+      result.evidence = GatherEvidence(
+          settings.count,
+          {settings.model, settings.context, settings.batch, settings.matmul, settings.attention},
+          talk, progress);
       progress.Show(fmt::format("filling {} of weights", HumanBytes(result.plan.needed_bytes)));
       workload = std::make_unique<Workload>(settings, layers);
       try {
@@ -415,8 +486,8 @@ RunResult RunUnderGoogleBenchmark(const RunSettings& settings,
     if (interrupted || trial.passes == 0) return;
     trials.push_back(trial);
     result.trials = Accepted(trials);
-    result.ledger.rows =
-        MakeRecords(settings, layers, workload->forward().ops(), result.trials, run_id);
+    result.ledger.rows = MakeRecords(settings, layers, workload->forward().ops(), result.trials,
+                                     run_id, result.evidence);
     on_trial(result.ledger);
   };
 

@@ -12,6 +12,7 @@
 
 #include "analysis/accounting.h"
 #include "analysis/record.h"
+#include "bench/counting.h"
 #include "bench/progress.h"
 #include "bench/verify.h"
 #include "model/forward.h"
@@ -32,6 +33,7 @@ struct RunSettings {
   std::string matmul = "eigen";
   std::string attention = "reference";
   Convention convention = Convention::kMatmul;
+  CountMode count = CountMode::kSample;
   uint64_t seed = 1;
   std::optional<int64_t> max_memory_bytes;  // absent: what the machine has available
 };
@@ -94,15 +96,16 @@ class Workload {
 double MeasureObserverSeconds();
 
 /// The ledger's rows from trials: one for each op, the total, and the extrapolated total where not
-/// all layers ran.
+/// all layers ran. `evidence` fills the columns of measured FLOPs.
 std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
                                 std::span<const Op> ops, std::span<const Trial> trials,
-                                const std::string& run_id);
+                                const std::string& run_id, const FlopsEvidence& evidence = {});
 
 /// What a whole `run` gives.
 struct RunResult {
   LayerPlan plan;
   Verification verification;
+  FlopsEvidence evidence;
   std::vector<Trial> trials;
   Ledger ledger;
   double observer_s = 0;  // of one op

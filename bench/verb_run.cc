@@ -65,6 +65,7 @@ RunSettings MakeSettings(const RunOptions& options) {
   if (settings.convention == Convention::kRuleOfThumb) {
     throw InputError("the rule of thumb has no figure for single operations; 'account' prints it");
   }
+  settings.count = ParseCountMode(options.count);
   settings.seed = options.seed;
   if (options.max_memory) settings.max_memory_bytes = static_cast<int64_t>(*options.max_memory);
   return settings;
@@ -110,7 +111,7 @@ std::string Milliseconds(const std::optional<double>& seconds) {
 }
 std::string OrBlank(const std::optional<int64_t>& value) { return value ? Grouped(*value) : ""; }
 
-Table LedgerTable(const Ledger& ledger) {
+Table TimeTable(const Ledger& ledger) {
   const std::string& convention = ledger.rows.front().convention;
   Table table{{{"operation", false},
                {"m"},
@@ -137,6 +138,43 @@ Table LedgerTable(const Ledger& ledger) {
   return table;
 }
 
+/// Predicted, executed and measured side by side, and why they differ.
+Table FlopsTable(const RunSettings& settings, const Ledger& ledger) {
+  Table table{{{"operation", false},
+               {fmt::format("FLOPs ({})", ledger.rows.front().convention)},
+               {"executed"},
+               {"measured"},
+               {"source", false},
+               {"measured/predicted"},
+               {"why executed differs", false}},
+              {}};
+  const KernelFacts facts = FactsOf(settings.matmul, settings.attention);
+  const std::vector<Op> ops =
+      ForwardOps(settings.model, {settings.context, settings.batch, /*num_layers=*/1});
+  for (const Record& row : ledger.rows) {
+    if (row.kind == "extrapolated") continue;
+    const auto op = std::ranges::find(ops, row.op, &Op::name);
+    table.rows.push_back({row.op, OrBlank(row.predicted_flops), OrBlank(row.executed_flops),
+                          OrBlank(row.measured_flops), row.flops_source,
+                          OrBlank(row.flops_ratio, 6),
+                          op == ops.end() ? "" : ExecutedNote(settings.model, *op, facts)});
+  }
+  return table;
+}
+
+/// What was measured and no formula explains, or why nothing was measured.
+void PrintResidual(const Ledger& ledger, std::ostream& out) {
+  const Record& total = *std::ranges::find(ledger.rows, "total", &Record::op);
+  if (total.measured_flops && total.executed_flops) {
+    const int64_t residual = *total.measured_flops - *total.executed_flops;
+    fmt::print(out, "unexplained residual (measured - executed): {} FLOPs, {:.6f} %\n\n",
+               Grouped(residual),
+               100 * static_cast<double>(residual) / static_cast<double>(*total.executed_flops));
+  } else {
+    fmt::print(out, "measured FLOPs: unavailable: {}\n\n", total.flops_note);
+  }
+}
+
 void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostream& out) {
   const Ledger& ledger = result.ledger;
   fmt::print(out,
@@ -151,7 +189,9 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
              result.trials.size(), result.trials.size() == 1 ? "" : "s",
              Grouped(result.verification.checked), result.verification.worst_ratio,
              result.verification.worst_op);
-  out << LedgerTable(ledger).ToText() << '\n';
+  out << TimeTable(ledger).ToText() << '\n';
+  out << FlopsTable(settings, ledger).ToText();
+  PrintResidual(ledger, out);
 
   std::vector<double> before, after, covered;
   for (const Trial& trial : result.trials) {
@@ -175,7 +215,6 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
       100 * observer_s /
           Median(ledger.rows.back().samples_s.empty() ? std::vector{*ledger.rows.back().time_s}
                                                       : ledger.rows.back().samples_s));
-  fmt::print(out, "measured FLOPs: unavailable: {}\n", ledger.rows.front().flops_note);
   if (result.plan.layers < settings.model.num_layers) {
     fmt::print(out,
                "total_extrapolated is not measured: it assumes that the other {} layers run "

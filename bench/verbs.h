@@ -35,6 +35,7 @@ struct RunOptions {
   std::string matmul = "eigen";
   std::string attention = "reference";
   std::string convention = "matmul";
+  std::string count = "sample";
   uint64_t seed = 1;
   std::optional<uint64_t> max_memory;
   std::string csv, json, results;
