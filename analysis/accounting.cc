@@ -77,7 +77,8 @@ int64_t ElementwiseFlops(const ModelConfig& config, const Op& op) {
     case OpKind::kResidual: return elements;
     case OpKind::kMatmul:
     case OpKind::kAttentionScores:
-    case OpKind::kAttentionValues: break;
+    case OpKind::kAttentionValues:
+    case OpKind::kAttention: break;
   }
   NoFormula(op.name());
 }
@@ -86,8 +87,19 @@ bool IsHeadProduct(OpKind kind) {
   return kind == OpKind::kAttentionScores || kind == OpKind::kAttentionValues;
 }
 
+/// Fused attention is its three parts: for one head, scores and values are alike.
+int64_t FusedAttentionFlops(const Op& op, Convention convention) {
+  const int64_t T = op.m, HS = op.k;
+  const int64_t products = convention == Convention::kCausal
+                               ? CheckedMul(int64_t{2}, T, CheckedAdd(T, int64_t{1}), HS)
+                               : CheckedMul(int64_t{4}, T, T, HS);
+  if (convention != Convention::kAll) return products;
+  return CheckedAdd(products, CheckedMul(ElementCosts::kSoftmax, T, T));
+}
+
 /// FLOPs of one product (or one m×n block).
 int64_t ProductFlops(const ModelConfig& config, const Op& op, Convention convention) {
+  if (op.kind == OpKind::kAttention) return FusedAttentionFlops(op, convention);
   if (op.kind != OpKind::kMatmul && !IsHeadProduct(op.kind)) {
     return convention == Convention::kAll ? ElementwiseFlops(config, op) : 0;
   }
@@ -119,6 +131,7 @@ std::string_view ComponentOf(OpId id) {
     case OpId::kAttentionScores: return "attention_scores";
     case OpId::kAttentionSoftmax: return "attention_softmax";
     case OpId::kAttentionValues: return "attention_values";
+    case OpId::kAttention: break;  // components are counted on the list that keeps it in parts
     case OpId::kAttentionOut: return "attention_out";
     case OpId::kAttentionResidual:
     case OpId::kFfnResidual: return "residual";
@@ -199,6 +212,9 @@ int64_t OpBytes(const ModelConfig& config, const RunShape& shape, const Op& op) 
       floats = CheckedAdd(CheckedMul(op.products, CheckedAdd(CheckedMul(op.m, op.k), elements)),
                           CheckedMul(kv_blocks, op.k, op.n));
       break;
+    case OpKind::kAttention:  // queries in and outputs out for each head, keys and values shared
+      floats = CheckedMul(CheckedMul(int64_t{2}, op.m, op.k), CheckedAdd(op.products, kv_blocks));
+      break;
     case OpKind::kActivation:
       floats = CheckedMul(int64_t{config.has_gate() ? 3 : 2}, elements);
       break;
@@ -249,7 +265,9 @@ Breakdown CountFlops(const ModelConfig& config, const RunShape& shape, Conventio
     }
     return flops;
   }
-  for (const Op& op : ForwardOps(config, shape)) {
+  RunShape in_parts = shape;
+  in_parts.fused_attention = false;
+  for (const Op& op : ForwardOps(config, in_parts)) {
     AddTo(flops, ComponentOf(op.id), OpFlops(config, shape, op, convention));
   }
   return flops;
@@ -263,7 +281,7 @@ MemoryFigures CountMemory(const ModelConfig& config, const RunShape& shape) {
   const int64_t row_floats =
       CheckedAdd(CheckedMul(int64_t{3}, C), qkv,
                  CheckedMul(int64_t{config.has_gate() ? 2 : 1}, config.d_ff), config.vocab_size);
-  const int64_t scores = CheckedMul(B, config.num_heads, T, T);
+  const int64_t scores = shape.fused_attention ? 0 : CheckedMul(B, config.num_heads, T, T);
   const int64_t rope = config.position == Position::kRope ? CheckedMul(T, HS) : 0;
 
   ModelConfig as_run = config;

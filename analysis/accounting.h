@@ -59,7 +59,8 @@ Breakdown CountFlops(const ModelConfig& config, const RunShape& shape, Conventio
 struct MemoryFigures {
   int64_t weights_bytes = 0;
   /// The forward pass's own buffers: three residual-sized rows, qkv, scores of one layer (every
-  /// head's T×T square), the FFN's hidden rows, the logits, and RoPE's tables.
+  /// head's T×T square; none with fused attention), the FFN's hidden rows, the logits, and RoPE's
+  /// tables.
   int64_t activation_bytes = 0;
   int64_t kv_cache_bytes = 0;  // keys and values of all layers: 2·L·B·T·NKV·HS floats
 };

@@ -22,11 +22,42 @@ int64_t EigenProduct(int64_t M, int64_t N, int64_t K, const KernelFacts& facts) 
                                                          CheckedMul(int64_t{2}, tiles), folded)));
 }
 
-/// One product of the chosen backend.
-std::optional<int64_t> Product(int64_t M, int64_t N, int64_t K, const KernelFacts& facts) {
+int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// One product with a weight, by the chosen backend.
+std::optional<int64_t> WeightProduct(int64_t M, int64_t N, int64_t K, const KernelFacts& facts) {
+  if (facts.matmul == "packed") {
+    return CheckedMul(int64_t{2}, M, CheckedMul(CeilDiv(N, facts.panel), facts.panel), K);
+  }
   if (facts.matmul == "reference") return CheckedMul(int64_t{2}, M, N, K);
   if (facts.matmul == "eigen") return EigenProduct(M, N, K, facts);
   return std::nullopt;
+}
+
+/// One head's product in reference attention: packed weights do not serve it, Eigen does.
+std::optional<int64_t> HeadProduct(int64_t M, int64_t N, int64_t K, const KernelFacts& facts) {
+  if (facts.matmul == "packed") return EigenProduct(M, N, K, facts);
+  return WeightProduct(M, N, K, facts);
+}
+
+/// One head of fused attention. A tile of `queries` lanes sees the keys up to its last query, in
+/// blocks: for each key and lane, 2·HS for the score, 4 for max, minus, exp and sum, 2·HS for the
+/// value; for each block and lane, minus, exp and a product for the past sum, HS products for the
+/// past output; for each lane, HS products that scale the query; for each true query, a reciprocal
+/// and HS products that divide the output.
+int64_t FusedHead(int64_t T, int64_t HS, const KernelFacts& facts) {
+  const int64_t lanes = facts.queries;
+  int64_t keys = 0, blocks = 0;
+  for (int64_t first = 0; first < T; first += lanes) {
+    const int64_t kept = std::min(T, first + lanes);
+    keys = CheckedAdd(keys, kept);
+    blocks += CeilDiv(kept, facts.keys);
+  }
+  const int64_t of_keys =
+      CheckedMul(keys, lanes, CheckedAdd(CheckedMul(int64_t{4}, HS), int64_t{4}));
+  const int64_t of_blocks = CheckedMul(blocks, lanes, CheckedAdd(HS, int64_t{3}));
+  const int64_t of_tiles = CheckedMul(CeilDiv(T, lanes), lanes, HS);
+  return CheckedAdd(of_keys, of_blocks, of_tiles, CheckedMul(T, CheckedAdd(HS, int64_t{1})));
 }
 
 /// One row of C elements. A sum of C terms is C − 1 additions.
@@ -62,9 +93,10 @@ std::optional<int64_t> Block(const ModelConfig& config, const Op& op, const Kern
   switch (op.kind) {
     case OpKind::kEmbedding: return config.position == Position::kLearned ? elements : 0;
     case OpKind::kNorm: return CheckedMul(op.m, NormRow(config, op.n));
-    case OpKind::kMatmul:
+    case OpKind::kMatmul: return WeightProduct(op.m, op.n, op.k, facts);
     case OpKind::kAttentionScores:
-    case OpKind::kAttentionValues: return Product(op.m, op.n, op.k, facts);
+    case OpKind::kAttentionValues: return HeadProduct(op.m, op.n, op.k, facts);
+    case OpKind::kAttention: return FusedHead(op.m, op.k, facts);
     case OpKind::kRope: return CheckedMul(int64_t{3}, elements);
     case OpKind::kAttentionSoftmax: return SoftmaxSquare(op.m);
     case OpKind::kActivation: return CheckedMul(ActivationElement(config.ffn), elements);
@@ -73,9 +105,15 @@ std::optional<int64_t> Block(const ModelConfig& config, const Op& op, const Kern
   throw std::logic_error("no executed formula for this op");
 }
 
-bool IsProduct(OpKind kind) {
-  return kind == OpKind::kMatmul || kind == OpKind::kAttentionScores ||
-         kind == OpKind::kAttentionValues;
+std::string ProductNote(const Op& op, bool by_eigen, const KernelFacts& facts) {
+  if (by_eigen && op.m > 1 && op.n > 1) {
+    const int64_t blocks = CeilDiv(op.k, facts.k_block);
+    return "Eigen adds alpha·accumulator onto y for each of " + std::to_string(blocks) +
+           (blocks == 1 ? " K-block" : " K-blocks");
+  }
+  const int64_t padding = CeilDiv(op.n, std::max<int64_t>(1, facts.panel)) * facts.panel - op.n;
+  if (facts.matmul != "packed" || padding == 0) return "";
+  return "the last panel is padded by " + std::to_string(padding) + " columns";
 }
 
 }  // namespace
@@ -88,13 +126,12 @@ std::optional<int64_t> ExecutedFlops(const ModelConfig& config, const RunShape& 
 }
 
 std::string ExecutedNote(const ModelConfig& config, const Op& op, const KernelFacts& facts) {
-  if (IsProduct(op.kind)) {
-    if (facts.matmul != "eigen" || op.m == 1 || op.n == 1) return "";
-    const int64_t blocks = (op.k + facts.k_block - 1) / facts.k_block;
-    return "Eigen adds alpha·accumulator onto y for each of " + std::to_string(blocks) +
-           (blocks == 1 ? " K-block" : " K-blocks");
-  }
+  const bool eigen = facts.matmul == "eigen", packed = facts.matmul == "packed";
   switch (op.kind) {
+    case OpKind::kMatmul: return ProductNote(op, eigen, facts);
+    case OpKind::kAttentionScores:
+    case OpKind::kAttentionValues: return ProductNote(op, eigen || packed, facts);
+    case OpKind::kAttention: return "causal tiles are skipped; online softmax; padded queries";
     case OpKind::kEmbedding:
       return config.position == Position::kLearned ? "positions are added" : "";
     case OpKind::kNorm: return "sums, variance, scaling; no matrix product";
@@ -102,8 +139,8 @@ std::string ExecutedNote(const ModelConfig& config, const Op& op, const KernelFa
     case OpKind::kAttentionSoftmax: return "max, exp, sum and scaling of the kept positions";
     case OpKind::kActivation: return "elementwise; no matrix product";
     case OpKind::kResidual: return "one addition for each element";
-    default: return "";
   }
+  throw std::logic_error("no note for this op");
 }
 
 }  // namespace flopledger

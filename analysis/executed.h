@@ -15,9 +15,12 @@ namespace flopledger {
 
 /// What the formulas must know of the kernels that ran; supplied by the harness.
 struct KernelFacts {
-  std::string matmul;     // the backend: "eigen", "reference"; others have no formula
-  std::string attention;  // "reference"
-  int64_t tile_m = 0;     // rows of a tile of the product (the last takes what is left over)
+  std::string matmul;     // the backend: "packed", "eigen", "reference"; others have no formula
+  std::string attention;  // "fused", "reference"
+  int64_t panel = 0;      // columns of a packed weight's panel; the last is padded to it
+  int64_t queries = 0;    // of a tile of fused attention; the last is padded to it
+  int64_t keys = 0;       // of a block of the online softmax
+  int64_t tile_m = 0;     // rows of a tile of Eigen's product (the last takes what is left over)
   int64_t tile_n = 0;     // columns of a tile, likewise
   int64_t k_block = 0;    // K is cut into ceil(K / k_block) blocks
 };

@@ -7,6 +7,6 @@ int main(int argc, char** argv) {
       argc, argv, "Times attention's products and softmax, and RoPE at a model's shapes.",
       [](flopledger::Workload& workload) {
         RegisterOps(workload, {OpKind::kRope, OpKind::kAttentionScores, OpKind::kAttentionSoftmax,
-                               OpKind::kAttentionValues});
+                               OpKind::kAttentionValues, OpKind::kAttention});
       });
 }

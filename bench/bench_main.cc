@@ -22,7 +22,8 @@ struct Options {
   int64_t batch = 1;
   int64_t layers = 1;
   std::optional<int64_t> threads;
-  std::string matmul = "eigen";
+  std::string matmul = "packed";
+  std::string attention = "fused";
 };
 
 RunSettings MakeSettings(const Options& options) {
@@ -39,6 +40,8 @@ RunSettings MakeSettings(const Options& options) {
   settings.threads = CheckedThreads(options.threads);
   CheckMatmul(options.matmul);
   settings.matmul = options.matmul;
+  CheckAttention(options.attention);
+  settings.attention = options.attention;
   return settings;
 }
 
@@ -51,6 +54,7 @@ int Run(int argc, char** argv, const char* description, const RegisterFn& regist
   app.add_option("--layers", options.layers, "layers of the model")->capture_default_str();
   app.add_option("--threads", options.threads, "OpenMP threads; default: every processor");
   app.add_option("--matmul", options.matmul, "the product kernels")->capture_default_str();
+  app.add_option("--attention", options.attention, "fused or reference")->capture_default_str();
   app.allow_extras();
   app.footer(
       "Google Benchmark's own flags (--benchmark_filter=RE, --benchmark_out=FILE, …) work too.");

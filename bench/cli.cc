@@ -101,9 +101,7 @@ class Parser {
                      "run only the first N layers; default: all, or as many as fit in memory");
     AddThreads(verb, run_.threads);
     AddMatmul(verb, run_.matmul);
-    verb->add_option("--attention", run_.attention,
-                     "the attention kernel: reference (stores every score)")
-        ->capture_default_str();
+    AddAttention(verb, run_.attention);
     verb->add_option("--convention", run_.convention, ConventionHelp())->capture_default_str();
     verb->add_option("--count", run_.count,
                      "measure executed FLOPs by an exact, untimed counting run: off; sample (small "
@@ -139,6 +137,7 @@ class Parser {
     verb->add_option("--out", logits_.out, "write here instead of to standard output");
     AddThreads(verb, logits_.threads);
     AddMatmul(verb, logits_.matmul);
+    AddAttention(verb, logits_.attention);
     verb->final_callback([this] { verb_ = [this] { return RunLogits(logits_, out_); }; });
   }
 
@@ -155,6 +154,12 @@ class Parser {
   }
   static void AddMatmul(CLI::App* verb, std::string& matmul) {
     verb->add_option("--matmul", matmul, MatmulHelp())->capture_default_str();
+  }
+  static void AddAttention(CLI::App* verb, std::string& attention) {
+    verb->add_option("--attention", attention,
+                     "the attention kernel: fused (streaming softmax, causal tiles skipped, scores "
+                     "never stored); reference (stores every score)")
+        ->capture_default_str();
   }
   static void AddFormat(CLI::App* verb, std::string& format) {
     verb->add_option("--format", format, "table, csv, json or md")->capture_default_str();

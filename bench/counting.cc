@@ -45,10 +45,18 @@ class CountingObserver {
   std::vector<OpCount> counts_;
 };
 
+RunShape OneLayer(const CountRequest& request) {
+  return {.context = request.context,
+          .batch = request.batch,
+          .num_layers = 1,
+          .fused_attention = request.attention == "fused"};
+}
+
 std::vector<OpCount> CountOneLayer(const CountRequest& request, Progress& progress) {
-  const RunShape shape{.context = request.context, .batch = request.batch, .num_layers = 1};
-  const auto weights = SeededWeights<Scalar>(request.model, 1, 1);
-  Forward<Scalar> forward(request.model, weights, shape, FindMatmul<Scalar>(request.matmul));
+  const RunShape shape = OneLayer(request);
+  const MatmulBackend<Scalar>& matmul = *FindMatmul<Scalar>(request.matmul);
+  const auto weights = SeededWeights<Scalar>(request.model, 1, 1, matmul.packs_weights);
+  Forward<Scalar> forward(request.model, weights, shape, matmul);
   const std::vector<int32_t> tokens(static_cast<std::size_t>(shape.batch * shape.context), 0);
   CountingObserver observer(forward.ops(), progress);
   forward.Run(tokens, observer);
@@ -141,14 +149,14 @@ double CountingRate() {
   Matrix<Scalar> x(kSize, kSize), w(kSize, kSize), y(kSize, kSize);
   for (Matrix<Scalar>* matrix : {&x, &w}) std::fill_n(matrix->data(), matrix->size(), Scalar(1.0f));
   const auto start = std::chrono::steady_clock::now();
-  FindMatmul<Scalar>("eigen")({.x = x.view(), .w = w.view(), .y = y.view()});
+  FindMatmul<Scalar>("eigen")->run(
+      {.x = x.view(), .w = WeightView<const Scalar>::Of(w.view()), .y = y.view()});
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   return 2.0 * kSize * kSize * kSize / elapsed.count();
 }
 
 void CheckMemory(const CountRequest& request) {
-  const MemoryFigures memory =
-      CountMemory(request.model, {request.context, request.batch, /*num_layers=*/1});
+  const MemoryFigures memory = CountMemory(request.model, OneLayer(request));
   const int64_t needed = memory.weights_bytes + memory.activation_bytes;
   const auto available = AvailableMemoryBytes();
   if (available && needed > *available) {
@@ -186,6 +194,9 @@ KernelFacts FactsOf(const std::string& matmul, const std::string& attention) {
   const MatmulBlocking blocking = EigenBlocking();
   return {.matmul = matmul,
           .attention = attention,
+          .panel = kTileColumns<float>,
+          .queries = FusedBlocking<float>().queries,
+          .keys = FusedBlocking<float>().keys,
           .tile_m = blocking.tile_m,
           .tile_n = blocking.tile_n,
           .k_block = blocking.k_block};
@@ -193,7 +204,7 @@ KernelFacts FactsOf(const std::string& matmul, const std::string& attention) {
 
 std::vector<OpCount> CountFully(const CountRequest& request, std::ostream& talk,
                                 Progress& progress) {
-  const RunShape shape{.context = request.context, .batch = request.batch, .num_layers = 1};
+  const RunShape shape = OneLayer(request);
   const std::vector<Op> ops = ForwardOps(request.model, shape);
   const json key = KeyOf(request);
   const std::string path = CacheFile(key);
@@ -216,7 +227,7 @@ SampleResult CountSamples(const CountRequest& request) {
   Progress silent(nowhere, false);
   const KernelFacts facts = FactsOf(request.matmul, request.attention);
   SampleResult result;
-  for (const Op& op : ForwardOps(request.model, {request.context, request.batch, 1})) {
+  for (const Op& op : ForwardOps(request.model, OneLayer(request))) {
     result.met.emplace_back(op.id, 0);
   }
   static constexpr int64_t kContexts[] = {1, 2, 7, 12, 20, 33};
@@ -225,7 +236,7 @@ SampleResult CountSamples(const CountRequest& request) {
     sample.model = Shrunk(request.model, result.samples++);
     sample.context = context;
     sample.batch = 1 + context % 2;
-    const RunShape shape{.context = sample.context, .batch = sample.batch, .num_layers = 1};
+    const RunShape shape = OneLayer(sample);
     const std::vector<Op> ops = ForwardOps(sample.model, shape);
     const std::vector<OpCount> counts = CountOneLayer(sample, silent);
     for (std::size_t i = 0; i < ops.size(); ++i) {

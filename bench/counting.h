@@ -31,8 +31,8 @@ struct CountRequest {
   ModelConfig model;
   int64_t context = 1;
   int64_t batch = 1;
-  std::string matmul = "eigen";
-  std::string attention = "reference";
+  std::string matmul = "packed";
+  std::string attention = "fused";
 };
 
 /// What the `executed` formulas must know of the kernels of this build.

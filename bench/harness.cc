@@ -110,15 +110,22 @@ class SilentReporter : public benchmark::BenchmarkReporter {
   std::string error_;
 };
 
-RunShape ShapeOf(const RunSettings& settings, int64_t layers) {
-  return {.context = settings.context, .batch = settings.batch, .num_layers = layers};
+/// The kernels' own working memory: x in the packed product's order, attention's tiles.
+int64_t ScratchBytes(const RunSettings& settings) {
+  const ModelConfig& model = settings.model;
+  const AttentionShape attention{settings.batch, settings.context, model.num_heads,
+                                 model.num_kv_heads, model.head_size()};
+  const int64_t floats =
+      PackedScratchSize(settings.batch * settings.context, std::max(model.d_model, model.d_ff)) +
+      settings.threads * FusedScratch<float>::Size(attention);
+  return floats * static_cast<int64_t>(sizeof(float));
 }
 
 int64_t NeededBytes(const RunSettings& settings, int64_t layers) {
-  const MemoryFigures memory = CountMemory(settings.model, ShapeOf(settings, layers));
+  const MemoryFigures memory = CountMemory(settings.model, settings.Shape(layers));
   // The program itself, thread stacks and the kernels' packing buffers.
   constexpr int64_t kOverhead = int64_t{128} << 20;
-  return memory.weights_bytes + memory.activation_bytes + kOverhead;
+  return memory.weights_bytes + memory.activation_bytes + ScratchBytes(settings) + kOverhead;
 }
 
 /// Google Benchmark runs trials to find its number of iterations, then those that count: they are
@@ -289,17 +296,18 @@ LayerPlan PlanLayers(const RunSettings& settings) {
 
 Workload::Workload(const RunSettings& settings, int64_t layers) : settings_(settings) {
   omp_set_num_threads(settings.threads);
-  weights_ = SeededWeights<float>(settings_.model, layers, settings.seed);
+  const MatmulBackend<float>& matmul = *FindMatmul<float>(settings.matmul);
+  weights_ = SeededWeights<float>(settings_.model, layers, settings.seed, matmul.packs_weights);
   const int64_t rows = settings.batch * settings.context;
   for (int64_t r = 0; r < rows; ++r) {  // any spread of tokens will do: time does not depend on it
     tokens_.push_back(static_cast<int32_t>((r * 7919 + 13) % settings.model.vocab_size));
   }
-  forward_ = std::make_unique<Forward<float>>(settings_.model, weights_, ShapeOf(settings, layers),
-                                              FindMatmul<float>(settings.matmul));
+  forward_ =
+      std::make_unique<Forward<float>>(settings_.model, weights_, settings.Shape(layers), matmul);
 }
 
 Verification Workload::Verify(Progress& progress) {
-  OpVerifier verifier(*forward_, weights_.token_embedding, tokens_);
+  OpVerifier verifier(*forward_, tokens_);
   VerifyingObserver observer(verifier, forward_->shape().num_layers, progress);
   forward_->Run(tokens_, observer);
   progress.Clear();
@@ -342,7 +350,7 @@ void Workload::TimeOp(benchmark::State& state, const Op& op) {
   std::vector<float> input;
   if (in_place) input.assign(operands.y.data, operands.y.data + bytes / sizeof(float));
 
-  OpVerifier verifier(*forward_, weights_.token_embedding, tokens_);
+  OpVerifier verifier(*forward_, tokens_);
   verifier.Before(op, layer, operands);
   forward_->Execute(op, operands, tokens_);
   verifier.After(op, layer, operands);
@@ -362,7 +370,7 @@ void Workload::TimeOp(benchmark::State& state, const Op& op) {
   const double peak = (peak_before + MeasureFmaPeak(settings_.threads)) / 2;
 
   using benchmark::Counter;
-  const RunShape one_layer = ShapeOf(settings_, 1);
+  const RunShape one_layer = settings_.Shape(1);
   const auto flops = static_cast<double>(OpFlops(settings_.model, one_layer, op, Convention::kAll));
   const auto traffic = static_cast<double>(OpBytes(settings_.model, one_layer, op));
   state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate);
@@ -390,7 +398,7 @@ double MeasureObserverSeconds() {
 std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
                                 std::span<const Op> ops, std::span<const Trial> trials,
                                 const std::string& run_id, const FlopsEvidence& evidence) {
-  const RunShape shape = ShapeOf(settings, layers_run);
+  const RunShape shape = settings.Shape(layers_run);
   const ModelConfig& model = settings.model;
   const Record base = BaseRecord(settings, layers_run, run_id, trials);
   std::vector<Record> rows;
@@ -434,7 +442,7 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
   whole.kind = "extrapolated";
   whole.repetitions = 0;
   whole.predicted_flops =
-      CountFlops(model, ShapeOf(settings, model.num_layers), settings.convention).total;
+      CountFlops(model, settings.Shape(model.num_layers), settings.convention).total;
   double seconds = *total.time_s;
   for (std::size_t i = 0; i < ops.size(); ++i) {
     if (!ops[i].per_layer) continue;

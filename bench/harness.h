@@ -30,12 +30,20 @@ struct RunSettings {
   int64_t batch = 1;
   std::optional<int64_t> layers;  // absent: all, or as many as fit in memory
   int threads = 1;
-  std::string matmul = "eigen";
-  std::string attention = "reference";
+  std::string matmul = "packed";
+  std::string attention = "fused";
   Convention convention = Convention::kMatmul;
   CountMode count = CountMode::kSample;
   uint64_t seed = 1;
   std::optional<int64_t> max_memory_bytes;  // absent: what the machine has available
+
+  RunShape Shape(int64_t num_layers) const {
+    return {.context = context,
+            .batch = batch,
+            .num_layers = num_layers,
+            .fused_attention = attention == "fused"};
+  }
+  RunShape OneLayer() const { return Shape(1); }
 };
 
 /// How many layers will run, and why not all of them.

@@ -45,16 +45,21 @@ std::string ToCsv(ConstMatrixView<float> logits) {
 int RunLogits(const LogitsOptions& options, std::ostream& out) {
   if (!options.out.empty()) CheckWritable(options.out);
   CheckMatmul(options.matmul);
+  CheckAttention(options.attention);
   omp_set_num_threads(CheckedThreads(options.threads));
   const ModelConfig model = LoadModel(options.model);
   const std::vector<int32_t> tokens = ReadTokens(options.tokens, model);
   const auto context = static_cast<int64_t>(tokens.size());
   ValidateRunShape(model, context, 1);
   const SafetensorsFile file(options.weights);
-  const auto weights = ReadWeights<float>(model, file);
+  const MatmulBackend<float>& matmul = *FindMatmul<float>(options.matmul);
+  const auto weights = ReadWeights<float>(model, file, matmul.packs_weights);
   Forward<float> forward(model, weights,
-                         {.context = context, .batch = 1, .num_layers = model.num_layers},
-                         FindMatmul<float>(options.matmul));
+                         {.context = context,
+                          .batch = 1,
+                          .num_layers = model.num_layers,
+                          .fused_attention = options.attention == "fused"},
+                         matmul);
   NoObserver observer;
   forward.Run(tokens, observer);
   const std::string text = ToCsv(forward.logits());

@@ -56,10 +56,7 @@ RunSettings MakeSettings(const RunOptions& options) {
   settings.threads = CheckedThreads(options.threads);
   CheckMatmul(options.matmul);
   settings.matmul = options.matmul;
-  if (options.attention != "reference") {
-    throw InputError(fmt::format("unknown attention '{}'{}", options.attention,
-                                 Suggest(options.attention, {"reference"})));
-  }
+  CheckAttention(options.attention);
   settings.attention = options.attention;
   settings.convention = ParseConvention(options.convention);
   if (settings.convention == Convention::kRuleOfThumb) {
@@ -149,8 +146,7 @@ Table FlopsTable(const RunSettings& settings, const Ledger& ledger) {
                {"why executed differs", false}},
               {}};
   const KernelFacts facts = FactsOf(settings.matmul, settings.attention);
-  const std::vector<Op> ops =
-      ForwardOps(settings.model, {settings.context, settings.batch, /*num_layers=*/1});
+  const std::vector<Op> ops = ForwardOps(settings.model, settings.OneLayer());
   for (const Record& row : ledger.rows) {
     if (row.kind == "extrapolated") continue;
     const auto op = std::ranges::find(ops, row.op, &Op::name);
@@ -202,8 +198,8 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
     covered.push_back(100 * ops / trial.pass_s);
   }
   int64_t executions = 0;
-  ForEachExecution(ForwardOps(settings.model, {settings.context, settings.batch, 1}),
-                   result.plan.layers, [&](const Op&, int64_t) { ++executions; });
+  ForEachExecution(ForwardOps(settings.model, settings.OneLayer()), result.plan.layers,
+                   [&](const Op&, int64_t) { ++executions; });
   const double observer_s = result.observer_s * static_cast<double>(executions);
   fmt::print(out, "FMA peak of {} thread{}: {:.1f} GFLOP/s before, {:.1f} after (medians)\n",
              settings.threads, settings.threads == 1 ? "" : "s", Median(before), Median(after));
@@ -241,6 +237,12 @@ void CheckMatmul(const std::string& name) {
   std::vector<std::string> names;
   for (const auto& backend : MatmulBackends<float>()) names.emplace_back(backend.name);
   throw InputError(fmt::format("unknown matmul '{}'{}", name, Suggest(name, names)));
+}
+
+void CheckAttention(const std::string& name) {
+  if (name == "fused" || name == "reference") return;
+  throw InputError(
+      fmt::format("unknown attention '{}'{}", name, Suggest(name, {"fused", "reference"})));
 }
 
 int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {

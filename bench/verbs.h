@@ -32,8 +32,8 @@ struct RunOptions {
   int64_t batch = 1;
   std::optional<int64_t> layers;   // absent: all, or as many as fit
   std::optional<int64_t> threads;  // absent: every processor
-  std::string matmul = "eigen";
-  std::string attention = "reference";
+  std::string matmul = "packed";
+  std::string attention = "fused";
   std::string convention = "matmul";
   std::string count = "sample";
   uint64_t seed = 1;
@@ -46,7 +46,8 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err);
 /// Options of `logits`.
 struct LogitsOptions {
   std::string model, weights, tokens, out;
-  std::string matmul = "eigen";
+  std::string matmul = "packed";
+  std::string attention = "fused";
   std::optional<int64_t> threads;
 };
 int RunLogits(const LogitsOptions& options, std::ostream& out);
@@ -56,5 +57,8 @@ int CheckedThreads(const std::optional<int64_t>& threads);
 
 /// Throws InputError, with a suggestion, unless this build has that product backend.
 void CheckMatmul(const std::string& name);
+
+/// Throws InputError, with a suggestion, unless it is "fused" or "reference".
+void CheckAttention(const std::string& name);
 
 }  // namespace flopledger

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace flopledger {
 namespace {
 
 constexpr int64_t kSampledRows = 4;
 constexpr int64_t kSampledColumns = 16;
+constexpr int64_t kSampledHeads = 4;  // each costs a whole row of scores
 // Below this an exponential is a denormal or flushed: no relative bound holds there.
 constexpr double kTiny = 1e-36;
 
@@ -93,8 +95,7 @@ void OpVerifier::CheckRow(const Op& op, int64_t layer, const Operands<float>& o,
     case OpKind::kEmbedding:
       for (const int64_t c : columns) {
         const double position = o.b.data == nullptr ? 0.0 : o.b(r % T, c);
-        const double expected =
-            token_embedding_.view()(tokens_[static_cast<std::size_t>(r)], c) + position;
+        const double expected = o.w(c, tokens_[static_cast<std::size_t>(r)]) + position;
         check(c, expected, Gamma(1) * std::abs(expected));
       }
       return;
@@ -126,7 +127,7 @@ void OpVerifier::CheckRow(const Op& op, int64_t layer, const Operands<float>& o,
         Sum sum;
         for (std::size_t k = 0; k < a.size(); ++k) {
           const auto i = static_cast<int64_t>(k);
-          sum.Add(a[k], o.b_transposed ? o.b(c, i) : o.b(i, c));
+          sum.Add(a[k], o.w(i, c));
         }
         if (o.bias != nullptr) sum.Add(o.bias[c], 1);
         check(c, sum.value, Gamma(static_cast<double>(a.size()) + 1) * sum.magnitude);
@@ -190,6 +191,8 @@ void OpVerifier::CheckRow(const Op& op, int64_t layer, const Operands<float>& o,
       }
       return;
 
+    case OpKind::kAttention: return CheckAttentionRow(op, layer, o, r);
+
     case OpKind::kActivation:
       for (const int64_t c : columns) {
         const double x = a[static_cast<std::size_t>(c)];
@@ -220,6 +223,37 @@ void OpVerifier::CheckRow(const Op& op, int64_t layer, const Operands<float>& o,
         check(c, expected, Gamma(1) * std::abs(expected));
       }
       return;
+  }
+}
+
+void OpVerifier::CheckAttentionRow(const Op& op, int64_t layer, const Operands<float>& o,
+                                   int64_t row) {
+  const AttentionShape& shape = forward_.attention();
+  const int64_t T = shape.context, HS = shape.head_size, t = row % T;
+  const double scale = 1 / std::sqrt(static_cast<double>(HS));
+  for (const int64_t c : SampleIndexes(o.y.cols, kSampledHeads, static_cast<uint64_t>(row))) {
+    const HeadViews<const float> head(o.a, shape, row / T * shape.num_heads + c / HS);
+    std::vector<double> weights;
+    double largest = -std::numeric_limits<double>::infinity(), magnitude = 0;
+    for (int64_t s = 0; s <= t; ++s) {
+      Sum score;
+      for (int64_t j = 0; j < HS; ++j) score.Add(head.q(t, j), head.k(s, j));
+      weights.push_back(score.value * scale);
+      largest = std::max(largest, weights.back());
+      magnitude = std::max(magnitude, score.magnitude * scale);
+    }
+    double total = 0;
+    for (double& weight : weights) total += weight = std::exp(weight - largest);
+    Sum sum;
+    for (int64_t s = 0; s <= t; ++s) {
+      sum.Add(weights[static_cast<std::size_t>(s)] / total, head.v(s, c % HS));
+    }
+    // A score's absolute error, gamma(HS + 2) of its magnitude, is a relative one of its
+    // exponential; it enters the numerator and the denominator, beside the sums over T and what
+    // each block's rescaling adds.
+    const double bound =
+        2 * Gamma(static_cast<double>(HS) + 4) * magnitude + 2 * Gamma(static_cast<double>(T) + 20);
+    Check(op, layer, row, c, o.y(row, c), sum.value, bound * sum.magnitude + kTiny);
   }
 }
 

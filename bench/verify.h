@@ -24,9 +24,8 @@ struct Verification {
 /// Observes a pass (or single ops) of one Forward<float>, which must outlive it, as must `tokens`.
 class OpVerifier {
  public:
-  OpVerifier(const Forward<float>& forward, const Matrix<float>& token_embedding,
-             std::span<const int32_t> tokens)
-      : forward_(forward), token_embedding_(token_embedding), tokens_(tokens) {}
+  OpVerifier(const Forward<float>& forward, std::span<const int32_t> tokens)
+      : forward_(forward), tokens_(tokens) {}
 
   void Before(const Op& op, int64_t layer, const Operands<float>& operands);
   void After(const Op& op, int64_t layer, const Operands<float>& operands);
@@ -43,8 +42,9 @@ class OpVerifier {
              double bound);
   void CheckRow(const Op& op, int64_t layer, const Operands<float>& o, const SampledRow& sample);
 
+  void CheckAttentionRow(const Op& op, int64_t layer, const Operands<float>& o, int64_t row);
+
   const Forward<float>& forward_;
-  const Matrix<float>& token_embedding_;
   std::span<const int32_t> tokens_;
   std::vector<SampledRow> samples_;
   Verification result_;

@@ -62,7 +62,9 @@ void AttentionScores(const AttentionShape& shape, MatmulFn<Scalar> matmul,
   FL_CHECK(scores.rows == shape.products() * T && scores.cols == T, scores.rows, scores.cols);
   ForEachHead(shape, [&](int64_t i) {
     const HeadViews<const Scalar> head(qkv, shape, i);
-    matmul({.x = head.q, .w = head.k, .w_transposed = true, .y = scores.block(i * T, 0, T, T)});
+    matmul({.x = head.q,
+            .w = WeightView<const Scalar>::Of(head.k, /*transposed=*/true),
+            .y = scores.block(i * T, 0, T, T)});
   });
 }
 
@@ -89,7 +91,7 @@ void AttentionValues(const AttentionShape& shape, MatmulFn<Scalar> matmul,
   ForEachHead(shape, [&](int64_t i) {
     const HeadViews<const Scalar> head(qkv, shape, i);
     matmul({.x = probabilities.block(i * T, 0, T, T),
-            .w = head.v,
+            .w = WeightView<const Scalar>::Of(head.v),
             .y = out.block(i / NH * T, i % NH * HS, T, HS)});
   });
 }

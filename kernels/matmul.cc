@@ -6,34 +6,34 @@
 
 #include "kernels/counted.h"
 #include "kernels/eigen_map.h"
+#include "kernels/matmul_packed.h"
 
 namespace flopledger {
 namespace {
 
-template <class Scalar>
-void CheckShapes(const MatmulArgs<Scalar>& args) {
-  const int64_t w_rows = args.w_transposed ? args.w.cols : args.w.rows;
-  const int64_t w_cols = args.w_transposed ? args.w.rows : args.w.cols;
-  FL_CHECK(args.x.rows == args.y.rows, args.x.rows, args.y.rows);
-  FL_CHECK(args.x.cols == w_rows, args.x.cols, w_rows);
-  FL_CHECK(args.y.cols == w_cols, args.y.cols, w_cols);
-}
-
 /// Three loops, the definition itself: what the others are held against.
 template <class Scalar>
 void MatmulReference(const MatmulArgs<Scalar>& args) {
-  CheckShapes(args);
+  CheckMatmulShapes(args);
   const int64_t M = args.x.rows, K = args.x.cols, N = args.y.cols;
 #pragma omp parallel for if (!omp_in_parallel())
   for (int64_t m = 0; m < M; ++m) {
     for (int64_t n = 0; n < N; ++n) {
       Scalar sum = args.bias != nullptr ? args.bias[n] : Scalar(0);
       for (int64_t k = 0; k < K; ++k) {
-        sum += args.x(m, k) * (args.w_transposed ? args.w(n, k) : args.w(k, n));
+        sum += args.x(m, k) * args.w(k, n);
       }
       args.y(m, n) = sum;
     }
   }
+}
+
+/// The plain matrix behind a weight that is not packed.
+template <class Scalar>
+ConstMatrixView<Scalar> PlainMatrix(const WeightView<const Scalar>& w) {
+  FL_CHECK(w.layout != WeightLayout::kPanels);
+  const bool transposed = w.layout == WeightLayout::kOutputsByInputs;
+  return {w.data, transposed ? w.outputs : w.inputs, transposed ? w.inputs : w.outputs, w.stride};
 }
 
 /// Rows [row, row + rows) and columns [col, col + cols) of y as a product of its own.
@@ -41,9 +41,11 @@ template <class Scalar>
 MatmulArgs<Scalar> TileOf(const MatmulArgs<Scalar>& args, int64_t row, int64_t rows, int64_t col,
                           int64_t cols) {
   const int64_t K = args.x.cols;
+  const bool transposed = args.w.layout == WeightLayout::kOutputsByInputs;
+  const auto w = PlainMatrix(args.w);
   return {.x = args.x.block(row, 0, rows, K),
-          .w = args.w_transposed ? args.w.block(col, 0, cols, K) : args.w.block(0, col, K, cols),
-          .w_transposed = args.w_transposed,
+          .w = WeightView<const Scalar>::Of(
+              transposed ? w.block(col, 0, cols, K) : w.block(0, col, K, cols), transposed),
           .bias = args.bias != nullptr ? args.bias + col : nullptr,
           .y = args.y.block(row, col, rows, cols)};
 }
@@ -58,35 +60,24 @@ struct Tiles {
   int64_t length(int64_t i) const { return (i + 1 == count() ? size : begin(i + 1)) - begin(i); }
 };
 
-/// Puts the bias, or zero, into every row of y: what the products are added onto.
-template <class Scalar>
-void SeedWithBias(const MatmulArgs<Scalar>& args) {
-  for (int64_t m = 0; m < args.y.rows; ++m) {
-    if (args.bias != nullptr) {
-      std::copy_n(args.bias, args.y.cols, args.y.row(m));
-    } else {
-      std::fill_n(args.y.row(m), args.y.cols, Scalar(0));
-    }
-  }
-}
-
 /// One tile by Eigen, K-block after K-block. Eigen adds alpha·accumulator onto what stands in y
 /// whatever stands there, so starting from the bias makes the bias free; and blocks of at most
 /// Eigen's own size keep it from cutting them once more, so that the number of blocks is known.
 template <class Scalar>
 void EigenTile(const MatmulArgs<Scalar>& args, int64_t k_block) {
-  SeedWithBias(args);
+  SeedWithBias(args, 0, args.y.rows, 0, args.y.cols);
   const int64_t K = args.x.cols;
   const int64_t blocks = (K + k_block - 1) / k_block;
   const int64_t step = ((K + blocks - 1) / blocks + 7) / 8 * 8;  // even, in Eigen's unrolled steps
+  const auto w = PlainMatrix(args.w);
   auto y = AsMatrix(args.y);
   for (int64_t k = 0; k < K; k += step) {
     const int64_t size = std::min(step, K - k);
     const auto x = AsMatrix(args.x.block(0, k, args.x.rows, size));
-    if (args.w_transposed) {
-      y.noalias() += x * AsMatrix(args.w.block(0, k, args.w.rows, size)).transpose();
+    if (args.w.layout == WeightLayout::kOutputsByInputs) {
+      y.noalias() += x * AsMatrix(w.block(0, k, w.rows, size)).transpose();
     } else {
-      y.noalias() += x * AsMatrix(args.w.block(k, 0, size, args.w.cols));
+      y.noalias() += x * AsMatrix(w.block(k, 0, size, w.cols));
     }
   }
 }
@@ -94,18 +85,19 @@ void EigenTile(const MatmulArgs<Scalar>& args, int64_t k_block) {
 /// A product with one row or one column: no blocking pays, each weight is read once.
 template <class Scalar>
 void ThinTile(const MatmulArgs<Scalar>& args) {
-  SeedWithBias(args);
+  SeedWithBias(args, 0, args.y.rows, 0, args.y.cols);
   const int64_t M = args.y.rows, N = args.y.cols, K = args.x.cols;
-  if (M == 1 && !args.w_transposed) {
-    for (int64_t k = 0; k < K; ++k) AsRow(args.y, 0) += args.x(0, k) * AsRow(args.w, k);
+  const auto w = PlainMatrix(args.w);
+  if (args.w.layout == WeightLayout::kInputsByOutputs && M == 1) {
+    for (int64_t k = 0; k < K; ++k) AsRow(args.y, 0) += args.x(0, k) * AsRow(w, k);
     return;
   }
   for (int64_t m = 0; m < M; ++m) {
     for (int64_t n = 0; n < N; ++n) {
-      if (args.w_transposed) {
-        args.y(m, n) += (AsRow(args.x, m) * AsRow(args.w, n)).sum();
+      if (args.w.layout == WeightLayout::kOutputsByInputs) {
+        args.y(m, n) += (AsRow(args.x, m) * AsRow(w, n)).sum();
       } else {
-        for (int64_t k = 0; k < K; ++k) args.y(m, n) += args.x(m, k) * args.w(k, n);
+        for (int64_t k = 0; k < K; ++k) args.y(m, n) += args.x(m, k) * w(k, n);
       }
     }
   }
@@ -116,7 +108,7 @@ void ThinTile(const MatmulArgs<Scalar>& args) {
 /// threads, so neither do the results nor what is executed.
 template <class Scalar>
 void MatmulEigen(const MatmulArgs<Scalar>& args) {
-  CheckShapes(args);
+  CheckMatmulShapes(args);
   const MatmulBlocking blocking = EigenBlocking();
   const bool thin = args.y.rows == 1 || args.y.cols == 1;
   const Tiles down{args.y.rows, blocking.tile_m}, across{args.y.cols, blocking.tile_n};
@@ -143,6 +135,8 @@ MatmulBlocking EigenBlocking() {
 template <class Scalar>
 std::span<const MatmulBackend<Scalar>> MatmulBackends() {
   static constexpr MatmulBackend<Scalar> kBackends[] = {
+      {"packed", "our micro-kernel on weights packed when they are loaded", MatmulPacked<Scalar>,
+       true},
       {"eigen", "Eigen's blocked product on tiles handed out to the threads", MatmulEigen<Scalar>},
       {"reference", "three plain loops, to check the others against", MatmulReference<Scalar>},
   };

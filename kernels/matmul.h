@@ -3,22 +3,24 @@
 // Legend: M rows of x and y, K the summed dimension, N columns of y.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
 #include "kernels/tensor.h"
+#include "kernels/weight.h"
 
 namespace flopledger {
 
 /// The operands of one product.
 template <class Scalar>
 struct MatmulArgs {
-  ConstMatrixView<Scalar> x;  // [M, K]
-  ConstMatrixView<Scalar> w;  // [K, N], or [N, K] when w_transposed
-  bool w_transposed = false;
+  ConstMatrixView<Scalar> x;     // [M, K]
+  WeightView<const Scalar> w;    // [K, N], in a layout that the backend takes
   const Scalar* bias = nullptr;  // [N], or null for none
   MatrixView<Scalar> y;          // [M, N], overwritten; must not overlap the inputs
+  Scalar* scratch = nullptr;     // PackedScratchSize(M, K) elements for "packed"; unused by others
 };
 
 /// Computes y = x·w + bias with all OpenMP threads, or with the calling thread alone when it is
@@ -44,6 +46,7 @@ struct MatmulBackend {
   std::string_view name;
   std::string_view description;
   MatmulFn<Scalar> run;
+  bool packs_weights = false;  // takes WeightLayout::kPanels, else the two plain layouts
 };
 
 /// The backends that this build has for Scalar (instantiated for float, double and
@@ -53,11 +56,32 @@ std::span<const MatmulBackend<Scalar>> MatmulBackends();
 
 /// The backend of that name, or null where this build has none.
 template <class Scalar>
-MatmulFn<Scalar> FindMatmul(std::string_view name) {
+const MatmulBackend<Scalar>* FindMatmul(std::string_view name) {
   for (const MatmulBackend<Scalar>& backend : MatmulBackends<Scalar>()) {
-    if (backend.name == name) return backend.run;
+    if (backend.name == name) return &backend;
   }
   return nullptr;
+}
+
+/// Fails unless the shapes of x, w and y belong together.
+template <class Scalar>
+void CheckMatmulShapes(const MatmulArgs<Scalar>& args) {
+  FL_CHECK(args.x.rows == args.y.rows, args.x.rows, args.y.rows);
+  FL_CHECK(args.x.cols == args.w.inputs, args.x.cols, args.w.inputs);
+  FL_CHECK(args.y.cols == args.w.outputs, args.y.cols, args.w.outputs);
+}
+
+/// Puts the bias, or zero, into y's rows [m, m_end) and columns [n, n_end): what is added onto.
+template <class Scalar>
+void SeedWithBias(const MatmulArgs<Scalar>& args, int64_t m, int64_t m_end, int64_t n,
+                  int64_t n_end) {
+  for (; m < m_end; ++m) {
+    if (args.bias != nullptr) {
+      std::copy(args.bias + n, args.bias + n_end, args.y.row(m) + n);
+    } else {
+      std::fill(args.y.row(m) + n, args.y.row(m) + n_end, Scalar(0));
+    }
+  }
 }
 
 }  // namespace flopledger

@@ -6,23 +6,23 @@
 #include <span>
 
 #include "kernels/eigen_map.h"
+#include "kernels/weight.h"
 
 namespace flopledger {
 
-/// y[r] = table[tokens[r]] (+ positions[r mod context] unless positions.data is null).
-/// tokens: [R], each in [0, V), checked by the caller; table: [V, C]; positions: [≥ context, C].
+/// y[r] = row tokens[r] of the table (+ positions[r mod context] unless positions.data is null).
+/// tokens: [R], each in [0, V), checked by the caller; table: [C, V] in any layout; positions:
+/// [≥ context, C].
 template <class Scalar>
-void Embed(std::span<const int32_t> tokens, ConstMatrixView<Scalar> table,
+void Embed(std::span<const int32_t> tokens, WeightView<const Scalar> table,
            ConstMatrixView<Scalar> positions, int64_t context, MatrixView<Scalar> y) {
-  FL_CHECK(static_cast<int64_t>(tokens.size()) == y.rows && table.cols == y.cols, tokens.size(),
-           y.rows, table.cols, y.cols);
+  FL_CHECK(static_cast<int64_t>(tokens.size()) == y.rows && table.inputs == y.cols, tokens.size(),
+           y.rows, table.inputs, y.cols);
 #pragma omp parallel for
   for (int64_t r = 0; r < y.rows; ++r) {
-    if (positions.data != nullptr) {
-      AsRow(y, r) = AsRow(table, tokens[r]) + AsRow(positions, r % context);
-    } else {
-      AsRow(y, r) = AsRow(table, tokens[r]);
-    }
+    const int64_t token = tokens[static_cast<std::size_t>(r)];
+    for (int64_t c = 0; c < y.cols; ++c) y(r, c) = table(c, token);
+    if (positions.data != nullptr) AsRow(y, r) += AsRow(positions, r % context);
   }
 }
 

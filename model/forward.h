@@ -3,12 +3,15 @@
 // Legend: R = B·T rows, C d_model, Q = (NH + 2·NKV)·HS, F d_ff, V vocabulary.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "kernels/attention.h"
+#include "kernels/attention_fused.h"
 #include "kernels/matmul.h"
+#include "kernels/matmul_packed.h"
 #include "kernels/pointwise.h"
 #include "kernels/rope.h"
 #include "kernels/rowwise.h"
@@ -20,11 +23,11 @@ namespace flopledger {
 /// What one execution of an op reads and writes. An op that works in place has y.data == a.data.
 template <class Scalar>
 struct Operands {
-  ConstMatrixView<Scalar> a = {};  // the activations that it reads; none for the embedding
-  ConstMatrixView<Scalar> b = {};  // weight, gain, positions, or the second activation
-  const Scalar* bias = nullptr;    // added to each row of y, or null
-  bool b_transposed = false;       // b is [N, K]
-  MatrixView<Scalar> y = {};       // what it writes
+  ConstMatrixView<Scalar> a = {};   // the activations that it reads; none for the embedding
+  ConstMatrixView<Scalar> b = {};   // a gain [1, C], the positions, or the second activation
+  WeightView<const Scalar> w = {};  // a product's weight, or the embedding's table
+  const Scalar* bias = nullptr;     // added to each row of y, or null
+  MatrixView<Scalar> y = {};        // what it writes
 };
 
 /// An observer that does nothing. Others have the same two members.
@@ -40,8 +43,10 @@ class Forward {
  public:
   /// Keeps references to config and weights, which must outlive it. `shape` gives how many of the
   /// weights' layers are run. The shape must have passed ValidateRunShape.
+  /// Weights are packed if the backend asks for it, plain otherwise. The number of OpenMP threads
+  /// must not grow afterwards.
   Forward(const ModelConfig& config, const Weights<Scalar>& weights, const RunShape& shape,
-          MatmulFn<Scalar> matmul)
+          const MatmulBackend<Scalar>& matmul)
       : config_(config),
         weights_(weights),
         shape_(shape),
@@ -51,13 +56,20 @@ class Forward {
         ops_(ForwardOps(config, shape)) {
     FL_CHECK(shape.num_layers <= static_cast<int64_t>(weights.layers.size()), shape.num_layers,
              weights.layers.size());
-    FL_CHECK(matmul != nullptr);
     const int64_t R = shape.batch * shape.context;
     stream_ = Matrix<Scalar>(R, config.d_model);
     normed_ = Matrix<Scalar>(R, config.d_model);
     projected_ = Matrix<Scalar>(R, config.d_model);
     qkv_ = Matrix<Scalar>(R, config.qkv_size());
-    scores_ = Matrix<Scalar>(attention_.products() * shape.context, shape.context);
+    if (shape.fused_attention) {
+      fused_scratch_ =
+          Matrix<Scalar>(omp_get_max_threads(), FusedScratch<Scalar>::Size(attention_));
+    } else {
+      scores_ = Matrix<Scalar>(attention_.products() * shape.context, shape.context);
+    }
+    if (matmul.packs_weights) {
+      packed_ = Matrix<Scalar>(1, PackedScratchSize(R, std::max(config.d_model, config.d_ff)));
+    }
     hidden_ = Matrix<Scalar>(R, config.d_ff);
     if (config.has_gate()) gate_ = Matrix<Scalar>(R, config.d_ff);
     logits_ = Matrix<Scalar>(R, config.vocab_size);
@@ -84,6 +96,11 @@ class Forward {
             rope_.sine.size());
   }
 
+  /// Bytes of the kernels' own working memory: packed activations, attention's tiles.
+  int64_t ScratchBytes() const {
+    return static_cast<int64_t>(sizeof(Scalar)) * (packed_.size() + fused_scratch_.size());
+  }
+
   /// One pass over tokens [R], sequence after sequence, each in [0, V).
   template <class Observer>
   void Run(std::span<const int32_t> tokens, Observer& observer) {
@@ -103,16 +120,19 @@ class Forward {
         op.per_layer ? weights_.layers[static_cast<std::size_t>(layer)] : kNoLayer;
     const auto stream = stream_.view(), normed = normed_.view(), projected = projected_.view(),
                hidden = hidden_.view();
-    const auto norm = [&](const Matrix<Scalar>& gain, const Matrix<Scalar>& bias) {
-      return Operands<Scalar>{.a = stream, .b = gain.view(), .bias = bias.data(), .y = normed};
+    const auto norm = [&](const Weight<Scalar>& gain, const Weight<Scalar>& bias) {
+      return Operands<Scalar>{.a = stream, .b = gain.matrix(), .bias = bias.data(), .y = normed};
     };
-    const auto product = [](MatrixView<Scalar> a, const Matrix<Scalar>& weight,
-                            const Matrix<Scalar>& bias, MatrixView<Scalar> y) {
-      return Operands<Scalar>{.a = a, .b = weight.view(), .bias = bias.data(), .y = y};
+    const auto product = [](MatrixView<Scalar> a, const Weight<Scalar>& weight,
+                            const Weight<Scalar>& bias, MatrixView<Scalar> y) {
+      return Operands<Scalar>{.a = a, .w = weight.view(), .bias = bias.data(), .y = y};
     };
     const auto residual = Operands<Scalar>{.a = stream, .b = projected, .y = stream};
     switch (op.id) {
-      case OpId::kEmbedding: return {.b = weights_.position_embedding.view(), .y = stream};
+      case OpId::kEmbedding:
+        return {.b = weights_.position_embedding.matrix(),
+                .w = weights_.token_embedding.view(),
+                .y = stream};
       case OpId::kAttentionNorm: return norm(w.attention_norm_gain, w.attention_norm_bias);
       case OpId::kAttentionQkv:
         return product(normed, w.attention_qkv, w.attention_qkv_bias, qkv_.view());
@@ -124,6 +144,7 @@ class Forward {
         return product(normed, w.attention_out, w.attention_out_bias, projected);
       case OpId::kAttentionResidual: return residual;
       case OpId::kFfnNorm: return norm(w.ffn_norm_gain, w.ffn_norm_bias);
+      case OpId::kAttention: return {.a = qkv_.view(), .y = normed};
       case OpId::kFfnGate: return product(normed, w.ffn_gate, w.ffn_gate_bias, gate_.view());
       case OpId::kFfnUp: return product(normed, w.ffn_up, w.ffn_up_bias, hidden);
       case OpId::kFfnActivation:
@@ -136,8 +157,7 @@ class Forward {
       case OpId::kFinalNorm: return norm(weights_.final_norm_gain, weights_.final_norm_bias);
       case OpId::kLmHead:
         return {.a = config_.final_norm ? normed : stream,
-                .b = weights_.Unembedding().view(),
-                .b_transposed = true,
+                .w = weights_.Unembedding().view(),
                 .y = logits_.view()};
     }
     FL_CHECK(false, static_cast<int>(op.id));
@@ -147,24 +167,30 @@ class Forward {
   void Execute(const Op& op, const Operands<Scalar>& o, std::span<const int32_t> tokens) {
     const auto eps = Scalar(config_.norm_eps);
     switch (op.kind) {
-      case OpKind::kEmbedding:
-        return Embed(tokens, weights_.token_embedding.view(), o.b, shape_.context, o.y);
+      case OpKind::kEmbedding: return Embed(tokens, o.w, o.b, shape_.context, o.y);
       case OpKind::kNorm:
         if (config_.norm == Norm::kRmsNorm) return RmsNorm(o.a, o.b.data, eps, o.y);
         return LayerNorm(o.a, o.b.data, o.bias, eps, o.y);
       case OpKind::kMatmul:
-        return matmul_(
-            {.x = o.a, .w = o.b, .w_transposed = o.b_transposed, .bias = o.bias, .y = o.y});
+        return matmul_.run(
+            {.x = o.a, .w = o.w, .bias = o.bias, .y = o.y, .scratch = packed_.data()});
       case OpKind::kRope: return ApplyRope(attention_, rope_, o.y);
-      case OpKind::kAttentionScores: return AttentionScores(attention_, matmul_, o.a, o.y);
+      case OpKind::kAttentionScores: return AttentionScores(attention_, PlainMatmul(), o.a, o.y);
       case OpKind::kAttentionSoftmax: return AttentionSoftmax(attention_, o.y);
-      case OpKind::kAttentionValues: return AttentionValues(attention_, matmul_, o.a, o.b, o.y);
+      case OpKind::kAttentionValues:
+        return AttentionValues(attention_, PlainMatmul(), o.a, o.b, o.y);
+      case OpKind::kAttention: return AttentionFused(attention_, o.a, o.y, fused_scratch_.view());
       case OpKind::kActivation: return Activate(o);
       case OpKind::kResidual: return AddResidual(o.y, o.b);
     }
   }
 
  private:
+  /// What reference attention computes its products with: activations come unpacked.
+  MatmulFn<Scalar> PlainMatmul() const {
+    return matmul_.packs_weights ? FindMatmul<Scalar>("eigen")->run : matmul_.run;
+  }
+
   void Activate(const Operands<Scalar>& o) {
     switch (config_.ffn) {
       case Ffn::kGeluTanh: return GeluTanh(o.y);
@@ -177,18 +203,20 @@ class Forward {
   const ModelConfig& config_;
   const Weights<Scalar>& weights_;
   const RunShape shape_;
-  const MatmulFn<Scalar> matmul_;
+  const MatmulBackend<Scalar> matmul_;
   const AttentionShape attention_;
   const std::vector<Op> ops_;
   RopeTable<Scalar> rope_;
-  Matrix<Scalar> stream_;     // [R, C] the residual stream
-  Matrix<Scalar> normed_;     // [R, C] a norm's output, then attention's
-  Matrix<Scalar> projected_;  // [R, C] what is added to the stream next
-  Matrix<Scalar> qkv_;        // [R, Q]
-  Matrix<Scalar> scores_;     // [B·NH·T, T]
-  Matrix<Scalar> hidden_;     // [R, F]
-  Matrix<Scalar> gate_;       // [R, F], SwiGLU only
-  Matrix<Scalar> logits_;     // [R, V]
+  Matrix<Scalar> stream_;         // [R, C] the residual stream
+  Matrix<Scalar> normed_;         // [R, C] a norm's output, then attention's
+  Matrix<Scalar> projected_;      // [R, C] what is added to the stream next
+  Matrix<Scalar> qkv_;            // [R, Q]
+  Matrix<Scalar> scores_;         // [B·NH·T, T]
+  Matrix<Scalar> hidden_;         // [R, F]
+  Matrix<Scalar> gate_;           // [R, F], SwiGLU only
+  Matrix<Scalar> logits_;         // [R, V]
+  Matrix<Scalar> packed_;         // the product's activations in its own order
+  Matrix<Scalar> fused_scratch_;  // [threads, …] fused attention's tiles
 };
 
 }  // namespace flopledger

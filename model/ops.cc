@@ -19,6 +19,7 @@ constexpr OpRow kOpTable[] = {
     {OpId::kAttentionScores, "attention_scores", OpKind::kAttentionScores, true},
     {OpId::kAttentionSoftmax, "attention_softmax", OpKind::kAttentionSoftmax, true},
     {OpId::kAttentionValues, "attention_values", OpKind::kAttentionValues, true},
+    {OpId::kAttention, "attention", OpKind::kAttention, true},
     {OpId::kAttentionOut, "attention_out", OpKind::kMatmul, true},
     {OpId::kAttentionResidual, "attention_residual", OpKind::kResidual, true},
     {OpId::kFfnNorm, "ffn_norm", OpKind::kNorm, true},
@@ -55,6 +56,7 @@ std::string_view KindName(OpKind kind) {
     case OpKind::kAttentionScores: return "attention_scores";
     case OpKind::kAttentionSoftmax: return "attention_softmax";
     case OpKind::kAttentionValues: return "attention_values";
+    case OpKind::kAttention: return "attention";
     case OpKind::kActivation: return "activation";
     case OpKind::kResidual: return "residual";
   }
@@ -84,9 +86,13 @@ std::vector<Op> ForwardOps(const ModelConfig& config, const RunShape& shape) {
   elementwise(OpId::kAttentionNorm, rows, C);
   weight_product(OpId::kAttentionQkv, qkv, C, config.bias);
   if (config.position == Position::kRope) elementwise(OpId::kRope, rows, turned);
-  head_product(OpId::kAttentionScores, T, HS);
-  elementwise(OpId::kAttentionSoftmax, T, T, heads);
-  head_product(OpId::kAttentionValues, HS, T);
+  if (shape.fused_attention) {
+    head_product(OpId::kAttention, T, HS);
+  } else {
+    head_product(OpId::kAttentionScores, T, HS);
+    elementwise(OpId::kAttentionSoftmax, T, T, heads);
+    head_product(OpId::kAttentionValues, HS, T);
+  }
   weight_product(OpId::kAttentionOut, C, C, config.bias);
   elementwise(OpId::kAttentionResidual, rows, C);
   elementwise(OpId::kFfnNorm, rows, C);

@@ -22,6 +22,7 @@ enum class OpKind {
   kAttentionScores,   // q · kᵀ for each head
   kAttentionSoftmax,  // causal softmax of each head's scores
   kAttentionValues,   // probabilities · v for each head
+  kAttention,         // scores, softmax and values of each head in one, nothing stored
   kActivation,        // GELU, ReLU, or SwiGLU's gate
   kResidual,          // x += y
 };
@@ -35,6 +36,7 @@ enum class OpId {
   kAttentionScores,
   kAttentionSoftmax,
   kAttentionValues,
+  kAttention,
   kAttentionOut,
   kAttentionResidual,
   kFfnNorm,
@@ -52,7 +54,8 @@ struct Op {
   OpId id;
   OpKind kind;
   bool per_layer;     // executed once in every layer, else once in the pass
-  int64_t m, n, k;    // of one product; for the other kinds m×n elements, and k is 0
+  int64_t m, n, k;    // of one product; for the other kinds m×n elements, and k is 0. Fused
+                      // attention has those of its scores, [T, HS]·[HS, T]
   int64_t products;   // independent products (or blocks of m×n) in one execution: B·NH per head
   bool bias = false;  // adds a vector [n] to each row
 
@@ -67,6 +70,7 @@ struct RunShape {
   int64_t context = 1;
   int64_t batch = 1;
   int64_t num_layers = 1;
+  bool fused_attention = false;  // attention is one op, and its scores are not stored
 };
 
 /// Every distinct op of a forward pass in the order of execution: those before the layers, those of

@@ -36,14 +36,14 @@ enum class TensorId {
   kLmHead,
 };
 
-/// The one list of a model's tensors: visit(id, layer, matrix, rows, cols, present) for each.
+/// The one list of a model's tensors: visit(id, layer, weight, inputs, outputs, present) for each.
 template <class AnyWeights, class Visit>
 void ForEachTensor(const ModelConfig& config, AnyWeights& weights, Visit&& visit) {
   const int64_t V = config.vocab_size, P = config.context_length, C = config.d_model,
                 Q = config.qkv_size(), F = config.d_ff;
   const bool bias = config.bias, norm_bias = config.has_norm_bias(), gate = config.has_gate();
   using enum TensorId;
-  visit(kTokenEmbedding, -1, weights.token_embedding, V, C, true);
+  visit(kTokenEmbedding, -1, weights.token_embedding, C, V, true);
   visit(kPositionEmbedding, -1, weights.position_embedding, P, C,
         config.position == Position::kLearned);
   for (std::size_t i = 0; i < weights.layers.size(); ++i) {
@@ -66,7 +66,7 @@ void ForEachTensor(const ModelConfig& config, AnyWeights& weights, Visit&& visit
   }
   visit(kFinalNorm, -1, weights.final_norm_gain, 1, C, config.final_norm);
   visit(kFinalNormBias, -1, weights.final_norm_bias, 1, C, config.final_norm && norm_bias);
-  visit(kLmHead, -1, weights.lm_head, V, C, !config.tie_embeddings);
+  visit(kLmHead, -1, weights.lm_head, C, V, !config.tie_embeddings);
 }
 
 /// SplitMix64's output function (Steele, Lea and Flood 2014): a bijection that scatters bits.
@@ -76,21 +76,67 @@ uint64_t Mix(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-/// centre ± half_width, uniform; elements 2i and 2i + 1 come from the i-th output of SplitMix64.
-template <class Scalar>
-void FillUniform(Matrix<Scalar>& matrix, uint64_t key, float centre, float half_width) {
-  Scalar* data = matrix.data();
-  const int64_t size = matrix.size();
-  const float step = half_width * 0x1p-23f;  // 24 random bits become −half_width … half_width
-  const auto value = [&](uint64_t bits) {
-    return Scalar(centre + step * (static_cast<float>(bits & 0xffffff) - 8388607.5f));
-  };
-#pragma omp parallel for
-  for (int64_t pair = 0; pair < (size + 1) / 2; ++pair) {
-    const uint64_t bits = Mix(key + 0x9e3779b97f4a7c15u * static_cast<uint64_t>(pair + 1));
-    data[2 * pair] = value(bits);
-    if (2 * pair + 1 < size) data[2 * pair + 1] = value(bits >> 24);
+/// True for gains and biases, which checkpoints store as [n].
+bool IsVector(TensorId id) {
+  using enum TensorId;
+  switch (id) {
+    case kTokenEmbedding:
+    case kPositionEmbedding:
+    case kQkv:
+    case kAttentionOut:
+    case kGate:
+    case kUp:
+    case kDown:
+    case kLmHead: return false;
+    default: return true;
   }
+}
+
+/// True for the two tables of the vocabulary, which checkpoints store as [V, C].
+bool IsTable(TensorId id) { return id == TensorId::kTokenEmbedding || id == TensorId::kLmHead; }
+
+WeightLayout LayoutOf(const ModelConfig& config, TensorId id, bool packed) {
+  const bool read_by_product = !IsVector(id) && id != TensorId::kPositionEmbedding &&
+                               (id != TensorId::kTokenEmbedding || config.tie_embeddings);
+  if (packed && read_by_product) return WeightLayout::kPanels;
+  return IsTable(id) ? WeightLayout::kOutputsByInputs : WeightLayout::kInputsByOutputs;
+}
+
+/// Calls fill(k, n, element) for every parameter of a weight, in parallel and in the order in which
+/// they are stored, so that each page is first touched by one thread.
+template <class Scalar, class Fill>
+void ForEachParameter(WeightView<Scalar> w, Fill&& fill) {
+  const bool by_output = w.layout == WeightLayout::kOutputsByInputs;
+  const bool panels = w.layout == WeightLayout::kPanels;
+  const int64_t outer = by_output ? w.outputs : w.inputs, inner = by_output ? w.inputs : w.outputs;
+  constexpr int64_t columns = WeightView<Scalar>::kColumns;
+  const int64_t blocks = panels ? (w.outputs + columns - 1) / columns : outer;
+#pragma omp parallel for
+  for (int64_t block = 0; block < blocks; ++block) {
+    if (!panels) {
+      for (int64_t i = 0; i < inner; ++i) {
+        const int64_t k = by_output ? i : block, n = by_output ? block : i;
+        fill(k, n, w.data[block * w.stride + i]);
+      }
+      continue;
+    }
+    const int64_t first = block * columns, width = std::min(columns, w.outputs - first);
+    for (int64_t k = 0; k < w.inputs; ++k) {
+      for (int64_t i = 0; i < width; ++i) fill(k, first + i, w.panel(first)[k * columns + i]);
+    }
+  }
+}
+
+/// centre ± half_width, uniform. Element (k, n) comes from SplitMix64's output at its index in
+/// row-major [inputs, outputs], whatever the layout.
+template <class Scalar>
+void FillUniform(Weight<Scalar>& weight, uint64_t key, float centre, float half_width) {
+  const float step = half_width * 0x1p-23f;  // 24 random bits become −half_width … half_width
+  const int64_t N = weight.outputs();
+  ForEachParameter(weight.view(), [&](int64_t k, int64_t n, Scalar& element) {
+    const uint64_t bits = Mix(key + 0x9e3779b97f4a7c15u * static_cast<uint64_t>(k * N + n + 1));
+    element = Scalar(centre + step * (static_cast<float>(bits >> 40) - 8388607.5f));
+  });
 }
 
 /// Where a tensor of ours stands in a checkpoint: columns [begin, begin + cols) of it come from the
@@ -186,12 +232,14 @@ std::vector<StoredPart> PartsOf(const ModelConfig& config, const Naming& naming,
       throw InputError("a checkpoint with GPT-2's names has no gate, which this config asks for");
     }
     const std::string prefix = id == TensorId::kLmHead ? "" : naming.prefix;
-    return {{layer < 0 ? prefix + name : fmt::format("{}h.{}.{}", prefix, layer, name), 0, cols}};
+    return {{layer < 0 ? prefix + name : fmt::format("{}h.{}.{}", prefix, layer, name), 0, cols,
+             IsTable(id)}};
   }
   std::string name = LlamaName(id);
   if (layer >= 0) name = fmt::format("model.layers.{}.{}", layer, name);
-  const bool is_table = layer < 0;  // the vocabulary tables and positions stay [V, C]
-  if (id != TensorId::kQkv && id != TensorId::kQkvBias) return {{name, 0, cols, !is_table}};
+  if (id != TensorId::kQkv && id != TensorId::kQkvBias) {
+    return {{name, 0, cols, id != TensorId::kPositionEmbedding}};
+  }
 
   std::vector<StoredPart> parts;
   int64_t begin = 0;
@@ -205,10 +253,15 @@ std::vector<StoredPart> PartsOf(const ModelConfig& config, const Naming& naming,
   return parts;
 }
 
-/// The shape under which a part is stored. Our vectors are [1, n] and are stored as [n].
-std::vector<int64_t> StoredShape(const StoredPart& part, int64_t rows) {
-  if (rows == 1) return {part.cols};
-  return part.transposed ? std::vector{part.cols, rows} : std::vector{rows, part.cols};
+/// The shape under which a part is stored.
+std::vector<int64_t> StoredShape(const StoredPart& part, TensorId id, int64_t inputs) {
+  if (IsVector(id)) return {part.cols};
+  return part.transposed ? std::vector{part.cols, inputs} : std::vector{inputs, part.cols};
+}
+
+/// Where element (k, n) of a part stands in the stored tensor.
+int64_t StoredIndex(const StoredPart& part, int64_t inputs, int64_t k, int64_t n) {
+  return part.transposed ? n * inputs + k : k * part.cols + n;
 }
 
 /// Tensors that checkpoints carry and a forward pass does not read: mask buffers, rotary tables.
@@ -217,13 +270,14 @@ bool IsBuffer(std::string_view name) {
          name.ends_with(".rotary_emb.inv_freq");
 }
 
-template <class Scalar>
-void ReadPart(const SafetensorsFile& file, const StoredPart& part, Matrix<Scalar>& matrix) {
+/// The stored tensor of a part, if it is there and as the config asks.
+const StoredTensor& FindPart(const SafetensorsFile& file, const StoredPart& part, TensorId id,
+                             int64_t inputs) {
   const StoredTensor* stored = file.Find(part.name);
   if (stored == nullptr) {
     throw InputError(fmt::format("{}: tensor '{}' is missing", file.path(), part.name));
   }
-  const std::vector<int64_t> expected = StoredShape(part, matrix.rows());
+  const std::vector<int64_t> expected = StoredShape(part, id, inputs);
   if (stored->shape != expected) {
     throw InputError(fmt::format("{}: tensor '{}' has shape {}, the config asks for {}",
                                  file.path(), part.name, ShapeText(stored->shape),
@@ -233,12 +287,16 @@ void ReadPart(const SafetensorsFile& file, const StoredPart& part, Matrix<Scalar
     throw InputError(fmt::format("{}: tensor '{}' has type {}; F32, F16 and BF16 can be read",
                                  file.path(), part.name, stored->dtype_name));
   }
-  const int64_t rows = matrix.rows();
-  const auto to = matrix.view().block(0, part.begin, rows, part.cols);
+  return *stored;
+}
+
+template <class Scalar>
+void ReadPart(const StoredTensor& stored, const StoredPart& part, Weight<Scalar>& weight) {
+  const WeightView<Scalar> w = weight.view();
 #pragma omp parallel for
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < part.cols; ++c) {
-      to(r, c) = Scalar(stored->At(part.transposed ? c * rows + r : r * part.cols + c));
+  for (int64_t k = 0; k < w.inputs; ++k) {
+    for (int64_t n = 0; n < part.cols; ++n) {
+      w(k, part.begin + n) = Scalar(stored.At(StoredIndex(part, w.inputs, k, n)));
     }
   }
 }
@@ -249,53 +307,55 @@ template <class Scalar>
 int64_t WeightBytes(const ModelConfig& config, const Weights<Scalar>& weights) {
   int64_t elements = 0;
   ForEachTensor(config, weights,
-                [&](TensorId, int64_t, const Matrix<Scalar>& matrix, int64_t, int64_t, bool) {
-                  elements += matrix.size();
+                [&](TensorId, int64_t, const Weight<Scalar>& weight, int64_t, int64_t, bool) {
+                  elements += weight.stored_size();
                 });
   return elements * static_cast<int64_t>(sizeof(Scalar));
 }
 
 template <class Scalar>
-Weights<Scalar> AllocateWeights(const ModelConfig& config, int64_t num_layers) {
+Weights<Scalar> AllocateWeights(const ModelConfig& config, int64_t num_layers, bool packed) {
   Weights<Scalar> weights;
   weights.layers.resize(static_cast<std::size_t>(num_layers));
-  ForEachTensor(
-      config, weights,
-      [](TensorId, int64_t, Matrix<Scalar>& matrix, int64_t rows, int64_t cols, bool present) {
-        if (present) matrix = Matrix<Scalar>(rows, cols);
-      });
-  return weights;
-}
-
-template <class Scalar>
-Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uint64_t seed) {
-  constexpr float kHalfWidth = 0.02f * 1.7320508f;  // of a uniform with standard deviation 0.02
-  Weights<Scalar> weights = AllocateWeights<Scalar>(config, num_layers);
   ForEachTensor(config, weights,
-                [&](TensorId id, int64_t layer, Matrix<Scalar>& matrix, int64_t, int64_t, bool) {
-                  const auto key = Mix(Mix(seed) + static_cast<uint64_t>(layer + 1) * 64 +
-                                       static_cast<uint64_t>(id));
-                  const bool is_gain = id == TensorId::kAttentionNorm || id == TensorId::kFfnNorm ||
-                                       id == TensorId::kFinalNorm;
-                  FillUniform(matrix, key, is_gain ? 1.0f : 0.0f, is_gain ? 0.1f : kHalfWidth);
+                [&](TensorId id, int64_t, Weight<Scalar>& weight, int64_t inputs, int64_t outputs,
+                    bool present) {
+                  if (!present) return;
+                  weight = Weight<Scalar>(inputs, outputs, LayoutOf(config, id, packed));
                 });
   return weights;
 }
 
 template <class Scalar>
-Weights<Scalar> ReadWeights(const ModelConfig& config, const SafetensorsFile& file) {
+Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uint64_t seed,
+                              bool packed) {
+  constexpr float kHalfWidth = 0.02f * 1.7320508f;  // of a uniform with standard deviation 0.02
+  auto weights = AllocateWeights<Scalar>(config, num_layers, packed);
+  ForEachTensor(config, weights,
+                [&](TensorId id, int64_t layer, Weight<Scalar>& weight, int64_t, int64_t, bool) {
+                  const auto key = Mix(Mix(seed) + static_cast<uint64_t>(layer + 1) * 64 +
+                                       static_cast<uint64_t>(id));
+                  const bool is_gain = id == TensorId::kAttentionNorm || id == TensorId::kFfnNorm ||
+                                       id == TensorId::kFinalNorm;
+                  FillUniform(weight, key, is_gain ? 1.0f : 0.0f, is_gain ? 0.1f : kHalfWidth);
+                });
+  return weights;
+}
+
+template <class Scalar>
+Weights<Scalar> ReadWeights(const ModelConfig& config, const SafetensorsFile& file, bool packed) {
   const Naming naming = NamingOf(file);
-  Weights<Scalar> weights = AllocateWeights<Scalar>(config, config.num_layers);
+  auto weights = AllocateWeights<Scalar>(config, config.num_layers, packed);
   std::set<std::string, std::less<>> used;
-  ForEachTensor(
-      config, weights,
-      [&](TensorId id, int64_t layer, Matrix<Scalar>& matrix, int64_t, int64_t cols, bool present) {
-        if (!present) return;
-        for (const StoredPart& part : PartsOf(config, naming, id, layer, cols)) {
-          ReadPart(file, part, matrix);
-          used.insert(part.name);
-        }
-      });
+  ForEachTensor(config, weights,
+                [&](TensorId id, int64_t layer, Weight<Scalar>& weight, int64_t inputs,
+                    int64_t outputs, bool present) {
+                  if (!present) return;
+                  for (const StoredPart& part : PartsOf(config, naming, id, layer, outputs)) {
+                    ReadPart(FindPart(file, part, id, inputs), part, weight);
+                    used.insert(part.name);
+                  }
+                });
   if (config.tie_embeddings) used.insert("lm_head.weight");  // some checkpoints store it twice
   for (const auto& [name, tensor] : file.tensors()) {
     if (!used.contains(name) && !IsBuffer(name)) {
@@ -311,15 +371,18 @@ void WriteWeights(const ModelConfig& config, const Weights<float>& weights,
   const Naming naming = NamingOf(config);
   std::vector<NamedTensor> tensors;
   ForEachTensor(config, weights,
-                [&](TensorId id, int64_t layer, const Matrix<float>& matrix, int64_t rows,
-                    int64_t cols, bool present) {
+                [&](TensorId id, int64_t layer, const Weight<float>& weight, int64_t inputs,
+                    int64_t outputs, bool present) {
                   if (!present) return;
-                  for (const StoredPart& part : PartsOf(config, naming, id, layer, cols)) {
-                    NamedTensor tensor{part.name, StoredShape(part, rows), {}};
-                    const auto from = matrix.view().block(0, part.begin, rows, part.cols);
-                    for (int64_t i = 0; i < rows * part.cols; ++i) {
-                      tensor.values.push_back(part.transposed ? from(i % rows, i / rows)
-                                                              : from(i / part.cols, i % part.cols));
+                  for (const StoredPart& part : PartsOf(config, naming, id, layer, outputs)) {
+                    NamedTensor tensor{part.name, StoredShape(part, id, inputs), {}};
+                    tensor.values.resize(static_cast<std::size_t>(inputs * part.cols));
+                    for (int64_t k = 0; k < inputs; ++k) {
+                      for (int64_t n = 0; n < part.cols; ++n) {
+                        const int64_t index = StoredIndex(part, inputs, k, n);
+                        tensor.values[static_cast<std::size_t>(index)] =
+                            weight.view()(k, part.begin + n);
+                      }
                     }
                     tensors.push_back(std::move(tensor));
                   }
@@ -327,11 +390,11 @@ void WriteWeights(const ModelConfig& config, const Weights<float>& weights,
   WriteSafetensors(path, tensors);
 }
 
-#define FLOPLEDGER_INSTANTIATE(Scalar)                                                   \
-  template int64_t WeightBytes<Scalar>(const ModelConfig&, const Weights<Scalar>&);      \
-  template Weights<Scalar> AllocateWeights<Scalar>(const ModelConfig&, int64_t);         \
-  template Weights<Scalar> SeededWeights<Scalar>(const ModelConfig&, int64_t, uint64_t); \
-  template Weights<Scalar> ReadWeights<Scalar>(const ModelConfig&, const SafetensorsFile&);
+#define FLOPLEDGER_INSTANTIATE(Scalar)                                                         \
+  template int64_t WeightBytes<Scalar>(const ModelConfig&, const Weights<Scalar>&);            \
+  template Weights<Scalar> AllocateWeights<Scalar>(const ModelConfig&, int64_t, bool);         \
+  template Weights<Scalar> SeededWeights<Scalar>(const ModelConfig&, int64_t, uint64_t, bool); \
+  template Weights<Scalar> ReadWeights<Scalar>(const ModelConfig&, const SafetensorsFile&, bool);
 FLOPLEDGER_INSTANTIATE(float)
 FLOPLEDGER_INSTANTIATE(double)
 FLOPLEDGER_INSTANTIATE(Counted<float>)

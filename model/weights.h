@@ -1,12 +1,13 @@
-// A model's parameters, laid out as the kernels want them: each weight [inputs, outputs], so that
-// y = x·w; the two vocabulary tables [V, C]. Filled from a seed, or read from safetensors.
-// Legend: V vocabulary, P context_length, C d_model, Q = (NH + 2·NKV)·HS, F d_ff.
+// A model's parameters, laid out as the kernels want them: plain, or packed into panels while they
+// are filled. Filled from a seed, or read from safetensors. Shapes are [inputs, outputs], whatever
+// the layout: y = x·w. Legend: V vocabulary, P context_length, C d_model, Q = (NH + 2·NKV)·HS, F
+// d_ff.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
-#include "kernels/tensor.h"
+#include "kernels/weight.h"
 #include "model/config.h"
 #include "model/safetensors.h"
 
@@ -15,56 +16,60 @@ namespace flopledger {
 /// The parameters of one block. A tensor that the model lacks is empty (size 0).
 template <class Scalar>
 struct LayerWeights {
-  Matrix<Scalar> attention_norm_gain;  // [1, C]
-  Matrix<Scalar> attention_norm_bias;  // [1, C]
-  Matrix<Scalar> attention_qkv;        // [C, Q]: all queries, all keys, all values
-  Matrix<Scalar> attention_qkv_bias;   // [1, Q]
-  Matrix<Scalar> attention_out;        // [C, C]
-  Matrix<Scalar> attention_out_bias;   // [1, C]
-  Matrix<Scalar> ffn_norm_gain;        // [1, C]
-  Matrix<Scalar> ffn_norm_bias;        // [1, C]
-  Matrix<Scalar> ffn_gate;             // [C, F], SwiGLU only
-  Matrix<Scalar> ffn_gate_bias;        // [1, F]
-  Matrix<Scalar> ffn_up;               // [C, F]
-  Matrix<Scalar> ffn_up_bias;          // [1, F]
-  Matrix<Scalar> ffn_down;             // [F, C]
-  Matrix<Scalar> ffn_down_bias;        // [1, C]
+  Weight<Scalar> attention_norm_gain;  // [1, C]
+  Weight<Scalar> attention_norm_bias;  // [1, C]
+  Weight<Scalar> attention_qkv;        // [C, Q]: all queries, all keys, all values
+  Weight<Scalar> attention_qkv_bias;   // [1, Q]
+  Weight<Scalar> attention_out;        // [C, C]
+  Weight<Scalar> attention_out_bias;   // [1, C]
+  Weight<Scalar> ffn_norm_gain;        // [1, C]
+  Weight<Scalar> ffn_norm_bias;        // [1, C]
+  Weight<Scalar> ffn_gate;             // [C, F], SwiGLU only
+  Weight<Scalar> ffn_gate_bias;        // [1, F]
+  Weight<Scalar> ffn_up;               // [C, F]
+  Weight<Scalar> ffn_up_bias;          // [1, F]
+  Weight<Scalar> ffn_down;             // [F, C]
+  Weight<Scalar> ffn_down_bias;        // [1, C]
 };
 
 template <class Scalar>
 struct Weights {
-  Matrix<Scalar> token_embedding;     // [V, C]
-  Matrix<Scalar> position_embedding;  // [P, C], learned positions only
+  Weight<Scalar> token_embedding;     // [C, V]
+  Weight<Scalar> position_embedding;  // [P, C], learned positions only
   std::vector<LayerWeights<Scalar>> layers;
-  Matrix<Scalar> final_norm_gain;  // [1, C]
-  Matrix<Scalar> final_norm_bias;  // [1, C]
-  Matrix<Scalar> lm_head;          // [V, C]; empty when tied to token_embedding
+  Weight<Scalar> final_norm_gain;  // [1, C]
+  Weight<Scalar> final_norm_bias;  // [1, C]
+  Weight<Scalar> lm_head;          // [C, V]; empty when tied to token_embedding
 
   /// The table that the logits are computed with: lm_head, or the tied token_embedding.
-  const Matrix<Scalar>& Unembedding() const {
+  const Weight<Scalar>& Unembedding() const {
     return lm_head.size() > 0 ? lm_head : token_embedding;
   }
 };
 
-/// Bytes held by all tensors.
+/// Bytes held by all tensors, the padding of panels among them.
 template <class Scalar>
 int64_t WeightBytes(const ModelConfig& config, const Weights<Scalar>& weights);
 
-/// Uninitialised weights of the config's shapes, with the first num_layers of its layers.
+/// Uninitialised weights of the config's shapes, with the first num_layers of its layers. `packed`
+/// lays out in panels what products read; else a table of the vocabulary is [V, C], the rest [K,
+/// N].
 template <class Scalar>
-Weights<Scalar> AllocateWeights(const ModelConfig& config, int64_t num_layers);
+Weights<Scalar> AllocateWeights(const ModelConfig& config, int64_t num_layers, bool packed);
 
 /// Weights drawn from `seed`, in parallel: element i of a tensor depends on the seed, the tensor
-/// and i alone, so the thread count changes nothing. Matrices and biases are uniform with GPT-2's
-/// standard deviation, 0.02 (Radford et al. 2019); gains lie within 10 % of 1.
+/// and i alone, so neither the thread count nor the layout changes a value. Matrices and biases are
+/// uniform with GPT-2's standard deviation, 0.02 (Radford et al. 2019); gains lie within 10 % of 1.
 template <class Scalar>
-Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uint64_t seed);
+Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uint64_t seed,
+                              bool packed = false);
 
 /// Reads a checkpoint with Hugging Face's tensor names, GPT-2's ("wte.weight", with or without
 /// "transformer.") or Llama's ("model.embed_tokens.weight"); F32, F16 or BF16. Throws InputError
 /// for a tensor that is missing, has another shape, or belongs to no part of the model.
 template <class Scalar>
-Weights<Scalar> ReadWeights(const ModelConfig& config, const SafetensorsFile& file);
+Weights<Scalar> ReadWeights(const ModelConfig& config, const SafetensorsFile& file,
+                            bool packed = false);
 
 /// Writes float weights as a checkpoint under GPT-2's or Llama's names, whichever ReadWeights would
 /// expect of this config. Throws InputError when the path cannot be written.

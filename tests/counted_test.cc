@@ -9,6 +9,7 @@
 #include <random>
 
 #include "analysis/executed.h"
+#include "bench/counting.h"
 #include "model/forward.h"
 
 namespace flopledger {
@@ -25,11 +26,6 @@ struct CountingObserver {
     counts.emplace_back(op.id, SumTallies().flops());
   }
 };
-
-KernelFacts FactsOf(const std::string& matmul) {
-  const MatmulBlocking blocking = EigenBlocking();
-  return {matmul, "reference", blocking.tile_m, blocking.tile_n, blocking.k_block};
-}
 
 ModelConfig RandomConfig(std::mt19937& random) {
   const auto pick = [&](int64_t low, int64_t high) {
@@ -58,22 +54,25 @@ TEST(Counted, EveryOpOfRandomModelsExecutesItsFormulaExactly) {
   std::mt19937 random(1);
   for (int i = 0; i < 240; ++i) {
     const ModelConfig config = RandomConfig(random);
-    const RunShape shape{.context = i % 8 == 0 ? 1 : 1 + static_cast<int64_t>(random() % 40),
+    const RunShape shape{.context = i % 8 == 0 ? 1 : 1 + static_cast<int64_t>(random() % 70),
                          .batch = 1 + static_cast<int64_t>(random() % 2),
-                         .num_layers = config.num_layers};
-    const std::string matmul = i % 4 == 0 ? "reference" : "eigen";
+                         .num_layers = config.num_layers,
+                         .fused_attention = i % 3 != 0};
+    const auto& matmul = MatmulBackends<Scalar>()[static_cast<std::size_t>(i % 4 % 3)];
+    const KernelFacts facts =
+        FactsOf(std::string(matmul.name), shape.fused_attention ? "fused" : "reference");
     SCOPED_TRACE(ToJson(config).dump() + " T=" + std::to_string(shape.context) +
-                 " B=" + std::to_string(shape.batch) + " " + matmul);
+                 " B=" + std::to_string(shape.batch) + " " + facts.matmul + " " + facts.attention);
     omp_set_num_threads(1 + i % 3);
-    const auto weights = SeededWeights<Scalar>(config, config.num_layers, 7);
-    Forward<Scalar> forward(config, weights, shape, FindMatmul<Scalar>(matmul));
+    const auto weights = SeededWeights<Scalar>(config, config.num_layers, 7, matmul.packs_weights);
+    Forward<Scalar> forward(config, weights, shape, matmul);
     const std::vector<int32_t> tokens(static_cast<std::size_t>(shape.batch * shape.context), 0);
     CountingObserver observer;
     forward.Run(tokens, observer);
     for (const Op& op : forward.ops()) {
       int64_t counted = 0;
       for (const auto& [id, flops] : observer.counts) counted += id == op.id ? flops : 0;
-      EXPECT_EQ(counted, ExecutedFlops(config, shape, op, FactsOf(matmul))) << op.name();
+      EXPECT_EQ(counted, ExecutedFlops(config, shape, op, facts)) << op.name();
     }
     if (HasFailure()) return;
   }

@@ -1,0 +1,210 @@
+// Fused causal attention: scores are made, exponentiated and used block by block in the first-level
+// cache and never stored; key blocks beyond the causal mask are skipped; memory is O(T·HS).
+// Sources: Dao et al. 2022 and Dao 2023 (FlashAttention-2), Milakov and Gimelshein 2018 (online
+// softmax). Legend: B batch, T context, NH query heads, HS head size.
+//
+// Queries lie along the SIMD lanes (their tile is transposed), keys and head components along the
+// registers' rows. So the softmax needs no horizontal step, and keys and values are broadcast.
+#pragma once
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/attention.h"
+#include "kernels/exp.h"
+#include "kernels/microkernel.h"
+
+namespace flopledger {
+
+/// How the fused kernel cuts a head. Plain numbers, for the closed formulas of what it executes.
+struct AttentionBlocking {
+  int64_t queries = 0;  // in a tile; the last tile of a head is padded to it
+  int64_t keys = 0;     // in a block of the online softmax
+};
+
+inline constexpr int64_t kKeyBlock = 16 * kTileRows;  // scores of a tile: 24 KiB at most
+inline constexpr int64_t kQueriesOfTask = 256;        // queries that one thread takes at a time
+
+template <class Scalar>
+constexpr AttentionBlocking FusedBlocking() {
+  return {.queries = kTileColumns<Scalar>, .keys = kKeyBlock};
+}
+
+/// One thread's working memory, cut from a single allocation. All tiles are [rows, kTileColumns].
+template <class Scalar>
+class FusedScratch {
+ public:
+  /// Elements that one thread needs.
+  static int64_t Size(const AttentionShape& shape) {
+    const int64_t columns = kTileColumns<Scalar>, HS = shape.head_size;
+    return RoundedKeys(shape) * HS + RoundUp(shape.context * HS) + 2 * HS * columns +
+           kKeyBlock * columns + 3 * columns;
+  }
+
+  FusedScratch(Scalar* memory, const AttentionShape& shape) {
+    const int64_t columns = kTileColumns<Scalar>, HS = shape.head_size;
+    const auto take = [&memory](int64_t size) { return std::exchange(memory, memory + size); };
+    queries = take(HS * columns);
+    output = take(HS * columns);
+    scores = take(kKeyBlock * columns);
+    largest = take(columns);
+    sum = take(columns);
+    rescale = take(columns);
+    keys = take(RoundedKeys(shape) * HS);
+    values = take(RoundUp(shape.context * HS));
+  }
+
+  Scalar* queries;  // [HS, columns] the tile's queries, transposed
+  Scalar* output;   // [HS, columns] the tile's output, transposed, not yet divided by sum
+  Scalar* scores;   // [kKeyBlock, columns] scores, then their exponentials
+  Scalar* largest;  // [columns] each query's largest score so far
+  Scalar* sum;      // [columns] each query's sum of exponentials so far
+  Scalar* rescale;  // [columns] what the last block's new largest multiplies the past by
+  Scalar* keys;     // [ceil(T / kTileRows), HS, kTileRows] keys in the order of the micro-kernel
+  Scalar* values;   // [T, HS] values, rows close together
+
+ private:
+  static int64_t RoundUp(int64_t n) { return (n + 15) / 16 * 16; }
+  static int64_t RoundedKeys(const AttentionShape& shape) {
+    return RoundUp((shape.context + kTileRows - 1) / kTileRows * kTileRows);
+  }
+};
+
+namespace internal {
+
+/// The packed keys and values of positions [begin, end) of one head.
+template <class Scalar>
+void PackKeysAndValues(const HeadViews<const Scalar>& head, int64_t begin, int64_t end,
+                       const FusedScratch<Scalar>& scratch) {
+  const int64_t HS = head.k.cols;
+  for (int64_t t = begin; t < end; ++t) {
+    Scalar* key = scratch.keys + t / kTileRows * kTileRows * HS + t % kTileRows;
+    for (int64_t d = 0; d < HS; ++d) key[d * kTileRows] = head.k(t, d);
+    std::copy_n(head.v.row(t), HS, scratch.values + t * HS);
+  }
+}
+
+/// Scores of keys [begin, begin + size) for the tile whose first query is `first`; those that the
+/// mask drops are set far below any score.
+template <class Scalar>
+void ScoreBlock(int64_t first, int64_t begin, int64_t size, int64_t HS,
+                const FusedScratch<Scalar>& scratch) {
+  constexpr int64_t columns = kTileColumns<Scalar>;
+  for (int64_t j = 0; j < size; j += kTileRows) {
+    MicroKernel<Scalar, false>(std::min<int64_t>(kTileRows, size - j), HS,
+                               scratch.keys + (begin + j) * HS, kTileRows, scratch.queries,
+                               scratch.scores + j * columns, columns);
+  }
+  for (int64_t key = std::max(begin, first + 1); key < begin + size; ++key) {
+    Scalar* row = scratch.scores + (key - begin) * columns;
+    std::fill_n(row, std::min(columns, key - first), Scalar(-1e30));
+  }
+}
+
+/// The online softmax: exponentials of the block's scores, and the past rescaled to the new
+/// largest. Executes, for each of `size` keys and each lane, max, minus, exp and add; for each
+/// lane, minus, exp, times (sum); for each of HS components and each lane, times.
+template <class Scalar>
+void SoftmaxBlock(int64_t size, int64_t HS, const FusedScratch<Scalar>& scratch) {
+  using Packet = typename PacketOf<Scalar>::Packet;
+  using namespace Eigen::internal;  // NOLINT: the packet primitives, in this function alone
+  constexpr int lanes = PacketOf<Scalar>::kLanes;
+  constexpr int64_t columns = kTileColumns<Scalar>;
+  for (int64_t c = 0; c < columns; c += lanes) {
+    const Packet before = pload<Packet>(scratch.largest + c);
+    Packet largest = before;
+    for (int64_t j = 0; j < size; ++j) {
+      largest = pmax(largest, pload<Packet>(scratch.scores + j * columns + c));
+    }
+    const Packet rescale = ExpOfNonPositive(psub(before, largest));
+    Packet sum = pmul(pload<Packet>(scratch.sum + c), rescale);
+    for (int64_t j = 0; j < size; ++j) {
+      Scalar* score = scratch.scores + j * columns + c;
+      const Packet weight = ExpOfNonPositive(psub(pload<Packet>(score), largest));
+      pstore(score, weight);
+      sum = padd(sum, weight);
+    }
+    pstore(scratch.largest + c, largest);
+    pstore(scratch.sum + c, sum);
+    for (int64_t d = 0; d < HS; ++d) {
+      Scalar* output = scratch.output + d * columns + c;
+      pstore(output, pmul(pload<Packet>(output), rescale));
+    }
+  }
+}
+
+/// One tile of up to kTileColumns queries against every key that the mask keeps.
+template <class Scalar>
+void FusedTile(const HeadViews<const Scalar>& head, int64_t first, MatrixView<Scalar> out,
+               const FusedScratch<Scalar>& scratch) {
+  constexpr int64_t columns = kTileColumns<Scalar>;
+  const int64_t T = head.q.rows, HS = head.q.cols;
+  const int64_t queries = std::min(columns, T - first);
+  const int64_t kept = first + queries;  // keys up to the tile's last query
+  // Scaling the queries once spares scaling every score.
+  const Scalar scale(1.0 / std::sqrt(static_cast<double>(HS)));
+  for (int64_t c = 0; c < columns; ++c) {
+    const Scalar* query = head.q.row(first + std::min(c, queries - 1));  // padding repeats the last
+    for (int64_t d = 0; d < HS; ++d) scratch.queries[d * columns + c] = query[d] * scale;
+  }
+  std::fill_n(scratch.output, HS * columns, Scalar(0));
+  std::fill_n(scratch.sum, columns, Scalar(0));
+  std::fill_n(scratch.largest, columns, Scalar(-1e30));
+
+  for (int64_t begin = 0; begin < kept; begin += kKeyBlock) {
+    const int64_t size = std::min(kKeyBlock, kept - begin);
+    ScoreBlock(first, begin, size, HS, scratch);
+    SoftmaxBlock(size, HS, scratch);
+    for (int64_t d = 0; d < HS; d += kTileRows) {
+      MicroKernel<Scalar, true>(std::min<int64_t>(kTileRows, HS - d), size,
+                                scratch.values + begin * HS + d, HS, scratch.scores,
+                                scratch.output + d * columns, columns);
+    }
+  }
+  for (int64_t c = 0; c < queries; ++c) {
+    const Scalar inverse = Scalar(1) / scratch.sum[c];
+    for (int64_t d = 0; d < HS; ++d) {
+      out(first + c, d) = scratch.output[d * columns + c] * inverse;
+    }
+  }
+}
+
+}  // namespace internal
+
+/// out[b·T + t, h·HS + j] = Σ_{s ≤ t} softmax(q·k / √HS)[t, s] · v[s, j]. qkv: [B·T, (NH +
+/// 2·NKV)·HS], out: [B·T, NH·HS]; scratch: [threads, FusedScratch::Size], aligned, one row a
+/// thread. Each output's relative error, against the sum of magnitudes, is a few times (HS + T) ·
+/// 2⁻²⁴.
+template <class Scalar>
+void AttentionFused(const AttentionShape& shape, ConstMatrixView<Scalar> qkv,
+                    MatrixView<Scalar> out, MatrixView<Scalar> scratch) {
+  static_assert(kQueriesOfTask % kTileColumns<Scalar> == 0);
+  const int64_t T = shape.context, NH = shape.num_heads, HS = shape.head_size;
+  const int64_t tasks_a_head = (T + kQueriesOfTask - 1) / kQueriesOfTask;
+  FL_CHECK(out.rows == shape.batch * T && out.cols == NH * HS, out.rows, out.cols);
+  FL_CHECK(scratch.rows >= omp_get_max_threads(), scratch.rows, omp_get_max_threads());
+  FL_CHECK(scratch.cols >= FusedScratch<Scalar>::Size(shape), scratch.cols);
+#pragma omp parallel
+  {
+    const FusedScratch<Scalar> mine(scratch.row(omp_get_thread_num()), shape);
+    int64_t packed_head = -1, packed_end = 0;
+    // Guided: long runs of whole heads first, whose keys are packed once; single tasks at the end,
+    // so that the threads finish together.
+#pragma omp for schedule(guided)
+    for (int64_t task = 0; task < shape.products() * tasks_a_head; ++task) {
+      const int64_t i = task / tasks_a_head, part = task % tasks_a_head;
+      const HeadViews<const Scalar> head(qkv, shape, i);
+      const int64_t end = std::min(T, (part + 1) * kQueriesOfTask);
+      if (std::exchange(packed_head, i) != i) packed_end = 0;
+      internal::PackKeysAndValues(head, std::exchange(packed_end, end), end, mine);
+      const auto head_out = out.block(i / NH * T, i % NH * HS, T, HS);
+      for (int64_t first = part * kQueriesOfTask; first < end; first += kTileColumns<Scalar>) {
+        internal::FusedTile(head, first, head_out, mine);
+      }
+    }
+  }
+}
+
+}  // namespace flopledger
