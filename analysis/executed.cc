@@ -43,8 +43,8 @@ std::optional<int64_t> HeadProduct(int64_t M, int64_t N, int64_t K, const Kernel
 /// One head of fused attention. A tile of `queries` lanes sees the keys up to its last query, in
 /// blocks: for each key and lane, 2·HS for the score, 4 for max, minus, exp and sum, 2·HS for the
 /// value; for each block and lane, minus, exp and a product for the past sum, HS products for the
-/// past output; for each lane, HS products that scale the query; for each true query, a reciprocal
-/// and HS products that divide the output.
+/// past output; for each lane, HS products that scale the query, a reciprocal, and HS products that
+/// divide the output.
 int64_t FusedHead(int64_t T, int64_t HS, const KernelFacts& facts) {
   const int64_t lanes = facts.queries;
   int64_t keys = 0, blocks = 0;
@@ -56,8 +56,9 @@ int64_t FusedHead(int64_t T, int64_t HS, const KernelFacts& facts) {
   const int64_t of_keys =
       CheckedMul(keys, lanes, CheckedAdd(CheckedMul(int64_t{4}, HS), int64_t{4}));
   const int64_t of_blocks = CheckedMul(blocks, lanes, CheckedAdd(HS, int64_t{3}));
-  const int64_t of_tiles = CheckedMul(CeilDiv(T, lanes), lanes, HS);
-  return CheckedAdd(of_keys, of_blocks, of_tiles, CheckedMul(T, CheckedAdd(HS, int64_t{1})));
+  const int64_t of_tiles =
+      CheckedMul(CeilDiv(T, lanes), lanes, CheckedAdd(CheckedMul(int64_t{2}, HS), int64_t{1}));
+  return CheckedAdd(of_keys, of_blocks, of_tiles);
 }
 
 /// One row of C elements. A sum of C terms is C − 1 additions.

@@ -25,10 +25,10 @@ int main(int argc, char** argv) {
       const flopledger::Trial trial = workload.Time(state, progress);
       const auto flops =
           static_cast<double>(CountFlops(workload.settings().model, workload.forward().shape(),
-                                         flopledger::Convention::kMatmul)
+                                         flopledger::Convention::kCausal)
                                   .total);
       state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate);
-      state.counters["of_peak"] = Counter(flops / trial.peak(), Counter::kIsIterationInvariantRate);
+      if (trial.passes > 0) state.counters["of_peak"] = flops / trial.pass_s / trial.peak();
     };
     benchmark::RegisterBenchmark(name.c_str(), time)->UseRealTime()->Unit(benchmark::kMillisecond);
   };

@@ -359,23 +359,29 @@ void Workload::TimeOp(benchmark::State& state, const Op& op) {
     return;
   }
   const double peak_before = MeasureFmaPeak(settings_.threads);
+  double seconds = 0;
   for (auto _ : state) {
     if (in_place) std::memcpy(operands.y.data, input.data(), bytes);
     const auto start = Clock::now();
     forward_->Execute(op, operands, tokens_);
-    state.SetIterationTime(SecondsSince(start));
+    const double elapsed = SecondsSince(start);
+    state.SetIterationTime(elapsed);
+    seconds += elapsed;
     benchmark::ClobberMemory();
   }
   if (in_place) std::memcpy(operands.y.data, input.data(), bytes);
   const double peak = (peak_before + MeasureFmaPeak(settings_.threads)) / 2;
 
+  // Products count what the mask keeps; what is no product has FLOPs only under `all`.
   using benchmark::Counter;
-  const RunShape one_layer = settings_.Shape(1);
-  const auto flops = static_cast<double>(OpFlops(settings_.model, one_layer, op, Convention::kAll));
+  const RunShape one_layer = settings_.OneLayer();
+  const auto causal = OpFlops(settings_.model, one_layer, op, Convention::kCausal);
+  const auto flops = static_cast<double>(
+      causal > 0 ? causal : OpFlops(settings_.model, one_layer, op, Convention::kAll));
   const auto traffic = static_cast<double>(OpBytes(settings_.model, one_layer, op));
   state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate);
   state.counters["bytes/s"] = Counter(traffic, Counter::kIsIterationInvariantRate);
-  state.counters["of_peak"] = Counter(flops / peak, Counter::kIsIterationInvariantRate);
+  state.counters["of_peak"] = flops * static_cast<double>(state.iterations()) / seconds / peak;
 }
 
 double MeasureObserverSeconds() {

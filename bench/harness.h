@@ -90,7 +90,7 @@ class Workload {
   Trial Time(benchmark::State& state, Progress& progress);
 
   /// Times one op of layer 0 alone; operands that it overwrites in place are restored outside the
-  /// timed region. FLOP/s under `all`, bytes/s and the share of the FMA peak become counters.
+  /// timed region. FLOP/s, bytes/s and the share of the FMA peak become counters.
   void TimeOp(benchmark::State& state, const Op& op);
 
  private:

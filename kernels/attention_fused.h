@@ -15,6 +15,7 @@
 #include "kernels/attention.h"
 #include "kernels/exp.h"
 #include "kernels/microkernel.h"
+#include "kernels/transpose.h"
 
 namespace flopledger {
 
@@ -24,6 +25,7 @@ struct AttentionBlocking {
   int64_t keys = 0;     // in a block of the online softmax
 };
 
+inline constexpr int64_t kKeyGroup = 4 * kTileRows;   // keys that are packed side by side
 inline constexpr int64_t kKeyBlock = 16 * kTileRows;  // scores of a tile: 24 KiB at most
 inline constexpr int64_t kQueriesOfTask = 256;        // queries that one thread takes at a time
 
@@ -62,13 +64,13 @@ class FusedScratch {
   Scalar* largest;  // [columns] each query's largest score so far
   Scalar* sum;      // [columns] each query's sum of exponentials so far
   Scalar* rescale;  // [columns] what the last block's new largest multiplies the past by
-  Scalar* keys;     // [ceil(T / kTileRows), HS, kTileRows] keys in the order of the micro-kernel
+  Scalar* keys;     // [ceil(T / kKeyGroup), HS, kKeyGroup] keys in the order of the micro-kernel
   Scalar* values;   // [T, HS] values, rows close together
 
  private:
   static int64_t RoundUp(int64_t n) { return (n + 15) / 16 * 16; }
   static int64_t RoundedKeys(const AttentionShape& shape) {
-    return RoundUp((shape.context + kTileRows - 1) / kTileRows * kTileRows);
+    return (shape.context + kKeyGroup - 1) / kKeyGroup * kKeyGroup;
   }
 };
 
@@ -80,9 +82,14 @@ void PackKeysAndValues(const HeadViews<const Scalar>& head, int64_t begin, int64
                        const FusedScratch<Scalar>& scratch) {
   const int64_t HS = head.k.cols;
   for (int64_t t = begin; t < end; ++t) {
-    Scalar* key = scratch.keys + t / kTileRows * kTileRows * HS + t % kTileRows;
-    for (int64_t d = 0; d < HS; ++d) key[d * kTileRows] = head.k(t, d);
-    std::copy_n(head.v.row(t), HS, scratch.values + t * HS);
+    AsRow(scratch.values + t * HS, HS) = AsRow(head.v, t);
+  }
+  for (int64_t t = begin; t < end;) {  // as far as the next group, or the end
+    const int64_t group = t / kKeyGroup * kKeyGroup;
+    const int64_t size = std::min(group + kKeyGroup, end) - t;
+    Transpose(head.k.row(t), head.k.stride, size, HS, scratch.keys + group * HS + t - group,
+              kKeyGroup);
+    t += size;
   }
 }
 
@@ -93,9 +100,10 @@ void ScoreBlock(int64_t first, int64_t begin, int64_t size, int64_t HS,
                 const FusedScratch<Scalar>& scratch) {
   constexpr int64_t columns = kTileColumns<Scalar>;
   for (int64_t j = 0; j < size; j += kTileRows) {
-    MicroKernel<Scalar, false>(std::min<int64_t>(kTileRows, size - j), HS,
-                               scratch.keys + (begin + j) * HS, kTileRows, scratch.queries,
-                               scratch.scores + j * columns, columns);
+    MicroKernel<Scalar, false>(
+        std::min<int64_t>(kTileRows, size - j), HS,
+        scratch.keys + (begin + j) / kKeyGroup * kKeyGroup * HS + (begin + j) % kKeyGroup,
+        kKeyGroup, scratch.queries, scratch.scores + j * columns, columns);
   }
   for (int64_t key = std::max(begin, first + 1); key < begin + size; ++key) {
     Scalar* row = scratch.scores + (key - begin) * columns;
@@ -143,11 +151,13 @@ void FusedTile(const HeadViews<const Scalar>& head, int64_t first, MatrixView<Sc
   const int64_t T = head.q.rows, HS = head.q.cols;
   const int64_t queries = std::min(columns, T - first);
   const int64_t kept = first + queries;  // keys up to the tile's last query
+  Transpose(head.q.row(first), head.q.stride, queries, HS, scratch.queries, columns);
   // Scaling the queries once spares scaling every score.
   const Scalar scale(1.0 / std::sqrt(static_cast<double>(HS)));
-  for (int64_t c = 0; c < columns; ++c) {
-    const Scalar* query = head.q.row(first + std::min(c, queries - 1));  // padding repeats the last
-    for (int64_t d = 0; d < HS; ++d) scratch.queries[d * columns + c] = query[d] * scale;
+  for (int64_t d = 0; d < HS; ++d) {
+    Scalar* row = scratch.queries + d * columns;
+    std::fill(row + queries, row + columns, Scalar(0));
+    AsRow(row, columns) *= scale;
   }
   std::fill_n(scratch.output, HS * columns, Scalar(0));
   std::fill_n(scratch.sum, columns, Scalar(0));
@@ -163,12 +173,11 @@ void FusedTile(const HeadViews<const Scalar>& head, int64_t first, MatrixView<Sc
                                 scratch.output + d * columns, columns);
     }
   }
-  for (int64_t c = 0; c < queries; ++c) {
-    const Scalar inverse = Scalar(1) / scratch.sum[c];
-    for (int64_t d = 0; d < HS; ++d) {
-      out(first + c, d) = scratch.output[d * columns + c] * inverse;
-    }
+  AsRow(scratch.sum, columns) = AsRow(scratch.sum, columns).inverse();
+  for (int64_t d = 0; d < HS; ++d) {
+    AsRow(scratch.output + d * columns, columns) *= AsRow(scratch.sum, columns);
   }
+  Transpose(scratch.output, columns, HS, queries, out.row(first), out.stride);
 }
 
 }  // namespace internal
