@@ -15,6 +15,7 @@
 #include "kernels/attention.h"
 #include "kernels/exp.h"
 #include "kernels/microkernel.h"
+#include "kernels/pack.h"
 #include "kernels/transpose.h"
 
 namespace flopledger {
@@ -25,7 +26,6 @@ struct AttentionBlocking {
   int64_t keys = 0;     // in a block of the online softmax
 };
 
-inline constexpr int64_t kKeyGroup = 4 * kTileRows;   // keys that are packed side by side
 inline constexpr int64_t kKeyBlock = 16 * kTileRows;  // scores of a tile: 24 KiB at most
 inline constexpr int64_t kQueriesOfTask = 256;        // queries that one thread takes at a time
 
@@ -41,7 +41,7 @@ class FusedScratch {
   /// Elements that one thread needs.
   static int64_t Size(const AttentionShape& shape) {
     const int64_t columns = kTileColumns<Scalar>, HS = shape.head_size;
-    return RoundedKeys(shape) * HS + RoundUp(shape.context * HS) + 2 * HS * columns +
+    return PackedSize(shape.context, HS) + RoundUp(shape.context * HS) + 2 * HS * columns +
            kKeyBlock * columns + 3 * columns;
   }
 
@@ -54,7 +54,7 @@ class FusedScratch {
     largest = take(columns);
     sum = take(columns);
     rescale = take(columns);
-    keys = take(RoundedKeys(shape) * HS);
+    keys = take(PackedSize(shape.context, HS));
     values = take(RoundUp(shape.context * HS));
   }
 
@@ -64,14 +64,11 @@ class FusedScratch {
   Scalar* largest;  // [columns] each query's largest score so far
   Scalar* sum;      // [columns] each query's sum of exponentials so far
   Scalar* rescale;  // [columns] what the last block's new largest multiplies the past by
-  Scalar* keys;     // [ceil(T / kKeyGroup), HS, kKeyGroup] keys in the order of the micro-kernel
+  Scalar* keys;     // [ceil(T / kTileRows), HS, kTileRows] keys, packed by PackRows
   Scalar* values;   // [T, HS] values, rows close together
 
  private:
   static int64_t RoundUp(int64_t n) { return (n + 15) / 16 * 16; }
-  static int64_t RoundedKeys(const AttentionShape& shape) {
-    return (shape.context + kKeyGroup - 1) / kKeyGroup * kKeyGroup;
-  }
 };
 
 namespace internal {
@@ -84,12 +81,8 @@ void PackKeysAndValues(const HeadViews<const Scalar>& head, int64_t begin, int64
   for (int64_t t = begin; t < end; ++t) {
     AsRow(scratch.values + t * HS, HS) = AsRow(head.v, t);
   }
-  for (int64_t t = begin; t < end;) {  // as far as the next group, or the end
-    const int64_t group = t / kKeyGroup * kKeyGroup;
-    const int64_t size = std::min(group + kKeyGroup, end) - t;
-    Transpose(head.k.row(t), head.k.stride, size, HS, scratch.keys + group * HS + t - group,
-              kKeyGroup);
-    t += size;
+  for (int64_t t = begin / kTileRows * kTileRows; t < end; t += kRowGroup) {
+    PackRows(head.k, t, std::min(end, t + kRowGroup), scratch.keys);
   }
 }
 
@@ -100,10 +93,9 @@ void ScoreBlock(int64_t first, int64_t begin, int64_t size, int64_t HS,
                 const FusedScratch<Scalar>& scratch) {
   constexpr int64_t columns = kTileColumns<Scalar>;
   for (int64_t j = 0; j < size; j += kTileRows) {
-    MicroKernel<Scalar, false>(
-        std::min<int64_t>(kTileRows, size - j), HS,
-        scratch.keys + (begin + j) / kKeyGroup * kKeyGroup * HS + (begin + j) % kKeyGroup,
-        kKeyGroup, scratch.queries, scratch.scores + j * columns, columns);
+    MicroKernel<Scalar, false>(std::min<int64_t>(kTileRows, size - j), HS,
+                               scratch.keys + (begin + j) * HS, kTileRows, scratch.queries,
+                               scratch.scores + j * columns, columns);
   }
   for (int64_t key = std::max(begin, first + 1); key < begin + size; ++key) {
     Scalar* row = scratch.scores + (key - begin) * columns;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "kernels/microkernel.h"
+#include "kernels/pack.h"
 
 namespace flopledger {
 namespace {
@@ -15,16 +16,6 @@ namespace {
 constexpr int64_t kTileM = 16 * kTileRows;
 constexpr int64_t kTilePanels = 4;
 constexpr int64_t kBlockK = 512;
-
-/// Rows [m, m + kTileRows) of x as [K, kTileRows]; rows beyond M are not written.
-template <class Scalar>
-void PackRows(ConstMatrixView<Scalar> x, int64_t m, Scalar* packed) {
-  const int64_t rows = std::min<int64_t>(kTileRows, x.rows - m);
-  for (int64_t r = 0; r < rows; ++r) {
-    const Scalar* row = x.row(m + r);
-    for (int64_t k = 0; k < x.cols; ++k) packed[k * kTileRows + r] = row[k];
-  }
-}
 
 /// y (already seeded) += one K-block of the product, for one panel and the rows [begin, end).
 template <class Scalar>
@@ -72,22 +63,22 @@ void ComputeTile(const MatmulArgs<Scalar>& args, int64_t m, int64_t n) {
 
 }  // namespace
 
-int64_t PackedScratchSize(int64_t M, int64_t K) {
-  return (M + kTileRows - 1) / kTileRows * kTileRows * K;
-}
+int64_t PackedScratchSize(int64_t M, int64_t K) { return PackedSize(M, K); }
 
 template <class Scalar>
 void MatmulPacked(const MatmulArgs<Scalar>& args) {
   CheckMatmulShapes(args);
   FL_CHECK(args.w.layout == WeightLayout::kPanels && args.scratch != nullptr);
-  const int64_t M = args.y.rows, N = args.y.cols, K = args.x.cols;
+  const int64_t M = args.y.rows, N = args.y.cols;
   const int64_t tile_n = kTilePanels * kTileColumns<Scalar>;
   const int64_t tiles_m = (M + kTileM - 1) / kTileM, tiles_n = (N + tile_n - 1) / tile_n;
 #pragma omp parallel
   {
 #pragma omp for
-    for (int64_t m = 0; m < M; m += kTileRows) PackRows(args.x, m, args.scratch + m * K);
-      // Neighbouring tasks share a group of panels: a thread reads each from memory once.
+    for (int64_t m = 0; m < M; m += kRowGroup) {
+      PackRows(args.x, m, std::min(M, m + kRowGroup), args.scratch);
+    }
+    // Neighbouring tasks share a group of panels: a thread reads each from memory once.
 #pragma omp for schedule(dynamic)
     for (int64_t task = 0; task < tiles_m * tiles_n; ++task) {
       ComputeTile(args, task % tiles_m * kTileM, task / tiles_m * tile_n);
