@@ -60,7 +60,9 @@ class Parser {
   }
 
   int Run(const std::vector<std::string>& args) {
+    if (args.empty()) throw InputError("no verb; 'flopledger --help' lists them");
     RejectUnknownVerb(args);
+    for (CLI::App* verb : app_.get_subcommands(nullptr)) verb->allow_extras();
     try {
       app_.parse(std::vector<std::string>(args.rbegin(), args.rend()));
     } catch (const CLI::Success& asked) {  // --help, --version
@@ -69,6 +71,7 @@ class Parser {
     } catch (const CLI::ParseError& error) {
       throw InputError(error.what());
     }
+    TakeRemaining(*app_.get_subcommands().front());
     return verb_();
   }
 
@@ -115,15 +118,11 @@ class Parser {
     verb->add_option("--json", run_.json, "write the ledger here as JSON, with every sample");
     verb->add_option("--results", run_.results,
                      "write <model>-<time>.csv and .json into this folder");
-    verb->allow_extras();
     verb->footer(
         "Flags of Google Benchmark are passed on: --benchmark_repetitions=N (default 3),\n"
         "--benchmark_min_time=S, --benchmark_filter=RE, --benchmark_out=FILE, …\n"
         "A run that is interrupted (Ctrl-C) still reports the repetitions that it finished.");
-    verb->final_callback([this, verb] {
-      TakeBenchmarkFlags(*verb);
-      verb_ = [this] { return RunRun(run_, out_, err_); };
-    });
+    verb->final_callback([this] { verb_ = [this] { return RunRun(run_, out_, err_); }; });
   }
 
   void AddLogits() {
@@ -165,21 +164,24 @@ class Parser {
     verb->add_option("--format", format, "table, csv, json or md")->capture_default_str();
   }
 
-  /// What `run` did not know itself must be a flag of Google Benchmark.
-  void TakeBenchmarkFlags(const CLI::App& verb) {
+  /// What a verb did not know itself: for `run`, Google Benchmark may; else it is an error.
+  void TakeRemaining(const CLI::App& verb) {
     for (const std::string& word : verb.remaining()) {
-      if (word.starts_with("--benchmark_")) {
+      if (verb.get_name() == "run" && word.starts_with("--benchmark_")) {
         run_.benchmark_flags.push_back(word);
-        continue;
+      } else if (word.starts_with('-')) {
+        std::vector<std::string> names;
+        for (const CLI::Option* option : verb.get_options()) names.push_back(option->get_name());
+        throw InputError(fmt::format("unknown option '{}'{}", word, Suggest(word, names)));
       }
-      std::vector<std::string> names;
-      for (const CLI::Option* option : verb.get_options()) names.push_back(option->get_name());
-      throw InputError(fmt::format("unknown option '{}'{}", word, Suggest(word, names)));
+    }
+    if (!verb.remaining().empty() && !verb.remaining().front().starts_with('-')) {
+      throw InputError(fmt::format("'{}' belongs to no option", verb.remaining().front()));
     }
   }
 
   void RejectUnknownVerb(const std::vector<std::string>& args) const {
-    if (args.empty() || args.front().starts_with('-')) return;
+    if (args.front().starts_with('-')) return;
     std::vector<std::string> names;
     for (const CLI::App* verb : app_.get_subcommands(nullptr)) names.push_back(verb->get_name());
     if (std::ranges::find(names, args.front()) != names.end()) return;
