@@ -34,12 +34,34 @@ inline constexpr int kTileColumns = PacketOf<Scalar>::kTileColumns;
 /// Rows of a register tile: as many as leave three registers for the two packets and the broadcast.
 inline constexpr int kTileRows = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 12 : 6;
 
+/// What a micro-kernel asks for ahead of its use, a little at each step of k: nothing.
+struct NoPrefetch {
+  void operator()() {}
+};
+
+/// Or the operands of a later micro-kernel, into the second-level cache. Each step takes
+/// `x_step` and `panel_step` elements further.
+template <class Scalar>
+struct PrefetchOperands {
+  const Scalar* x;
+  int64_t x_step;
+  const Scalar* panel;
+  int64_t panel_step;
+
+  void operator()() {
+    __builtin_prefetch(x, /*rw=*/0, /*locality=*/2);
+    __builtin_prefetch(panel, /*rw=*/0, /*locality=*/2);
+    x += x_step;
+    panel += panel_step;
+  }
+};
+
 namespace internal {
 
 /// y[r, c] (+)= Σ_k x[k·x_step + r] · panel[k·kTileColumns + c] for r < rows, c < kTileColumns.
-template <class Scalar, int rows, bool accumulate>
+template <class Scalar, int rows, bool accumulate, class Prefetch>
 void MicroKernelRows(int64_t depth, const Scalar* x, int64_t x_step, const Scalar* panel, Scalar* y,
-                     int64_t y_stride) {
+                     int64_t y_stride, Prefetch prefetch) {
   using Packet = typename PacketOf<Scalar>::Packet;
   using namespace Eigen::internal;  // NOLINT: the packet primitives, in this function alone
   constexpr int lanes = PacketOf<Scalar>::kLanes;
@@ -54,6 +76,7 @@ void MicroKernelRows(int64_t depth, const Scalar* x, int64_t x_step, const Scala
     }
   }
   for (int64_t k = 0; k < depth; ++k) {
+    prefetch();
     Packet w[packets];
 #pragma GCC unroll 8
     for (int p = 0; p < packets; ++p) w[p] = pload<Packet>(panel + p * lanes);
@@ -75,13 +98,14 @@ void MicroKernelRows(int64_t depth, const Scalar* x, int64_t x_step, const Scala
   }
 }
 
-template <class Scalar>
-using MicroKernelFn = void (*)(int64_t, const Scalar*, int64_t, const Scalar*, Scalar*, int64_t);
+template <class Scalar, class Prefetch>
+using MicroKernelFn = void (*)(int64_t, const Scalar*, int64_t, const Scalar*, Scalar*, int64_t,
+                               Prefetch);
 
-template <class Scalar, bool accumulate, int... index>
-constexpr std::array<MicroKernelFn<Scalar>, sizeof...(index)> MicroKernelTable(
+template <class Scalar, bool accumulate, class Prefetch, int... index>
+constexpr std::array<MicroKernelFn<Scalar, Prefetch>, sizeof...(index)> MicroKernelTable(
     std::integer_sequence<int, index...>) {
-  return {MicroKernelRows<Scalar, index + 1, accumulate>...};
+  return {MicroKernelRows<Scalar, index + 1, accumulate, Prefetch>...};
 }
 
 }  // namespace internal
@@ -89,12 +113,12 @@ constexpr std::array<MicroKernelFn<Scalar>, sizeof...(index)> MicroKernelTable(
 /// y[r, c] += Σ_k x[k·x_step + r] · panel[k·kTileColumns + c], or = without `accumulate`, for
 /// r < rows ≤ kTileRows and all kTileColumns columns. `panel` is aligned to a packet. Executes
 /// 2 · rows · kTileColumns · depth FLOPs.
-template <class Scalar, bool accumulate>
+template <class Scalar, bool accumulate, class Prefetch = NoPrefetch>
 void MicroKernel(int64_t rows, int64_t depth, const Scalar* x, int64_t x_step, const Scalar* panel,
-                 Scalar* y, int64_t y_stride) {
-  static constexpr auto kTable =
-      internal::MicroKernelTable<Scalar, accumulate>(std::make_integer_sequence<int, kTileRows>{});
-  kTable[static_cast<std::size_t>(rows - 1)](depth, x, x_step, panel, y, y_stride);
+                 Scalar* y, int64_t y_stride, Prefetch prefetch = {}) {
+  static constexpr auto kTable = internal::MicroKernelTable<Scalar, accumulate, Prefetch>(
+      std::make_integer_sequence<int, kTileRows>{});
+  kTable[static_cast<std::size_t>(rows - 1)](depth, x, x_step, panel, y, y_stride, prefetch);
 }
 
 }  // namespace flopledger
