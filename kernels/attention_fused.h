@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "kernels/attention.h"
 #include "kernels/exp.h"
@@ -77,8 +78,12 @@ namespace internal {
 template <class Scalar>
 void PackKeysAndValues(const HeadViews<const Scalar>& head, int64_t begin, int64_t end,
                        const FusedScratch<Scalar>& scratch) {
+  constexpr int64_t kAhead = 16, kLine = 64 / sizeof(Scalar);
   const int64_t HS = head.k.cols;
   for (int64_t t = begin; t < end; ++t) {
+    // The rows lie too far apart for the hardware's prefetchers.
+    const Scalar* ahead = head.v.row(std::min(t + kAhead, head.v.rows - 1));
+    for (int64_t d = 0; d < HS; d += kLine) __builtin_prefetch(ahead + d);
     AsRow(scratch.values + t * HS, HS) = AsRow(head.v, t);
   }
   for (int64_t t = begin / kTileRows * kTileRows; t < end; t += kRowGroup) {
@@ -103,7 +108,7 @@ void ScoreBlock(int64_t first, int64_t begin, int64_t size, int64_t HS,
   }
 }
 
-/// The online softmax: exponentials of the block's scores, and the past rescaled to the new
+/// The online softmax: powers of 2 of the block's scores, and the past rescaled to the new
 /// largest. Executes, for each of `size` keys and each lane, max, minus, exp and add; for each
 /// lane, minus, exp, times (sum); for each of HS components and each lane, times.
 template <class Scalar>
@@ -118,11 +123,11 @@ void SoftmaxBlock(int64_t size, int64_t HS, const FusedScratch<Scalar>& scratch)
     for (int64_t j = 0; j < size; ++j) {
       largest = pmax(largest, pload<Packet>(scratch.scores + j * columns + c));
     }
-    const Packet rescale = ExpOfNonPositive(psub(before, largest));
+    const Packet rescale = Exp2OfNonPositive(psub(before, largest));
     Packet sum = pmul(pload<Packet>(scratch.sum + c), rescale);
     for (int64_t j = 0; j < size; ++j) {
       Scalar* score = scratch.scores + j * columns + c;
-      const Packet weight = ExpOfNonPositive(psub(pload<Packet>(score), largest));
+      const Packet weight = Exp2OfNonPositive(psub(pload<Packet>(score), largest));
       pstore(score, weight);
       sum = padd(sum, weight);
     }
@@ -144,8 +149,9 @@ void FusedTile(const HeadViews<const Scalar>& head, int64_t first, MatrixView<Sc
   const int64_t queries = std::min(columns, T - first);
   const int64_t kept = first + queries;  // keys up to the tile's last query
   Transpose(head.q.row(first), head.q.stride, queries, HS, scratch.queries, columns);
-  // Scaling the queries once spares scaling every score.
-  const Scalar scale(1.0 / std::sqrt(static_cast<double>(HS)));
+  // Scaling the queries once spares scaling every score; by log₂ e as well, powers of 2 serve for
+  // e.
+  const Scalar scale(std::numbers::log2e / std::sqrt(static_cast<double>(HS)));
   for (int64_t d = 0; d < HS; ++d) {
     Scalar* row = scratch.queries + d * columns;
     std::fill(row + queries, row + columns, Scalar(0));
@@ -159,10 +165,12 @@ void FusedTile(const HeadViews<const Scalar>& head, int64_t first, MatrixView<Sc
     const int64_t size = std::min(kKeyBlock, kept - begin);
     ScoreBlock(first, begin, size, HS, scratch);
     SoftmaxBlock(size, HS, scratch);
-    for (int64_t d = 0; d < HS; d += kTileRows) {
-      MicroKernel<Scalar, true>(std::min<int64_t>(kTileRows, HS - d), size,
-                                scratch.values + begin * HS + d, HS, scratch.scores,
-                                scratch.output + d * columns, columns);
+    // In equal parts: a short last one would wait for its few sums instead of computing.
+    const int64_t parts = (HS + kTileRows - 1) / kTileRows;
+    for (int64_t part = 0; part < parts; ++part) {
+      const int64_t d = HS * part / parts, d_end = HS * (part + 1) / parts;
+      MicroKernel<Scalar, true>(d_end - d, size, scratch.values + begin * HS + d, HS,
+                                scratch.scores, scratch.output + d * columns, columns);
     }
   }
   AsRow(scratch.sum, columns) = AsRow(scratch.sum, columns).inverse();

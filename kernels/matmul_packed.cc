@@ -14,8 +14,13 @@ namespace {
 // stay in the second-level cache: 96 KiB of y, 192 KiB of x and 128 KiB of w with AVX-512.
 constexpr int64_t kTileM = 16 * kTileRows;
 template <class Scalar>
-constexpr int64_t kTilePanels = std::max<int64_t>(1, 512 / sizeof(Scalar) / kTileColumns<Scalar>);
+constexpr int64_t kTileN = std::max<int64_t>(512 / sizeof(float), kTileColumns<Scalar>);
 constexpr int64_t kBlockK = 256;
+
+// x is packed a section at a time, into the same few megabytes again and again: packed as a whole,
+// it would travel to memory and back.
+constexpr int64_t kSectionM = 1152;  // in whole tiles, and whole groups of PackRows
+constexpr int64_t kSectionK = 2048;
 
 constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -72,17 +77,16 @@ void AddBlock(const MatmulArgs<Scalar>& args, const Block& block, const Block& n
   }
 }
 
-/// The tile of y at (m, n), over all of K.
+/// The tile of y at (m, n) += its product over all of args' K.
 template <class Scalar>
-void ComputeTile(const MatmulArgs<Scalar>& args, int64_t m, int64_t n) {
+void AddTile(const MatmulArgs<Scalar>& args, int64_t m, int64_t n) {
   const int64_t K = args.x.cols, step = CeilDiv(K, CeilDiv(K, kBlockK));
   Block block{.m = m,
               .m_end = std::min(args.y.rows, m + kTileM),
               .n = n,
-              .n_end = std::min(args.y.cols, n + kTilePanels<Scalar> * kTileColumns<Scalar>),
+              .n_end = std::min(args.y.cols, n + kTileN<Scalar>),
               .k = 0,
               .depth = 0};
-  SeedWithBias(args, m, block.m_end, n, block.n_end);
   for (; block.k < K; block.k += step) {
     block.depth = std::min(step, K - block.k);
     Block next = block;
@@ -95,27 +99,48 @@ void ComputeTile(const MatmulArgs<Scalar>& args, int64_t m, int64_t n) {
   }
 }
 
+/// Rows [m, m + rows) of y = the part of its product that sums over [k, k + depth), added onto what
+/// the sections of smaller k left. Every thread of the team calls it.
+template <class Scalar>
+void AddSection(const MatmulArgs<Scalar>& args, int64_t m, int64_t rows, int64_t k, int64_t depth) {
+  MatmulArgs<Scalar> section = args;
+  section.x = args.x.block(m, k, rows, depth);
+  section.w.data += k * kTileColumns<Scalar>;
+  section.w.inputs = depth;
+  section.y = args.y.block(m, 0, rows, args.y.cols);
+#pragma omp for
+  for (int64_t r = 0; r < rows; r += kRowGroup) {
+    PackRows(section.x, r, std::min(rows, r + kRowGroup), args.scratch);
+  }
+  // Neighbouring tasks share their columns: a thread reads those of w from memory once.
+  const int64_t tiles_m = CeilDiv(rows, kTileM), tiles_n = CeilDiv(args.y.cols, kTileN<Scalar>);
+#pragma omp for schedule(dynamic)
+  for (int64_t task = 0; task < tiles_m * tiles_n; ++task) {
+    const int64_t tile_m = task % tiles_m * kTileM, tile_n = task / tiles_m * kTileN<Scalar>;
+    if (k == 0) {
+      SeedWithBias(args, m + tile_m, m + std::min(rows, tile_m + kTileM), tile_n,
+                   std::min(args.y.cols, tile_n + kTileN<Scalar>));
+    }
+    AddTile(section, tile_m, tile_n);
+  }
+}
+
 }  // namespace
 
-int64_t PackedScratchSize(int64_t M, int64_t K) { return PackedSize(M, K); }
+int64_t PackedScratchSize(int64_t M, int64_t K) {
+  return PackedSize(std::min(M, kSectionM), std::min(K, kSectionK));
+}
 
 template <class Scalar>
 void MatmulPacked(const MatmulArgs<Scalar>& args) {
+  static_assert(kSectionM % kTileM == 0 && kSectionM % kRowGroup == 0);
   CheckMatmulShapes(args);
   FL_CHECK(args.w.layout == WeightLayout::kPanels && args.scratch != nullptr);
-  const int64_t M = args.y.rows, N = args.y.cols;
-  const int64_t tile_n = kTilePanels<Scalar> * kTileColumns<Scalar>;
-  const int64_t tiles_m = CeilDiv(M, kTileM), tiles_n = CeilDiv(N, tile_n);
+  const int64_t M = args.y.rows, K = args.x.cols, step = CeilDiv(K, CeilDiv(K, kSectionK));
 #pragma omp parallel
-  {
-#pragma omp for
-    for (int64_t m = 0; m < M; m += kRowGroup) {
-      PackRows(args.x, m, std::min(M, m + kRowGroup), args.scratch);
-    }
-    // Neighbouring tasks share a group of panels: a thread reads each from memory once.
-#pragma omp for schedule(dynamic)
-    for (int64_t task = 0; task < tiles_m * tiles_n; ++task) {
-      ComputeTile(args, task % tiles_m * kTileM, task / tiles_m * tile_n);
+  for (int64_t m = 0; m < M; m += kSectionM) {
+    for (int64_t k = 0; k < K; k += step) {
+      AddSection(args, m, std::min(kSectionM, M - m), k, std::min(step, K - k));
     }
   }
 }

@@ -24,11 +24,16 @@ constexpr int64_t PackedSize(int64_t rows, int64_t cols) {
 template <class Scalar>
 void PackRows(ConstMatrixView<Scalar> x, int64_t begin, int64_t end, Scalar* packed) {
   // Through a buffer in the first-level cache: transposed by packets first, then cut into tiles.
-  constexpr int64_t kChunk = 64;
+  constexpr int64_t kChunk = 64, kLine = 64 / sizeof(Scalar);
   Scalar buffer[kChunk * kRowGroup];
   const int64_t K = x.cols, rows = end - begin;
   for (int64_t k = 0; k < K; k += kChunk) {
     const int64_t depth = std::min(kChunk, K - k);
+    for (int64_t r = 0; r < rows; ++r) {  // so many strided rows escape the hardware's prefetchers
+      for (int64_t i = 0; i < kChunk; i += kLine) {
+        __builtin_prefetch(x.row(begin + r) + k + kChunk + i);
+      }
+    }
     Transpose(x.row(begin) + k, x.stride, rows, depth, buffer, kRowGroup);
     for (int64_t r = 0; r < rows; r += kTileRows) {
       Scalar* tile = packed + (begin + r) * K + k * kTileRows;
