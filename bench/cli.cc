@@ -88,6 +88,7 @@ class Parser {
         "The analytic books: parameters, memory and FLOPs, exact, from closed formulas.");
     AddModel(verb, account_.model);
     AddShape(verb, account_.context, account_.batch);
+    AddAttention(verb, account_.attention);
     verb->add_option("--convention", account_.convention, ConventionHelp())->capture_default_str();
     AddFormat(verb, account_.format);
     verb->final_callback([this] { verb_ = [this] { return RunAccount(account_, out_); }; });

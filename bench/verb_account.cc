@@ -16,7 +16,8 @@ using nlohmann::json;
 /// Everything that `account` prints, in one place for all formats.
 struct Books {
   ModelConfig model;
-  RunShape shape;
+  RunShape shape;         // its list spells attention out: scores, softmax, values
+  RunShape memory_shape;  // the same with the attention kernel that decides what is stored
   Convention convention;
   Breakdown params;
   MemoryFigures memory;
@@ -35,9 +36,12 @@ Books MakeBooks(const AccountOptions& options) {
   books.convention = ParseConvention(options.convention);
   const int64_t context = options.context.value_or(books.model.context_length);
   ValidateRunShape(books.model, context, options.batch);
+  CheckAttention(options.attention);
   books.shape = WholePass(books.model, context, options.batch);
+  books.memory_shape = books.shape;
+  books.memory_shape.fused_attention = options.attention == "fused";
   books.params = CountParameters(books.model);
-  books.memory = CountMemory(books.model, books.shape);
+  books.memory = CountMemory(books.model, books.memory_shape);
   books.flops = CountFlops(books.model, books.shape, books.convention);
   books.exact_flops = CountFlops(books.model, books.shape, Convention::kMatmul).total;
   books.rule_of_thumb_flops = CountFlops(books.model, books.shape, Convention::kRuleOfThumb).total;
@@ -60,13 +64,14 @@ Table BreakdownTable(const Breakdown& breakdown, const char* heading, const char
   return table;
 }
 
-Table MemoryTable(const MemoryFigures& memory) {
+Table MemoryTable(const MemoryFigures& memory, bool fused) {
   Table table{{{"memory (fp32)", false}, {"bytes"}, {"", true}}, {}};
   const auto add = [&](const char* name, int64_t bytes) {
     table.rows.push_back({name, Grouped(bytes), HumanBytes(bytes)});
   };
   add("weights", memory.weights_bytes);
-  add("activations", memory.activation_bytes);
+  add(fused ? "activations (fused attention)" : "activations (reference attention)",
+      memory.activation_bytes);
   add("KV cache", memory.kv_cache_bytes);
   return table;
 }
@@ -185,7 +190,7 @@ void PrintSections(const Books& books, std::ostream& out, Draw&& draw) {
   fmt::print(out, "context {}, batch {}; convention {}: {} ({})\n\n", Grouped(books.shape.context),
              books.shape.batch, convention.name, convention.meaning, convention.source);
   out << draw(BreakdownTable(books.params, "parameters", "count")) << '\n';
-  out << draw(MemoryTable(books.memory)) << '\n';
+  out << draw(MemoryTable(books.memory, books.memory_shape.fused_attention)) << '\n';
   out << draw(BreakdownTable(books.flops, "forward pass", "FLOPs")) << '\n';
   if (books.convention != Convention::kRuleOfThumb) out << draw(OpTable(books)) << '\n';
   fmt::print(out,

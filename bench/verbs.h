@@ -15,6 +15,7 @@ struct AccountOptions {
   std::string model = "gpt2-xl";
   std::optional<int64_t> context;  // absent: the model's context_length
   int64_t batch = 1;
+  std::string attention = "fused";
   std::string convention = "matmul";
   std::string format = "table";
 };
