@@ -182,7 +182,13 @@ class Parser {
   }
 
   void RejectUnknownVerb(const std::vector<std::string>& args) const {
-    if (args.front().starts_with('-')) return;
+    if (args.front().starts_with('-')) {
+      if (app_.get_option_no_throw(args.front()) != nullptr) return;
+      throw InputError(
+          fmt::format("unknown option '{}'; a verb comes first, and 'flopledger --help' "
+                      "lists them",
+                      args.front()));
+    }
     std::vector<std::string> names;
     for (const CLI::App* verb : app_.get_subcommands(nullptr)) names.push_back(verb->get_name());
     if (std::ranges::find(names, args.front()) != names.end()) return;

@@ -1,0 +1,399 @@
+// The command line as outside checks see it: exit codes, streams, files, and the contracts of
+// `account` and of the ledger.
+#include "bench/cli.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "analysis/csv.h"
+#include "analysis/record.h"
+#include "model/config.h"
+#include "model/ops.h"
+#include "tests/temporary_folder.h"
+
+namespace flopledger {
+namespace {
+
+using ::testing::ElementsAreArray;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::UnorderedElementsAre;
+
+constexpr char kTinyModel[] = R"({"vocab_size": 50, "context_length": 24, "num_layers": 3,
+  "d_model": 24, "num_heads": 3, "num_kv_heads": 1, "d_ff": 40, "ffn": "swiglu",
+  "norm": "rmsnorm", "position": "rope", "bias": false, "tie_embeddings": false})";
+
+struct Outcome {
+  int code = 0;
+  std::string out, err;
+};
+
+/// What the program does with these words; %NAME% stands for fixtures and the temporary folder.
+class CommandLine : public ::testing::Test {
+ protected:
+  CommandLine() {
+    setenv("XDG_CACHE_HOME", folder_.path("cache").c_str(), 1);
+    tiny_ = folder_.Write("tiny.json", kTinyModel);
+  }
+
+  Outcome Run(const std::vector<std::string>& words) {
+    std::ostringstream out, err;
+    std::vector<std::string> args;
+    for (std::string word : words) {
+      Replace(word, "%DIR%", folder_.path());
+      Replace(word, "%GOLDEN%", FLOPLEDGER_FIXTURES);
+      args.push_back(word);
+    }
+    Outcome outcome;
+    outcome.code = RunCli(args, out, err);
+    outcome.out = out.str();
+    outcome.err = err.str();
+    return outcome;
+  }
+
+  static void Replace(std::string& text, const std::string& from, const std::string& to) {
+    for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
+      text.replace(at, from.size(), to);
+    }
+  }
+
+  TemporaryFolder folder_;
+  std::string tiny_;
+};
+
+struct BadCase {
+  std::vector<std::string> words;
+  const char* says;  // part of the one line
+  int code = kBadInput;
+};
+
+TEST_F(CommandLine, BadInputGetsOneLineItsExitCodeAndLeavesNoFile) {
+  folder_.Write("unknown_key.json", R"({"vocab_size": 9, "context_length": 9, "num_layers": 1,
+      "d_model": 8, "num_heads": 2, "num_layres": 3})");
+  folder_.Write("heads.json", R"({"vocab_size": 9, "context_length": 9, "num_layers": 1,
+      "d_model": 8, "num_heads": 3})");
+  folder_.Write("type.json", R"({"vocab_size": "9", "context_length": 9, "num_layers": 1,
+      "d_model": 8, "num_heads": 2})");
+  folder_.Write("broken.json", "{");
+  folder_.Write("deep.json", std::string(200'000, '['));
+  const std::string weights = ReadFile(FLOPLEDGER_FIXTURES "/gpt2-tiny/model.safetensors");
+  folder_.Write("truncated.safetensors", weights.substr(0, weights.size() / 2));
+  folder_.Write("text.safetensors", "these are no weights at all, but some text");
+  folder_.Write("empty.safetensors", "");
+  folder_.Write("tokens_range.json", "[1, 2, 100000]");
+  folder_.Write("tokens_negative.json", "[-1]");
+  folder_.Write("tokens_float.json", "[1.5]");
+  folder_.Write("tokens_none.json", "[]");
+  folder_.Write("tokens_text.json", "[1, 2");
+  folder_.Write("tokens_long.json", nlohmann::json(std::vector<int>(5000, 1)).dump());
+  std::filesystem::create_directory(folder_.path("cache"));
+  std::filesystem::create_directory(folder_.path("folder"));
+  const std::vector<std::string> before = folder_.Files();
+
+  const auto logits = [](const std::string& weights_file, const std::string& tokens) {
+    return std::vector<std::string>{"logits",    "--model",    "%GOLDEN%/gpt2-tiny/config.json",
+                                    "--weights", weights_file, "--tokens",
+                                    tokens,      "--out",      "%DIR%/logits.csv"};
+  };
+  const std::string good_weights = "%GOLDEN%/gpt2-tiny/model.safetensors";
+  const std::string good_tokens = "%GOLDEN%/gpt2-tiny/tokens.json";
+  const auto run = [](std::vector<std::string> more) {
+    std::vector<std::string> words{"run", "--model", "%DIR%/tiny.json", "--csv", "%DIR%/out.csv"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  const std::vector<BadCase> cases{
+      {{}, "no verb"},
+      {{"acount"}, "did you mean 'account'"},
+      {{"--frobnicate"}, "frobnicate"},
+      {{"account", "extra"}, "'extra' belongs to no option"},
+      {{"account", "--modle", "gpt2"}, "did you mean '--model'"},
+      {{"account", "--model"}, "--model"},
+      {{"account", "--model", "gpt3"}, "gpt3"},
+      {{"account", "--model", "%DIR%/none.json"}, "none.json"},
+      {{"account", "--model", "%DIR%/folder"}, "folder"},
+      {{"account", "--model", "%DIR%/unknown_key.json"}, "did you mean 'num_layers'"},
+      {{"account", "--model", "%DIR%/heads.json"}, "num_heads"},
+      {{"account", "--model", "%DIR%/type.json"}, "vocab_size"},
+      {{"account", "--model", "%DIR%/broken.json"}, "broken.json"},
+      {{"account", "--model", "%DIR%/deep.json"}, "deep.json"},
+      {{"account", "--context", "0"}, "context"},
+      {{"account", "--context", "-5"}, "context"},
+      {{"account", "--context", "many"}, "many"},
+      {{"account", "--context", "99999999999999999999"}, "context"},
+      {{"account", "--model", "cs336-xl", "--context", "9000000000000"}, "overflow"},
+      {{"account", "--model", "gpt2", "--context", "1025"}, "1024"},
+      {{"account", "--batch", "0"}, "batch"},
+      {{"account", "--convention", "matmull"}, "did you mean 'matmul'"},
+      {{"account", "--attention", "flash"}, "fused, reference"},
+      {{"account", "--format", "xml"}, "table, csv, json, md"},
+      {{"presets", "--format", "yaml"}, "table, csv, json, md"},
+      {run({"--context", "0"}), "context"},
+      {run({"--threads", "0"}), "threads"},
+      {run({"--threads", "100000"}), "threads"},
+      {run({"--batch", "0"}), "batch"},
+      {run({"--layers", "0"}), "layers"},
+      {run({"--layers", "4"}), "layers must be from 1 to 3"},
+      {run({"--matmul", "eigenn"}), "did you mean 'eigen'"},
+      {run({"--attention", "flash"}), "fused, reference"},
+      {run({"--count", "half"}), "off, sample, full"},
+      {run({"--convention", "rule-of-thumb"}), "rule of thumb"},
+      {run({"--benchmark_frobnicate=1"}), "benchmark_frobnicate"},
+      {run({"--max-memory", "1KiB"}), "needs", kNoAnswer},
+      {run({"--json", "%DIR%/no/such/folder/out.json"}), "cannot be written"},
+      {{"run", "--model", "%DIR%/tiny.json", "--csv", "%DIR%/folder"}, "cannot be written"},
+      {{"run", "--model", "%DIR%/tiny.json", "--csv", "/proc/none/out.csv"}, "cannot be written"},
+      {{"run", "--model", "%DIR%/tiny.json", "--results", "%DIR%/tiny.json/in"}, "cannot be made"},
+      {{"logits", "--model", "gpt2"}, "required"},
+      {logits("%DIR%/none.safetensors", good_tokens), "none.safetensors"},
+      {logits("%DIR%/truncated.safetensors", good_tokens), "truncated"},
+      {logits("%DIR%/text.safetensors", good_tokens), "text.safetensors"},
+      {logits("%DIR%/empty.safetensors", good_tokens), "empty.safetensors"},
+      {logits("%GOLDEN%/llama-tiny/model.safetensors", good_tokens), "shape [97, 48]"},
+      {logits(good_weights, "%DIR%/tokens_range.json"), "token 100000 at index 2"},
+      {logits(good_weights, "%DIR%/tokens_negative.json"), "token -1 at index 0"},
+      {logits(good_weights, "%DIR%/tokens_float.json"), "token 1.5 at index 0"},
+      {logits(good_weights, "%DIR%/tokens_none.json"), "at least one"},
+      {logits(good_weights, "%DIR%/tokens_text.json"), "tokens_text.json"},
+      {logits(good_weights, "%DIR%/tokens_long.json"), "context"},
+      {logits(good_weights, "%DIR%/none.json"), "none.json"},
+  };
+  for (const BadCase& bad : cases) {
+    SCOPED_TRACE(::testing::PrintToString(bad.words));
+    const Outcome outcome = Run(bad.words);
+    EXPECT_EQ(outcome.code, bad.code);
+    EXPECT_THAT(outcome.out, IsEmpty());
+    EXPECT_THAT(outcome.err, HasSubstr(bad.says));
+    EXPECT_TRUE(outcome.err.starts_with("flopledger: ")) << outcome.err;
+    EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1);
+    EXPECT_THAT(folder_.Files(), ::testing::UnorderedElementsAreArray(before));
+  }
+}
+
+TEST_F(CommandLine, HelpTeaches) {
+  const Outcome top = Run({"--help"});
+  EXPECT_EQ(top.code, kDone);
+  EXPECT_THAT(top.err, IsEmpty());
+  for (const char* verb : {"presets", "account", "run", "logits"}) {
+    EXPECT_THAT(top.out, HasSubstr(verb));
+    const Outcome help = Run({verb, "--help"});
+    EXPECT_EQ(help.code, kDone);
+    EXPECT_THAT(help.out, HasSubstr("--"));
+  }
+  EXPECT_THAT(top.out, HasSubstr("Exit codes"));
+  EXPECT_EQ(Run({"--version"}).code, kDone);
+}
+
+TEST_F(CommandLine, PresetsListsEveryModelInEveryFormat) {
+  const Outcome listed = Run({"presets", "--format", "json"});
+  ASSERT_EQ(listed.code, kDone);
+  const auto json = nlohmann::json::parse(listed.out);
+  ASSERT_EQ(json.size(), Presets().size());
+  const auto csv = ParseCsv(Run({"presets", "--format", "csv"}).out, "presets");
+  ASSERT_EQ(csv.size(), Presets().size() + 1);
+  for (std::size_t i = 0; i < Presets().size(); ++i) {
+    EXPECT_EQ(csv[i + 1].front(), Presets()[i].name);
+    EXPECT_EQ(csv[i + 1][6], std::to_string(json[i]["params"].get<int64_t>()));
+    EXPECT_THAT(Run({"presets"}).out, HasSubstr(Presets()[i].name));
+    EXPECT_THAT(Run({"presets", "--format", "md"}).out, HasSubstr("| " + Presets()[i].name + " "));
+  }
+}
+
+TEST_F(CommandLine, AccountKeepsTheContractOfItsJson) {
+  const Outcome outcome = Run({"account", "--model", "gpt2-xl", "--format", "json"});
+  ASSERT_EQ(outcome.code, kDone);
+  const auto books = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(books["model"], "gpt2-xl");
+  EXPECT_EQ(books["context"], 1024);
+  EXPECT_EQ(books["batch"], 1);
+  EXPECT_EQ(books["convention"], "matmul");
+  EXPECT_EQ(books["params"]["total"], 1'557'611'200);
+  EXPECT_EQ(books["flops"]["total"], 3'506'703'564'800);
+  EXPECT_EQ(books["memory"]["weights_bytes"], 4LL * 1'557'611'200);
+  EXPECT_TRUE(books["memory"]["activation_bytes"].is_number_integer());
+  EXPECT_EQ(books["memory"]["kv_cache_bytes"], 2LL * 48 * 1024 * 1600 * 4);
+  std::vector<std::string> params;
+  for (const auto& [name, value] : books["params"]["components"].items()) params.push_back(name);
+  EXPECT_THAT(params, UnorderedElementsAre("token_embedding", "position_embedding", "attention_qkv",
+                                           "attention_out", "ffn", "norms", "lm_head"));
+  for (const char* name : {"attention_qkv", "attention_scores", "attention_values", "attention_out",
+                           "ffn", "lm_head"}) {
+    EXPECT_TRUE(books["flops"]["components"][name].is_number_integer()) << name;
+  }
+}
+
+TEST_F(CommandLine, AccountsExactFiguresOfTheCourse) {
+  const auto totals = [&](std::vector<std::string> more) {
+    std::vector<std::string> words{"account", "--format", "json", "--model"};
+    words.insert(words.end(), more.begin(), more.end());
+    const auto books = nlohmann::json::parse(Run(words).out);
+    return std::pair(books["params"]["total"].get<int64_t>(),
+                     books["flops"]["total"].get<int64_t>());
+  };
+  EXPECT_EQ(totals({"cs336-xl"}), std::pair(2'127'057'600L, 4'513'336'524'800L));
+  EXPECT_EQ(totals({"cs336-xl", "--context", "16384"}),
+            std::pair(2'127'057'600L, 149'522'795'724'800L));
+  EXPECT_EQ(totals({"cs336-2026-xl"}), std::pair(1'640'452'800L, 3'516'769'894'400L));
+}
+
+TEST_F(CommandLine, AccountsFormatsAgree) {
+  const auto csv =
+      ParseCsv(Run({"account", "--model", "%DIR%/tiny.json", "--format", "csv"}).out, "account");
+  const auto json =
+      nlohmann::json::parse(Run({"account", "--model", "%DIR%/tiny.json", "--format", "json"}).out);
+  ASSERT_THAT(csv.front(), ElementsAreArray({"model", "context", "batch", "convention", "quantity",
+                                             "component", "value", "unit"}));
+  for (const auto& [name, value] : json["flops"]["components"].items()) {
+    const auto row = std::ranges::find_if(
+        csv, [&](const auto& fields) { return fields[4] == "flops" && fields[5] == name; });
+    ASSERT_NE(row, csv.end()) << name;
+    EXPECT_EQ((*row)[6], std::to_string(value.get<int64_t>()));
+  }
+  for (const char* format : {"table", "md"}) {
+    EXPECT_THAT(Run({"account", "--model", "%DIR%/tiny.json", "--format", format}).out,
+                HasSubstr("rule of thumb"));
+  }
+}
+
+TEST_F(CommandLine, ReferenceAttentionStoresEveryHeadsScores) {
+  const auto activations = [&](const char* attention) {
+    const auto books = nlohmann::json::parse(Run({"account", "--model", "gpt2", "--format", "json",
+                                                  "--attention", attention, "--batch", "2"})
+                                                 .out);
+    return books["memory"]["activation_bytes"].get<int64_t>();
+  };
+  EXPECT_EQ(activations("reference") - activations("fused"), 2LL * 12 * 1024 * 1024 * 4);
+}
+
+/// The contract's columns, copied from it rather than from the program.
+constexpr char kColumns[] =
+    "schema,run_id,model,context,batch,layers_run,layers_total,threads,matmul,attention,op,kind,m,"
+    "n,k,count,convention,predicted_flops,executed_flops,measured_flops,flops_source,"
+    "confirmed_samples,flops_ratio,time_s,time_mad_s,repetitions,gflops,peak_gflops,pct_peak,bytes,"
+    "intensity,bound,predicted_time_s,time_ratio";
+
+TEST_F(CommandLine, RunLeavesALedgerOfTheContractsColumns) {
+  const Outcome outcome = Run({"run", "--model", "%DIR%/tiny.json", "--csv", "%DIR%/out.csv",
+                               "--json", "%DIR%/out.json", "--threads", "1",
+                               "--benchmark_repetitions=3", "--benchmark_min_time=0.01"});
+  ASSERT_EQ(outcome.code, kDone) << outcome.err;
+  const std::string text = ReadFile(folder_.path("out.csv"));
+  EXPECT_TRUE(text.starts_with(std::string(kColumns) + "\r\n") ||
+              text.starts_with(std::string(kColumns) + "\n"));
+  const auto rows = RecordsFromCsv(text, "out.csv");
+  const ModelConfig model = LoadModel(tiny_);
+  std::vector<std::string> expected;
+  for (const Op& op :
+       ForwardOps(model, {.context = 24, .num_layers = 3, .fused_attention = true})) {
+    expected.emplace_back(op.name());
+  }
+  expected.emplace_back("total");
+  std::vector<std::string> found;
+  double of_ops = 0;
+  for (const Record& row : rows) {
+    found.push_back(row.op);
+    if (row.op != "total") of_ops += *row.time_s;
+    EXPECT_EQ(row.flops_source, "confirmed") << row.op;
+    EXPECT_FALSE(row.measured_flops.has_value()) << row.op;
+    EXPECT_GT(row.confirmed_samples.value_or(0), 0) << row.op;
+    EXPECT_GT(*row.time_s, 0) << row.op;
+    EXPECT_GT(*row.peak_gflops, 0) << row.op;
+  }
+  EXPECT_THAT(found, ElementsAreArray(expected));
+  // Medians of parts need not add up to the median of the whole, but nearly do.
+  EXPECT_LT(of_ops, 1.5 * *rows.back().time_s);
+  const auto ledger =
+      LedgerFromJson(nlohmann::json::parse(ReadFile(folder_.path("out.json"))), "out.json");
+  ASSERT_EQ(ledger.rows.size(), rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_EQ(ledger.rows[i].time_s, rows[i].time_s);
+    EXPECT_EQ(ledger.rows[i].samples_s.size(), 3);
+  }
+  EXPECT_FALSE(ledger.environment["cpu"].is_null());
+}
+
+TEST_F(CommandLine, FullCountFillsTheMeasuredColumnAndIsFoundAgain) {
+  const std::vector<std::string> words{"run",
+                                       "--model",
+                                       "%DIR%/tiny.json",
+                                       "--count",
+                                       "full",
+                                       "--csv",
+                                       "%DIR%/out.csv",
+                                       "--benchmark_repetitions=1",
+                                       "--benchmark_min_time=0.01"};
+  const Outcome first = Run(words);
+  ASSERT_EQ(first.code, kDone) << first.err;
+  EXPECT_THAT(first.err, HasSubstr("counting"));
+  EXPECT_THAT(first.out, HasSubstr("unexplained residual (measured - executed): 0 FLOPs"));
+  for (const Record& row : RecordsFromCsv(ReadFile(folder_.path("out.csv")), "out.csv")) {
+    EXPECT_EQ(row.flops_source, "counted") << row.op;
+    EXPECT_EQ(row.measured_flops, row.executed_flops) << row.op;
+  }
+  const Outcome second = Run(words);
+  ASSERT_EQ(second.code, kDone);
+  EXPECT_THAT(second.err, Not(HasSubstr("counting one layer")));
+}
+
+TEST_F(CommandLine, WithoutACountNothingIsMeasuredAndItSaysWhy) {
+  const Outcome outcome =
+      Run({"run", "--model", "%DIR%/tiny.json", "--count", "off", "--csv", "%DIR%/out.csv",
+           "--benchmark_repetitions=1", "--benchmark_min_time=0.01"});
+  ASSERT_EQ(outcome.code, kDone);
+  EXPECT_THAT(outcome.out, HasSubstr("measured FLOPs: unavailable: "));
+  for (const Record& row : RecordsFromCsv(ReadFile(folder_.path("out.csv")), "out.csv")) {
+    EXPECT_EQ(row.flops_source, "none");
+    EXPECT_FALSE(row.measured_flops.has_value());
+  }
+}
+
+TEST_F(CommandLine, FewerLayersAreExtrapolatedInARowOfTheirOwn) {
+  const Outcome outcome = Run({"run", "--model", "%DIR%/tiny.json", "--layers", "2", "--csv",
+                               "%DIR%/out.csv", "--matmul", "eigen", "--attention", "reference",
+                               "--benchmark_repetitions=1", "--benchmark_min_time=0.01"});
+  ASSERT_EQ(outcome.code, kDone) << outcome.err;
+  const auto rows = RecordsFromCsv(ReadFile(folder_.path("out.csv")), "out.csv");
+  EXPECT_EQ(rows.back().op, "total_extrapolated");
+  EXPECT_EQ(rows.back().layers_run, 2);
+  EXPECT_EQ(rows.back().layers_total, 3);
+  EXPECT_FALSE(rows.back().measured_flops.has_value());
+  EXPECT_GT(*rows.back().time_s, *rows[rows.size() - 2].time_s);
+}
+
+TEST_F(CommandLine, LogitsOfTheGoldenModels) {
+  for (const std::string model : {"gpt2-tiny", "llama-tiny"}) {
+    const std::string golden = FLOPLEDGER_FIXTURES "/" + model;
+    const Outcome outcome = Run({"logits", "--model", golden + "/config.json", "--weights",
+                                 golden + "/model.safetensors", "--tokens", golden + "/tokens.json",
+                                 "--out", "%DIR%/logits.csv"});
+    ASSERT_EQ(outcome.code, kDone) << outcome.err;
+    EXPECT_THAT(outcome.out, IsEmpty());
+    const auto found = ParseCsv(ReadFile(folder_.path("logits.csv")), "found");
+    const auto expected = ParseCsv(ReadFile(golden + "/logits.csv"), "expected");
+    ASSERT_EQ(found.size(), expected.size());
+    for (std::size_t r = 0; r < found.size(); ++r) {
+      ASSERT_EQ(found[r].size(), expected[r].size());
+      double largest = 0;
+      for (const auto& field : expected[r]) largest = std::max(largest, std::abs(std::stod(field)));
+      for (std::size_t c = 0; c < found[r].size(); ++c) {
+        EXPECT_NEAR(std::stod(found[r][c]), std::stod(expected[r][c]), 1e-4 * largest);
+      }
+    }
+  }
+}
+
+// Last, for Google Benchmark keeps its flags until they are given anew.
+TEST_F(CommandLine, FilterThatMatchesNothingIsBadInput) {
+  const Outcome outcome = Run({"run", "--model", "%DIR%/tiny.json", "--benchmark_filter=nothing"});
+  EXPECT_EQ(outcome.code, kBadInput);
+  EXPECT_THAT(outcome.err, HasSubstr("matches no benchmark"));
+}
+
+}  // namespace
+}  // namespace flopledger
