@@ -46,6 +46,8 @@ std::vector<std::vector<std::string>> ParseCsv(std::string_view text, const std:
   Lines lines;
   csv_parser parser;
   if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI) != 0) throw std::bad_alloc();
+  // RFC 4180, section 2.4: spaces belong to the field.
+  csv_set_space_func(&parser, [](unsigned char) { return 0; });
   const bool parsed = csv_parse(&parser, text.data(), text.size(), Lines::OnField, Lines::OnLine,
                                 &lines) == text.size() &&
                       csv_fini(&parser, Lines::OnField, Lines::OnLine, &lines) == 0;

@@ -22,8 +22,11 @@ template <class T>
 std::string ToText(const T& field) {
   if constexpr (IsOptional<T>::value) {
     return field ? ToText(*field) : "";
+  } else if constexpr (std::is_floating_point_v<T>) {
+    // The shortest text that reads back as the same number; what is none is absent.
+    return std::isfinite(field) ? fmt::format("{}", field) : "";
   } else {
-    return fmt::format("{}", field);  // the shortest text that reads back as the same number
+    return fmt::format("{}", field);
   }
 }
 
@@ -58,7 +61,9 @@ void FromJsonValue(const json& value, T& field) {
     field.reset();
     if (!value.is_null()) FromJsonValue(value, field.emplace());
   } else if constexpr (std::is_same_v<T, int64_t>) {
-    if (!value.is_number_integer()) throw InputError("must be an integer, found " + value.dump());
+    const bool fits = value.is_number_integer() &&
+                      (!value.is_number_unsigned() || value.get<uint64_t>() <= INT64_MAX);
+    if (!fits) throw InputError("must be a 64-bit integer, found " + value.dump());
     field = value.get<int64_t>();
   } else {
     field = value.get<T>();

@@ -284,7 +284,12 @@ LayerPlan PlanLayers(const RunSettings& settings) {
           HumanBytes(*plan.available_bytes)));
     }
     plan.cut_by_memory = true;
-    while (!fits(plan.layers)) --plan.layers;
+    int64_t fitting = least, too_many = plan.layers;
+    while (too_many - fitting > 1) {
+      const int64_t middle = fitting + (too_many - fitting) / 2;
+      (fits(middle) ? fitting : too_many) = middle;
+    }
+    plan.layers = fitting;
   }
   plan.needed_bytes = NeededBytes(settings, plan.layers);
   return plan;

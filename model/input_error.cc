@@ -29,7 +29,7 @@ std::size_t EditDistance(std::string_view a, std::string_view b) {
 std::string Suggest(std::string_view word, const std::vector<std::string>& allowed) {
   const auto distance = [&](std::string_view other) { return EditDistance(word, other); };
   const auto nearest = std::ranges::min_element(allowed, {}, distance);
-  if (nearest != allowed.end() && distance(*nearest) <= std::max<std::size_t>(1, word.size() / 3)) {
+  if (nearest != allowed.end() && distance(*nearest) <= (word.size() + 2) / 3) {
     return fmt::format("; did you mean '{}'?", *nearest);
   }
   return fmt::format("; allowed: {}", fmt::join(allowed, ", "));

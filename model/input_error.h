@@ -21,7 +21,8 @@ class CannotMeasure : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// "; did you mean 'x'?" for the nearest of `allowed` within a third of the word's length,
+/// "; did you mean 'x'?" for the nearest of `allowed` within a third of the word's length (rounded
+/// up, so that two swapped letters of 'modle' are forgiven),
 /// else "; allowed: a, b, c".
 std::string Suggest(std::string_view word, const std::vector<std::string>& allowed);
 

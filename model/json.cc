@@ -24,8 +24,12 @@ std::string ReadTextFile(const std::string& path) {
 
 nlohmann::json ParseJson(std::string_view text, const std::string& where) {
   using nlohmann::json;
+  constexpr int kDeepest = 64;
   std::vector<std::set<std::string>> open_objects;
-  const auto on_event = [&](int, json::parse_event_t event, json& value) {
+  const auto on_event = [&](int depth, json::parse_event_t event, json& value) {
+    if (depth > kDeepest) {  // what walks the value later may recurse
+      throw InputError(fmt::format("{}: nested more than {} deep", where, kDeepest));
+    }
     if (event == json::parse_event_t::object_start) open_objects.emplace_back();
     if (event == json::parse_event_t::object_end) open_objects.pop_back();
     if (event == json::parse_event_t::key &&

@@ -11,6 +11,7 @@
 #include "analysis/executed.h"
 #include "bench/counting.h"
 #include "model/forward.h"
+#include "tests/random_model.h"
 
 namespace flopledger {
 namespace {
@@ -27,37 +28,15 @@ struct CountingObserver {
   }
 };
 
-ModelConfig RandomConfig(std::mt19937& random) {
-  const auto pick = [&](int64_t low, int64_t high) {
-    return std::uniform_int_distribution<int64_t>(low, high)(random);
-  };
-  ModelConfig config;
-  config.name = "random";
-  config.num_kv_heads = pick(1, 3);
-  config.num_heads = config.num_kv_heads * pick(1, 3);
-  config.position = static_cast<Position>(pick(0, 2));
-  const int64_t head_size = config.position == Position::kRope ? 2 * pick(1, 9) : pick(1, 17);
-  config.d_model = config.num_heads * head_size;
-  config.d_ff = pick(1, 10) == 1 ? pick(480, 1500) : pick(1, 70);
-  config.vocab_size = pick(1, 10) == 1 ? pick(900, 1100) : pick(1, 70);
-  config.context_length = 70;  // the longest context below: learned positions end there
-  config.num_layers = pick(1, 2);
-  config.ffn = static_cast<Ffn>(pick(0, 3));
-  config.norm = static_cast<Norm>(pick(0, 1));
-  config.bias = pick(0, 1) == 1;
-  config.tie_embeddings = pick(0, 1) == 1;
-  config.final_norm = pick(0, 1) == 1;
-  return config;
-}
-
 TEST(Counted, EveryOpOfRandomModelsExecutesItsFormulaExactly) {
   std::mt19937 random(1);
   for (int i = 0; i < 240; ++i) {
-    const ModelConfig config = RandomConfig(random);
-    const RunShape shape{.context = i % 8 == 0 ? 1 : 1 + static_cast<int64_t>(random() % 70),
-                         .batch = 1 + static_cast<int64_t>(random() % 2),
-                         .num_layers = config.num_layers,
-                         .fused_attention = i % 3 != 0};
+    const ModelConfig config = RandomModel(random);
+    const RunShape shape{
+        .context = i % 8 == 0 ? 1 : 1 + static_cast<int64_t>(random() % kLongestRandomContext),
+        .batch = 1 + static_cast<int64_t>(random() % 2),
+        .num_layers = config.num_layers,
+        .fused_attention = i % 3 != 0};
     const auto& matmul = MatmulBackends<Scalar>()[static_cast<std::size_t>(i % 4 % 3)];
     const KernelFacts facts =
         FactsOf(std::string(matmul.name), shape.fused_attention ? "fused" : "reference");

@@ -1,0 +1,165 @@
+// The harness: verification that catches, plans that fit, rows that say what was measured.
+#include "bench/harness.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include "bench/calibrate.h"
+#include "bench/files.h"
+#include "bench/machine.h"
+#include "model/input_error.h"
+#include "tests/random_model.h"
+#include "tests/temporary_folder.h"
+
+namespace flopledger {
+namespace {
+
+using ::testing::HasSubstr;
+
+RunSettings SmallRun() {
+  RunSettings settings;
+  settings.model = LoadModel("gpt2");
+  settings.model.num_layers = 4;
+  settings.context = 16;
+  return settings;
+}
+
+/// Hands each op to a verifier, after spoiling one element of one op's output.
+struct Spoiler {
+  OpVerifier& verifier;
+  const Op* spoil;
+
+  void Before(const Op& op, int64_t layer, const Operands<float>& o) {
+    verifier.Before(op, layer, o);
+  }
+  void After(const Op& op, int64_t layer, const Operands<float>& o) {
+    // A whole row, as a kernel that is wrong spoils it: the verifier samples.
+    if (spoil != nullptr && op.id == spoil->id) {
+      for (int64_t r = 0; r < o.y.rows; ++r) {
+        for (int64_t c = 0; c < o.y.cols; ++c) o.y(r, c) += 0.01f;
+      }
+    }
+    verifier.After(op, layer, o);
+  }
+};
+
+TEST(OpVerifier, AcceptsWhatIsRightAndCatchesEveryOpThatIsWrong) {
+  std::mt19937 random(3);
+  omp_set_num_threads(2);
+  for (int i = 0; i < 12; ++i) {
+    const ModelConfig config = RandomModel(random);
+    const auto weights = SeededWeights<float>(config, config.num_layers, 1, i % 2 == 0);
+    const RunShape shape{
+        .context = 9, .batch = 2, .num_layers = config.num_layers, .fused_attention = i % 3 != 0};
+    const std::vector<int32_t> tokens(18, 0);
+    const auto verify = [&](const Op* spoil) {
+      Forward<float> forward(config, weights, shape,
+                             *FindMatmul<float>(i % 2 == 0 ? "packed" : "eigen"));
+      OpVerifier verifier(forward, tokens);
+      Spoiler observer{verifier, spoil};
+      forward.Run(tokens, observer);
+      return verifier.result();
+    };
+    const Verification right = verify(nullptr);
+    EXPECT_TRUE(right.ok()) << right.first_failure << ToJson(config);
+    EXPECT_GT(right.checked, 0);
+    EXPECT_LE(right.worst_ratio, 1);
+    for (const Op& op : ForwardOps(config, shape)) {
+      const Verification wrong = verify(&op);
+      EXPECT_FALSE(wrong.ok()) << op.name() << ToJson(config);
+      EXPECT_THAT(wrong.first_failure, HasSubstr(std::string(op.name())));
+    }
+  }
+}
+
+TEST(PlanLayers, RunsAsManyLayersAsFit) {
+  RunSettings settings = SmallRun();
+  settings.model.num_layers = 1'000'000'000;
+  settings.max_memory_bytes = int64_t{1} << 30;
+  const LayerPlan plan = PlanLayers(settings);
+  EXPECT_TRUE(plan.cut_by_memory);
+  EXPECT_LE(plan.needed_bytes, *settings.max_memory_bytes);
+  EXPECT_GT(plan.whole_bytes, *settings.max_memory_bytes);
+  settings.layers = plan.layers + 1;
+  EXPECT_THROW(PlanLayers(settings), CannotMeasure);
+  settings.layers = plan.layers;
+  EXPECT_FALSE(PlanLayers(settings).cut_by_memory);
+  settings.layers.reset();
+  settings.max_memory_bytes = 1 << 20;
+  EXPECT_THROW(PlanLayers(settings), CannotMeasure);
+}
+
+TEST(MakeRecords, MediansSharesAndTheExtrapolatedRow) {
+  const RunSettings settings = SmallRun();
+  const auto ops = ForwardOps(settings.model, settings.Shape(2));
+  std::vector<Trial> trials;
+  for (const double slower : {1.0, 3.0, 2.0}) {
+    Trial trial{.passes = 1, .pass_s = 0, .op_s = {}};
+    trial.peak_before_flops_per_s = 1e9;
+    trial.peak_after_flops_per_s = 3e9;
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+      trial.op_s.push_back(slower * static_cast<double>(i + 1));
+      trial.pass_s += trial.op_s.back();
+    }
+    trials.push_back(trial);
+  }
+  const auto rows = MakeRecords(settings, 2, ops, trials, "id");
+  ASSERT_EQ(rows.size(), ops.size() + 2);
+  int64_t flops = 0;
+  double layers_s = 0;
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    EXPECT_EQ(rows[i].op, ops[i].name());
+    EXPECT_EQ(rows[i].time_s, 2.0 * static_cast<double>(i + 1));
+    EXPECT_EQ(rows[i].time_mad_s, 1.0 * static_cast<double>(i + 1));
+    EXPECT_EQ(rows[i].peak_gflops, 2);
+    EXPECT_EQ(rows[i].repetitions, 3);
+    flops += *rows[i].predicted_flops;
+    if (ops[i].per_layer) layers_s += *rows[i].time_s;
+  }
+  const Record& total = rows[ops.size()];
+  EXPECT_EQ(total.op, "total");
+  EXPECT_EQ(total.predicted_flops, flops);
+  EXPECT_NEAR(*total.gflops, static_cast<double>(flops) / *total.time_s / 1e9,
+              1e-12 * *total.gflops);
+  EXPECT_NEAR(*total.pct_peak, 100 * *total.gflops / 2, 1e-9);
+  const Record& whole = rows.back();
+  EXPECT_EQ(whole.op, "total_extrapolated");
+  EXPECT_NEAR(*whole.time_s, *total.time_s + layers_s, 1e-9);
+  EXPECT_EQ(whole.repetitions, 0);
+  EXPECT_FALSE(whole.measured_flops.has_value());
+}
+
+TEST(Files, StandWholeOrNotAtAll) {
+  const TemporaryFolder folder;
+  const std::string path = folder.path("out.csv");
+  CheckWritable(path);
+  EXPECT_TRUE(folder.Files().empty());
+  WriteWhole(path, "first");
+  WriteWhole(path, "second");
+  EXPECT_EQ(ReadFile(path), "second");
+  CheckWritable(path);
+  EXPECT_EQ(ReadFile(path), "second");
+  EXPECT_EQ(folder.Files().size(), 1);
+  EXPECT_THROW(WriteWhole(folder.path("no/such/out.csv"), "x"), InputError);
+  EXPECT_THROW(CheckWritable(folder.path()), InputError);
+}
+
+TEST(Machine, SaysWhatItIs) {
+  EXPECT_GE(AvailableProcessors(), 1);
+  const auto memory = AvailableMemoryBytes();
+  ASSERT_TRUE(memory.has_value());
+  EXPECT_GT(*memory, 1 << 20);
+  const nlohmann::json environment = DescribeEnvironment();
+  EXPECT_FALSE(environment["compiler"].is_null());
+  EXPECT_FALSE(EnvironmentLine(environment).empty());
+}
+
+TEST(MeasureFmaPeak, IsARateThatAProcessorCanHave) {
+  const double peak = MeasureFmaPeak(1);
+  EXPECT_GT(peak, 1e8);
+  EXPECT_LT(peak, 1e13);
+}
+
+}  // namespace
+}  // namespace flopledger

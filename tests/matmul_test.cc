@@ -1,0 +1,193 @@
+// Every product backend, in every layout that it takes, against the definition in double.
+#include "kernels/matmul.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <cmath>
+#include <random>
+
+#include "kernels/matmul_packed.h"
+#include "kernels/pack.h"
+
+namespace flopledger {
+namespace {
+
+struct Shape {
+  int64_t M, N, K;
+};
+
+// Units, odd sizes, and both sides of every tile, panel, K-block and section.
+constexpr Shape kShapes[] = {
+    {1, 1, 1},     {1, 7, 5},     {7, 1, 5},    {1, 1, 300},    {2, 3, 4},     {5, 33, 17},
+    {13, 31, 64},  {12, 32, 256}, {48, 128, 8}, {49, 129, 257}, {97, 65, 513}, {193, 130, 31},
+    {600, 500, 9}, {1, 600, 70},  {3, 2, 2049}, {1153, 3, 5},   {25, 70, 4100}};
+
+template <class Scalar>
+class Matmul : public ::testing::Test {
+ protected:
+  void Fill(Scalar* values, int64_t size) {
+    std::uniform_real_distribution<double> uniform(-1, 1);
+    for (int64_t i = 0; i < size; ++i) values[i] = static_cast<Scalar>(uniform(random_));
+  }
+
+  /// x·w + bias by `backend`, w in `layout`, into a y with a stride of its own.
+  void Check(const MatmulBackend<Scalar>& backend, const Shape& shape, WeightLayout layout,
+             bool with_bias, int threads) {
+    SCOPED_TRACE(std::string(backend.name) + " " + std::to_string(shape.M) + "x" +
+                 std::to_string(shape.N) + "x" + std::to_string(shape.K) + " layout " +
+                 std::to_string(static_cast<int>(layout)) + (with_bias ? " bias " : " ") +
+                 std::to_string(threads) + " threads");
+    const auto [M, N, K] = shape;
+    Matrix<Scalar> x(M, K + 3), y(M, N + 5), scratch(1, PackedScratchSize(M, K));
+    Weight<Scalar> w(K, N, layout);
+    std::vector<Scalar> bias(static_cast<std::size_t>(N));
+    Fill(x.data(), x.size());
+    Fill(bias.data(), N);
+    for (int64_t k = 0; k < K; ++k) {
+      for (int64_t n = 0; n < N; ++n) Fill(&w.view()(k, n), 1);
+    }
+    std::fill_n(y.data(), y.size(), Scalar(77));
+    omp_set_num_threads(threads);
+    const auto x_view = x.view().block(0, 1, M, K);
+    const auto y_view = y.view().block(0, 2, M, N);
+    const Weight<Scalar>& const_w = w;
+    backend.run({.x = x_view,
+                 .w = const_w.view(),
+                 .bias = with_bias ? bias.data() : nullptr,
+                 .y = y_view,
+                 .scratch = scratch.data()});
+    const double unit = std::numeric_limits<Scalar>::epsilon() / 2;
+    // gamma(K + 1) of the contract, and as much again for the double reference when Scalar is it.
+    const double gamma = 2 * static_cast<double>(K + 1) * unit;
+    for (int64_t m = 0; m < M; ++m) {
+      for (int64_t n = 0; n < N; ++n) {
+        double sum = with_bias ? static_cast<double>(bias[static_cast<std::size_t>(n)]) : 0;
+        double magnitude = std::abs(sum);
+        for (int64_t k = 0; k < K; ++k) {
+          const double term =
+              static_cast<double>(x_view(m, k)) * static_cast<double>(w.view()(k, n));
+          sum += term;
+          magnitude += std::abs(term);
+        }
+        ASSERT_NEAR(static_cast<double>(y_view(m, n)), sum, gamma * magnitude) << m << ", " << n;
+      }
+    }
+    for (int64_t m = 0; m < M; ++m) {  // what lies around y is untouched
+      for (const int64_t c : {int64_t{0}, int64_t{1}, N + 2, N + 4}) {
+        ASSERT_EQ(y.view()(m, c), Scalar(77)) << m << ", " << c;
+      }
+    }
+  }
+
+  std::mt19937 random_{1};
+};
+
+using Scalars = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(Matmul, Scalars);
+
+TYPED_TEST(Matmul, EveryBackendMeetsTheDefinition) {
+  for (const auto& backend : MatmulBackends<TypeParam>()) {
+    int i = 0;
+    for (const Shape& shape : kShapes) {
+      const auto layouts = backend.packs_weights ? std::vector{WeightLayout::kPanels}
+                                                 : std::vector{WeightLayout::kInputsByOutputs,
+                                                               WeightLayout::kOutputsByInputs};
+      for (const WeightLayout layout : layouts) {
+        ++i;
+        this->Check(backend, shape, layout, i % 2 == 0, 1 + i % 3);
+        if (this->HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+TYPED_TEST(Matmul, ShapesThatDoNotFitAreAFault) {
+  Matrix<TypeParam> x(2, 3), y(2, 4), scratch(1, PackedScratchSize(2, 3));
+  for (const auto& backend : MatmulBackends<TypeParam>()) {
+    const Weight<TypeParam> w(
+        4, 4, backend.packs_weights ? WeightLayout::kPanels : WeightLayout::kInputsByOutputs);
+    EXPECT_THROW(
+        backend.run({.x = x.view(), .w = w.view(), .y = y.view(), .scratch = scratch.data()}),
+        Fault);
+  }
+}
+
+TEST(MatmulBackends, AreFoundByName) {
+  for (const auto& backend : MatmulBackends<float>()) {
+    EXPECT_EQ(FindMatmul<float>(backend.name)->run, backend.run);
+  }
+  EXPECT_EQ(FindMatmul<float>("none"), nullptr);
+}
+
+TEST(Weight, HoldsEachElementOnceInEveryLayout) {
+  for (const WeightLayout layout :
+       {WeightLayout::kInputsByOutputs, WeightLayout::kOutputsByInputs, WeightLayout::kPanels}) {
+    for (const auto& [inputs, outputs] : {std::pair{1, 1}, {3, 70}, {70, 3}, {5, 64}}) {
+      Weight<float> w(inputs, outputs, layout);
+      for (int64_t k = 0; k < inputs; ++k) {
+        for (int64_t n = 0; n < outputs; ++n) w.view()(k, n) = static_cast<float>(k * outputs + n);
+      }
+      for (int64_t k = 0; k < inputs; ++k) {
+        for (int64_t n = 0; n < outputs; ++n) {
+          ASSERT_EQ(w.view()(k, n), static_cast<float>(k * outputs + n));
+        }
+      }
+      EXPECT_EQ(w.size(), inputs * outputs);
+      EXPECT_GE(w.stored_size(), w.size());
+      double sum = 0;  // panels are padded with zeros
+      for (int64_t i = 0; i < w.stored_size(); ++i) sum += static_cast<double>(w.data()[i]);
+      EXPECT_EQ(sum, 0.5 * static_cast<double>(w.size()) * static_cast<double>(w.size() - 1));
+    }
+  }
+}
+
+TEST(PackRows, CutsRowsIntoRegisterTiles) {
+  for (const int64_t rows : {1L, 11L, 12L, 47L, 48L, 50L, 97L}) {
+    for (const int64_t cols : {1L, 16L, 63L, 64L, 130L}) {
+      Matrix<float> x(rows, cols + 2), packed(1, PackedSize(rows, cols));
+      for (int64_t i = 0; i < x.size(); ++i) x.data()[i] = static_cast<float>(i);
+      const auto view = x.view().block(0, 1, rows, cols);
+      for (int64_t r = 0; r < rows; r += kRowGroup) {
+        PackRows<float>(view, r, std::min(rows, r + kRowGroup), packed.data());
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t c = 0; c < cols; ++c) {
+          ASSERT_EQ(packed.data()[(r / kTileRows * cols + c) * kTileRows + r % kTileRows],
+                    view(r, c));
+        }
+      }
+    }
+  }
+}
+
+template <bool accumulate>
+void CheckMicroKernel() {
+  constexpr int columns = kTileColumns<float>;
+  for (int rows = 1; rows <= kTileRows; ++rows) {
+    for (const int64_t depth : {0L, 1L, 5L, 64L}) {
+      Matrix<float> x(depth + 1, kTileRows), panel(depth + 1, columns), y(rows, columns + 3);
+      for (int64_t i = 0; i < x.size(); ++i) x.data()[i] = static_cast<float>(i % 7 - 3);
+      for (int64_t i = 0; i < panel.size(); ++i) panel.data()[i] = static_cast<float>(i % 5 - 2);
+      std::fill_n(y.data(), y.size(), 9.0f);
+      MicroKernel<float, accumulate>(rows, depth, x.data(), kTileRows, panel.data(), y.data(),
+                                     columns + 3);
+      for (int r = 0; r < rows; ++r) {
+        for (int c = 0; c < columns; ++c) {
+          float sum = accumulate ? 9.0f : 0.0f;  // small integers: exact
+          for (int64_t k = 0; k < depth; ++k) sum += x.view()(k, r) * panel.view()(k, c);
+          ASSERT_EQ(y.view()(r, c), sum) << rows << " rows, depth " << depth;
+        }
+        ASSERT_EQ(y.view()(r, columns), 9.0f);
+      }
+    }
+  }
+}
+
+TEST(MicroKernel, EveryNumberOfRowsIsExactOnSmallIntegers) {
+  CheckMicroKernel<true>();
+  CheckMicroKernel<false>();
+}
+
+}  // namespace
+}  // namespace flopledger

@@ -1,0 +1,346 @@
+// Configs, JSON, safetensors and weights: what is read, and what is refused in one clear line.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "kernels/convert.h"
+#include "model/config.h"
+#include "model/input_error.h"
+#include "model/json.h"
+#include "model/safetensors.h"
+#include "model/weights.h"
+#include "tests/random_model.h"
+#include "tests/temporary_folder.h"
+
+namespace flopledger {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+/// The message of the InputError that `act` throws; a failure where it throws none.
+template <class Act>
+std::string Refusal(Act&& act) {
+  try {
+    act();
+  } catch (const InputError& error) {
+    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing was refused";
+  return "";
+}
+
+const json kOwn = {{"vocab_size", 100},
+                   {"context_length", 32},
+                   {"num_layers", 2},
+                   {"d_model", 24},
+                   {"num_heads", 4}};
+const json kGpt2 = {{"model_type", "gpt2"}, {"vocab_size", 100}, {"n_positions", 32},
+                    {"n_layer", 2},         {"n_embd", 24},      {"n_head", 4}};
+const json kLlama = {{"model_type", "llama"},  {"vocab_size", 100},
+                     {"hidden_size", 24},      {"intermediate_size", 40},
+                     {"num_hidden_layers", 2}, {"num_attention_heads", 4}};
+
+ModelConfig Parse(json object, const json& more = json::object()) {
+  object.update(more);
+  return ParseModel(object, "model.json");
+}
+
+TEST(Config, OwnKeysHaveGpt2sDefaults) {
+  const ModelConfig config = Parse(kOwn);
+  EXPECT_EQ(config.d_ff, 96);
+  EXPECT_EQ(config.num_kv_heads, 4);
+  EXPECT_EQ(config.head_size(), 6);
+  EXPECT_EQ(config.ffn, Ffn::kGeluTanh);
+  EXPECT_TRUE(config.bias && config.tie_embeddings && config.final_norm);
+}
+
+TEST(Config, IsReadBackAsItWasWritten) {
+  std::mt19937 random(1);
+  for (int i = 0; i < 50; ++i) {
+    const json written = ToJson(RandomModel(random));
+    EXPECT_EQ(ToJson(ParseModel(written, "written")), written);
+  }
+  for (const ModelConfig& preset : Presets()) {
+    EXPECT_EQ(ToJson(ParseModel(ToJson(preset), preset.name)), ToJson(preset));
+    EXPECT_EQ(ToJson(LoadModel(preset.name)), ToJson(preset));
+  }
+}
+
+TEST(Config, RefusesWhatItDoesNotUnderstand) {
+  const struct {
+    json base, more;
+    const char* says;
+  } kCases[] = {
+      {kOwn, {{"d_modle", 3}}, "unknown key 'd_modle'; did you mean 'd_model'"},
+      {kOwn, {{"d_model", "24"}}, "'d_model' must be an integer"},
+      {kOwn, {{"d_model", 24.5}}, "'d_model' must be an integer"},
+      {kOwn, {{"d_model", 0}}, "'d_model' must be from 1"},
+      {kOwn, {{"d_model", -24}}, "'d_model' must be from 1"},
+      {kOwn, {{"d_model", uint64_t{1} << 63}}, "'d_model' must be from 1"},
+      {kOwn, {{"d_model", nullptr}}, "'d_model' must have a value"},
+      {kOwn, {{"num_heads", 5}}, "num_heads 5 does not divide d_model 24"},
+      {kOwn, {{"num_kv_heads", 3}}, "num_kv_heads 3 does not divide num_heads 4"},
+      {kOwn, {{"num_heads", 8}, {"position", "rope"}}, "even head size"},
+      {kOwn, {{"ffn", "gleu"}}, "'ffn' is not known"},
+      {kOwn, {{"norm", true}}, "'norm' must be a string"},
+      {kOwn, {{"bias", 1}}, "'bias' must be true or false"},
+      {kOwn, {{"norm_eps", 0}}, "'norm_eps' must be above 0"},
+      {kOwn, {{"rope_theta", "x"}}, "'rope_theta' must be a number"},
+      {kOwn, {{"model_type", "mamba"}}, "'model_type' is not supported"},
+      {kGpt2, {{"activation_function", "tanh"}}, "activation_function"},
+      {kGpt2, {{"scale_attn_weights", false}}, "scale_attn_weights"},
+      {kGpt2, {{"n_head", 5}}, "does not divide"},
+      {kLlama, {{"rope_scaling", {{"rope_type", "llama3"}, {"factor", 8.0}}}}, "scaled rotary"},
+      {kLlama, {{"head_dim", 8}}, "head_dim"},
+      {kLlama, {{"mlp_bias", true}}, "mlp_bias"},
+      {kLlama, {{"hidden_act", "gelu"}}, "hidden_act"},
+  };
+  for (const auto& [base, more, says] : kCases) {
+    EXPECT_THAT(Refusal([&, b = base, m = more] { Parse(b, m); }), HasSubstr(says));
+  }
+  for (const char* key : {"vocab_size", "context_length", "num_layers", "d_model", "num_heads"}) {
+    json object = kOwn;
+    object.erase(key);
+    EXPECT_THAT(Refusal([&] { Parse(object); }), HasSubstr("is missing"));
+  }
+  EXPECT_THAT(Refusal([] { ParseModel(json::array(), "list.json"); }), HasSubstr("JSON object"));
+}
+
+TEST(Config, ReadsHuggingFacesAsTheyArePublished) {
+  const ModelConfig gpt2 = Parse(kGpt2, {{"n_ctx", 32},
+                                         {"n_inner", nullptr},
+                                         {"activation_function", "gelu_new"},
+                                         {"layer_norm_epsilon", 1e-5},
+                                         {"attn_pdrop", 0.1},
+                                         {"bos_token_id", 7},
+                                         {"architectures", {"GPT2LMHeadModel"}},
+                                         {"task_specific_params", json::object()}});
+  EXPECT_EQ(gpt2.d_ff, 96);
+  EXPECT_TRUE(gpt2.tie_embeddings);
+  EXPECT_EQ(Parse(kGpt2, {{"n_inner", 50}}).d_ff, 50);
+  EXPECT_EQ(Parse(kGpt2, {{"activation_function", "gelu"}}).ffn, Ffn::kGeluErf);
+
+  const ModelConfig llama = Parse(kLlama, {{"num_key_value_heads", 2},
+                                           {"rope_theta", 5e5},
+                                           {"rms_norm_eps", 1e-6},
+                                           {"max_position_embeddings", 64},
+                                           {"tie_word_embeddings", true},
+                                           {"attention_bias", false},
+                                           {"mlp_bias", false},
+                                           {"rope_scaling", nullptr},
+                                           {"head_dim", 6},
+                                           {"torch_dtype", "bfloat16"},
+                                           {"use_cache", true}});
+  EXPECT_EQ(llama.num_kv_heads, 2);
+  EXPECT_EQ(llama.qkv_size(), 48);
+  EXPECT_EQ(llama.rope_theta, 5e5);
+  EXPECT_EQ(llama.norm_eps, 1e-6);
+  EXPECT_TRUE(llama.tie_embeddings);
+  EXPECT_EQ(llama.norm, Norm::kRmsNorm);
+  EXPECT_EQ(Parse(kLlama).num_kv_heads, 4);
+}
+
+TEST(Json, RefusesDoubleKeysAndBottomlessNesting) {
+  EXPECT_THAT(Refusal([] { ParseJson(R"({"a": 1, "a": 2})", "x"); }), HasSubstr("stands twice"));
+  EXPECT_THAT(Refusal([] { ParseJson("{\n \"a\": }", "x"); }), HasSubstr("line 2"));
+  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
+  EXPECT_THAT(Refusal([&] { ParseJson(deep, "x"); }), HasSubstr("deep"));
+  EXPECT_EQ(ParseJson("[[1], 2]", "x").dump(), "[[1],2]");
+}
+
+TEST(Suggest, NamesTheNearestOrAll) {
+  EXPECT_THAT(Suggest("modle", {"model", "layers"}), HasSubstr("did you mean 'model'"));
+  EXPECT_THAT(Suggest("zzz", {"model", "layers"}), HasSubstr("allowed: model, layers"));
+}
+
+/// A safetensors file from a header and data, as they are.
+std::string FileOf(const std::string& header, const std::string& data) {
+  const uint64_t size = header.size();
+  std::string file(8, '\0');
+  std::memcpy(file.data(), &size, 8);
+  return file + header + data;
+}
+
+TEST(Safetensors, RefusesWhatIsBroken) {
+  const TemporaryFolder folder;
+  const std::string whole = FileOf(
+      R"({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})", std::string(8, 'x'));
+  const struct {
+    std::string content;
+    const char* says;
+  } kCases[] = {
+      {"", "0 bytes"},
+      {"short", "5 bytes"},
+      {whole.substr(0, 30), "truncated"},
+      {whole.substr(0, whole.size() - 1), "truncated"},
+      {std::string(64, '\xff'), "truncated, or not a safetensors"},
+      {FileOf("{", ""), "not valid JSON"},
+      {FileOf("[]", ""), "not an object"},
+      {FileOf(R"({"a": 3})", ""), "malformed"},
+      {FileOf(R"({"a": {"dtype": "F32", "shape": [2]}})", "12345678"), "malformed"},
+      {FileOf(R"({"a": {"dtype": "F32", "shape": [-2], "data_offsets": [0, 8]}})", "12345678"),
+       "bad shape"},
+      {FileOf(R"({"a": {"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}})", "12345678"),
+       "ends before it begins"},
+      {FileOf(R"({"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}})", "12345678"), "a"},
+      {FileOf(R"({"a": {"dtype": "F32", "shape": [4294967296, 4294967296, 4],
+                        "data_offsets": [0, 8]}})",
+              "12345678"),
+       "overflow"},
+  };
+  for (const auto& [content, says] : kCases) {
+    const std::string path = folder.Write("broken.safetensors", content);
+    EXPECT_THAT(Refusal([&] { SafetensorsFile file(path); }), HasSubstr(says));
+  }
+  EXPECT_THAT(Refusal([&] { SafetensorsFile file(folder.path("none")); }),
+              HasSubstr("cannot be read"));
+  EXPECT_THAT(Refusal([&] { SafetensorsFile file(folder.path()); }), HasSubstr("regular file"));
+  const SafetensorsFile good(folder.Write("good", whole));
+  EXPECT_EQ(good.Find("a")->size(), 2);
+  EXPECT_EQ(good.Find("b"), nullptr);
+}
+
+/// What a checkpoint's tensors are, to be changed and written again.
+std::vector<NamedTensor> TensorsOf(const std::string& path) {
+  const SafetensorsFile file(path);
+  std::vector<NamedTensor> tensors;
+  for (const auto& [name, stored] : file.tensors()) {
+    NamedTensor tensor{name, stored.shape, {}};
+    for (int64_t i = 0; i < stored.size(); ++i) tensor.values.push_back(stored.At(i));
+    tensors.push_back(tensor);
+  }
+  return tensors;
+}
+
+void ExpectSame(const ModelConfig& config, const Weights<float>& a, const Weights<float>& b) {
+  const auto same = [](const Weight<float>& x, const Weight<float>& y) {
+    ASSERT_EQ(x.inputs(), y.inputs());
+    ASSERT_EQ(x.outputs(), y.outputs());
+    for (int64_t k = 0; k < x.inputs(); ++k) {
+      for (int64_t n = 0; n < x.outputs(); ++n) ASSERT_EQ(x.view()(k, n), y.view()(k, n));
+    }
+  };
+  same(a.token_embedding, b.token_embedding);
+  same(a.position_embedding, b.position_embedding);
+  same(a.final_norm_gain, b.final_norm_gain);
+  same(a.final_norm_bias, b.final_norm_bias);
+  same(a.lm_head, b.lm_head);
+  for (std::size_t i = 0; i < static_cast<std::size_t>(config.num_layers); ++i) {
+    for (const auto tensor :
+         {&LayerWeights<float>::attention_norm_gain, &LayerWeights<float>::attention_norm_bias,
+          &LayerWeights<float>::attention_qkv, &LayerWeights<float>::attention_qkv_bias,
+          &LayerWeights<float>::attention_out, &LayerWeights<float>::attention_out_bias,
+          &LayerWeights<float>::ffn_norm_gain, &LayerWeights<float>::ffn_norm_bias,
+          &LayerWeights<float>::ffn_gate, &LayerWeights<float>::ffn_gate_bias,
+          &LayerWeights<float>::ffn_up, &LayerWeights<float>::ffn_up_bias,
+          &LayerWeights<float>::ffn_down, &LayerWeights<float>::ffn_down_bias}) {
+      same(a.layers[i].*tensor, b.layers[i].*tensor);
+    }
+  }
+}
+
+TEST(Weights, SeededOnesDependOnNeitherThreadsNorLayout) {
+  std::mt19937 random(8);
+  for (int i = 0; i < 10; ++i) {
+    const ModelConfig config = RandomModel(random);
+    omp_set_num_threads(1);
+    const auto first = SeededWeights<float>(config, config.num_layers, 5, false);
+    omp_set_num_threads(3);
+    ExpectSame(config, first, SeededWeights<float>(config, config.num_layers, 5, true));
+    const auto other = SeededWeights<float>(config, config.num_layers, 6, false);
+    EXPECT_NE(first.token_embedding.view()(0, 0), other.token_embedding.view()(0, 0));
+  }
+}
+
+TEST(Weights, AreReadAsTheyWereWritten) {
+  const TemporaryFolder folder;
+  std::mt19937 random(9);
+  for (int i = 0; i < 20; ++i) {
+    const ModelConfig config = RandomModel(random);
+    SCOPED_TRACE(ToJson(config).dump());
+    const auto weights = SeededWeights<float>(config, config.num_layers, 5, false);
+    WriteWeights(config, weights, folder.path("weights"));
+    const SafetensorsFile file(folder.path("weights"));
+    ExpectSame(config, weights, ReadWeights<float>(config, file, i % 2 == 0));
+  }
+}
+
+TEST(Weights, CheckpointsMayCarryPrefixesBuffersAndHalfPrecision) {
+  const TemporaryFolder folder;
+  const std::string golden = FLOPLEDGER_FIXTURES "/gpt2-tiny";
+  const ModelConfig config = LoadModel(golden + "/config.json");
+  const auto plain = TensorsOf(golden + "/model.safetensors");
+  const auto expected =
+      ReadWeights<float>(config, SafetensorsFile(golden + "/model.safetensors"), false);
+
+  auto prefixed = plain;
+  for (NamedTensor& tensor : prefixed) {
+    if (!tensor.name.starts_with("transformer."))
+      tensor.name = "transformer." + tensor.name;
+    else
+      tensor.name = tensor.name.substr(12);
+  }
+  prefixed.push_back({prefixed.front().name.starts_with("transformer.")
+                          ? "transformer.h.0.attn.bias"
+                          : "h.0.attn.bias",
+                      {1},
+                      {0}});
+  WriteSafetensors(folder.path("prefixed"), prefixed);
+  ExpectSame(config, expected,
+             ReadWeights<float>(config, SafetensorsFile(folder.path("prefixed")), true));
+
+  // The same model in BF16: each value loses its lower half.
+  json header;
+  std::string data;
+  for (const NamedTensor& tensor : plain) {
+    const std::size_t begin = data.size();
+    for (const float value : tensor.values) {
+      uint32_t bits;
+      std::memcpy(&bits, &value, 4);
+      const auto upper = static_cast<uint16_t>(bits >> 16);
+      data.append(reinterpret_cast<const char*>(&upper), 2);
+    }
+    header[tensor.name] = {
+        {"dtype", "BF16"}, {"shape", tensor.shape}, {"data_offsets", {begin, data.size()}}};
+  }
+  const auto half = ReadWeights<float>(
+      config, SafetensorsFile(folder.Write("half", FileOf(header.dump(), data))), false);
+  for (int64_t c = 0; c < config.d_model; ++c) {
+    const float value = expected.token_embedding.view()(c, 3);
+    EXPECT_NEAR(half.token_embedding.view()(c, 3), value, std::abs(value) * 0x1p-7);
+  }
+}
+
+TEST(Weights, RefusesWhatDoesNotFitTheConfig) {
+  const TemporaryFolder folder;
+  for (const std::string model : {"gpt2-tiny", "llama-tiny"}) {
+    const std::string golden = FLOPLEDGER_FIXTURES "/" + model;
+    const ModelConfig config = LoadModel(golden + "/config.json");
+    const auto whole = TensorsOf(golden + "/model.safetensors");
+    const auto refusal = [&](const std::vector<NamedTensor>& tensors) {
+      WriteSafetensors(folder.path("changed"), tensors);
+      return Refusal(
+          [&] { ReadWeights<float>(config, SafetensorsFile(folder.path("changed")), true); });
+    };
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+      auto missing = whole;
+      missing.erase(missing.begin() + static_cast<std::ptrdiff_t>(i));
+      const std::string said = refusal(missing);
+      EXPECT_THAT(said, HasSubstr(whole[i].name));
+      auto reshaped = whole;
+      reshaped[i].shape.push_back(1);
+      EXPECT_THAT(refusal(reshaped), HasSubstr("shape"));
+    }
+    auto extra = whole;
+    extra.push_back({"something.else", {1}, {0}});
+    EXPECT_THAT(refusal(extra), HasSubstr("something.else"));
+  }
+}
+
+}  // namespace
+}  // namespace flopledger
