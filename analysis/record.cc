@@ -79,11 +79,9 @@ std::vector<std::string> Heading() {
 
 json ToJson(const Record& record) {
   json row = json::object();
-  ForEachField(record,
-               [&](const char* name, const auto& field) { row[name] = ToJsonValue(field); });
-  row["samples_s"] = record.samples_s;
-  row["flops_note"] = record.flops_note;
-  row["count_stands_for"] = ToJsonValue(record.count_stands_for);
+  const auto write = [&](const char* name, const auto& field) { row[name] = ToJsonValue(field); };
+  ForEachField(record, write);
+  ForEachJsonField(record, write);
   return row;
 }
 
@@ -97,9 +95,7 @@ Record RecordFromJson(const json& row, const std::string& where) {
     }
   };
   ForEachField(record, read);
-  read("samples_s", record.samples_s);
-  read("flops_note", record.flops_note);
-  read("count_stands_for", record.count_stands_for);
+  ForEachJsonField(record, read);
   return record;
 }
 

@@ -53,6 +53,10 @@ struct Record {
   std::vector<double> samples_s;            // each repetition's time, in order
   std::string flops_note;                   // why measured_flops is empty
   std::optional<int64_t> count_stands_for;  // executions that one counted execution stands for
+  // By hardware counters over one pass, all threads together; absent where there are none.
+  std::optional<double> instructions, cycles, ipc, llc_misses;
+  std::optional<double> memory_bytes;   // last-level misses · 64
+  std::optional<double> counter_scale;  // time enabled / time running; above 1 it was multiplexed
 
   bool operator==(const Record&) const = default;
 };
@@ -94,6 +98,20 @@ void ForEachField(AnyRecord& record, Visit&& visit) {
   visit("bound", record.bound);
   visit("predicted_time_s", record.predicted_time_s);
   visit("time_ratio", record.time_ratio);
+}
+
+/// The fields that JSON has beside the columns.
+template <class AnyRecord, class Visit>
+void ForEachJsonField(AnyRecord& record, Visit&& visit) {
+  visit("samples_s", record.samples_s);
+  visit("flops_note", record.flops_note);
+  visit("count_stands_for", record.count_stands_for);
+  visit("instructions", record.instructions);
+  visit("cycles", record.cycles);
+  visit("ipc", record.ipc);
+  visit("llc_misses", record.llc_misses);
+  visit("memory_bytes", record.memory_bytes);
+  visit("counter_scale", record.counter_scale);
 }
 
 /// A run's rows and where they come from.

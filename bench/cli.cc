@@ -57,6 +57,7 @@ class Parser {
     AddAccount();
     AddRun();
     AddLogits();
+    AddDoctor();
   }
 
   int Run(const std::vector<std::string>& args) {
@@ -111,6 +112,11 @@ class Parser {
                      "measure executed FLOPs by an exact, untimed counting run: off; sample (small "
                      "shapes, to confirm the formulas); full (this very shape; kept for next time)")
         ->capture_default_str();
+    verb->add_option(
+            "--counters", run_.counters,
+            "hardware counters, read in a pass of its own after those that are timed: auto "
+            "(where the machine has them; see 'flopledger doctor'); off")
+        ->capture_default_str();
     verb->add_option("--seed", run_.seed, "the seed of the weights")->capture_default_str();
     verb->add_option("--max-memory", run_.max_memory,
                      "take at most this much, e.g. 8GiB; default: what is available")
@@ -139,6 +145,13 @@ class Parser {
     AddMatmul(verb, logits_.matmul);
     AddAttention(verb, logits_.attention);
     verb->final_callback([this] { verb_ = [this] { return RunLogits(logits_, out_); }; });
+  }
+
+  void AddDoctor() {
+    CLI::App* verb = app_.add_subcommand(
+        "doctor", "What this machine can measure, and precisely why not what it cannot.");
+    AddFormat(verb, doctor_.format);
+    verb->final_callback([this] { verb_ = [this] { return RunDoctor(doctor_, out_); }; });
   }
 
   static void AddModel(CLI::App* verb, std::string& model) {
@@ -203,6 +216,7 @@ class Parser {
   AccountOptions account_;
   RunOptions run_;
   LogitsOptions logits_;
+  DoctorOptions doctor_;
   std::function<int()> verb_;
 };
 

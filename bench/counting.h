@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "analysis/executed.h"
+#include "bench/counters.h"
 #include "bench/progress.h"
 #include "kernels/counted.h"
 #include "model/config.h"
@@ -59,12 +60,20 @@ struct SampleResult {
 };
 SampleResult CountSamples(const CountRequest& request);
 
+/// What hardware counters read over one whole pass, in a pass of its own after those that were
+/// timed.
+struct CounterEvidence {
+  std::vector<CounterFigures> by_op;  // by index into Forward::ops()
+  TrustCheck check;                   // the kernel of known FLOPs; executed 0: no FLOPs counted
+};
+
 /// What is known of the FLOPs that a run executes, however it was found.
 struct FlopsEvidence {
   CountMode mode = CountMode::kOff;
   std::vector<OpCount> counts;  // kFull
   SampleResult sampled;         // kSample
   std::string none_because;     // why nothing could be counted; empty otherwise
+  std::optional<CounterEvidence> counters;
 };
 
 /// Counts as `mode` asks. A backend that does not run on Counted<float> (an external library) is

@@ -3,10 +3,12 @@
 #include <benchmark/benchmark.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <omp.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 
 #include "analysis/stats.h"
@@ -90,6 +92,28 @@ class VerifyingObserver {
   OpVerifier& verifier_;
   int64_t num_layers_;
   Progress& progress_;
+};
+
+/// Adds up each op's counters over one pass.
+class CountingObserver {
+ public:
+  CountingObserver(std::span<const Op> ops, Counters& counters, Progress& progress)
+      : ops_(ops), counters_(counters), progress_(progress), figures_(ops.size()) {}
+
+  void Before(const Op&, int64_t, const Operands<float>&) { counters_.Start(); }
+  void After(const Op& op, int64_t layer, const Operands<float>&) {
+    figures_[static_cast<std::size_t>(&op - ops_.data())] += counters_.Stop();
+    if (interrupted) throw Interrupted{};
+    if (layer >= 0) progress_.Show(fmt::format("hardware counters: layer {}", layer + 1));
+  }
+
+  std::vector<CounterFigures>& figures() { return figures_; }
+
+ private:
+  std::span<const Op> ops_;
+  Counters& counters_;
+  Progress& progress_;
+  std::vector<CounterFigures> figures_;
 };
 
 /// Keeps Google Benchmark's own table and remarks off the terminal.
@@ -207,9 +231,34 @@ void SetRatio(Record& record) {
   }
 }
 
-/// Fills the measured columns of an op that executes `executions` times in a pass.
-void SetMeasuredFlops(Record& row, OpId id, int64_t executions, const FlopsEvidence& evidence) {
-  if (evidence.mode == CountMode::kFull) {
+/// Instructions, cycles and memory traffic of one op's counters.
+void SetCounters(Record& row, const CounterFigures& figures) {
+  constexpr double kLineBytes = 64;
+  row.instructions = figures.instructions;
+  row.cycles = figures.cycles;
+  row.llc_misses = figures.cache_misses;
+  if (figures.instructions && figures.cycles.value_or(0) > 0) {
+    row.ipc = *figures.instructions / *figures.cycles;
+  }
+  if (figures.cache_misses) row.memory_bytes = kLineBytes * *figures.cache_misses;
+  row.counter_scale = figures.scale;
+}
+
+/// Fills the measured columns of an op that executes `executions` times in a pass. Counters that
+/// can be trusted come first, then the exact count, then counters that cannot, marked as such.
+void SetMeasuredFlops(Record& row, OpId id, int64_t executions, const CounterFigures* figures,
+                      const FlopsEvidence& evidence) {
+  const bool has_pmu = figures != nullptr && figures->flops.has_value();
+  const bool trusted = has_pmu && evidence.counters->check.passed();
+  if (trusted || (has_pmu && evidence.mode != CountMode::kFull)) {
+    row.measured_flops = std::llround(*figures->flops);
+    row.flops_source = trusted ? "pmu" : "untrusted";
+    if (!trusted) {
+      row.flops_note = fmt::format(
+          "the counters read {:.0f} FLOPs of a kernel that executes {}: do not rely on them",
+          evidence.counters->check.counted, evidence.counters->check.executed);
+    }
+  } else if (evidence.mode == CountMode::kFull) {
     const auto count = std::ranges::find(evidence.counts, id, &OpCount::id);
     row.measured_flops = count->tally.flops() * executions;
     row.flops_source = "counted";
@@ -343,6 +392,16 @@ Trial Workload::Time(benchmark::State& state, Progress& progress) {
   return trial;
 }
 
+CounterEvidence Workload::Count(Counters& counters, Progress& progress) {
+  CounterEvidence evidence;
+  if (counters.Has(Quantity::kFlops)) evidence.check = CheckCounters(counters);
+  CountingObserver observer(forward_->ops(), counters, progress);
+  forward_->Run(tokens_, observer);
+  progress.Clear();
+  evidence.by_op = std::move(observer.figures());
+  return evidence;
+}
+
 void Workload::TimeOp(benchmark::State& state, const Op& op) {
   const int64_t layer = op.per_layer ? 0 : -1;
   const Operands<float> operands = forward_->Bind(op, layer);
@@ -425,7 +484,9 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
     row.predicted_flops = OpFlops(model, shape, op, settings.convention);
     row.executed_flops =
         ExecutedFlops(model, shape, op, FactsOf(settings.matmul, settings.attention));
-    SetMeasuredFlops(row, op.id, *row.count / op.products, evidence);
+    const CounterFigures* figures = evidence.counters ? &evidence.counters->by_op[i] : nullptr;
+    if (figures != nullptr) SetCounters(row, *figures);
+    SetMeasuredFlops(row, op.id, *row.count / op.products, figures, evidence);
     SetBytes(row, OpBytes(model, shape, op));
     std::vector<double> samples;
     for (const Trial& trial : trials) samples.push_back(trial.op_s[i]);
@@ -523,6 +584,24 @@ RunResult RunUnderGoogleBenchmark(const RunSettings& settings,
   benchmark::RunSpecifiedBenchmarks(&reporter);
   benchmark::ClearRegisteredBenchmarks();
 
+  if (settings.counters && workload && !result.trials.empty() && !interrupted) {
+    Counters counters(settings.threads);
+    result.counters_line =
+        counters.Has(Quantity::kInstructions)
+            ? fmt::format(
+                  "hardware counters: {}{}{}", fmt::join(counters.available(), ", "),
+                  counters.Has(Quantity::kFlops) ? "" : "; no FLOPs: ", counters.no_flops_because())
+            : "hardware counters: unavailable: " + counters.unavailable().front().reason;
+    if (counters.Has(Quantity::kInstructions) || counters.Has(Quantity::kFlops)) {
+      try {
+        result.evidence.counters = workload->Count(counters, progress);
+        result.ledger.rows = MakeRecords(settings, layers, workload->forward().ops(), result.trials,
+                                         run_id, result.evidence);
+      } catch (const Interrupted&) {  // the ledger stands without them
+      }
+    }
+    result.ledger.environment["counters"] = result.counters_line;
+  }
   result.was_interrupted = interrupted;
   if (steal_before) {
     result.ledger.environment["steal_s"] = *StealSeconds() - *steal_before;

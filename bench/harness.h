@@ -34,6 +34,7 @@ struct RunSettings {
   std::string attention = "fused";
   Convention convention = Convention::kMatmul;
   CountMode count = CountMode::kSample;
+  bool counters = true;  // hardware counters, where there are any
   uint64_t seed = 1;
   std::optional<int64_t> max_memory_bytes;  // absent: what the machine has available
 
@@ -89,6 +90,9 @@ class Workload {
   /// Marks the state as failed when interrupted.
   Trial Time(benchmark::State& state, Progress& progress);
 
+  /// One pass with the counters read around each op, after what is timed.
+  CounterEvidence Count(Counters& counters, Progress& progress);
+
   /// Times one op of layer 0 alone; operands that it overwrites in place are restored outside the
   /// timed region. FLOP/s, bytes/s and the share of the FMA peak become counters.
   void TimeOp(benchmark::State& state, const Op& op);
@@ -116,7 +120,8 @@ struct RunResult {
   FlopsEvidence evidence;
   std::vector<Trial> trials;
   Ledger ledger;
-  double observer_s = 0;  // of one op
+  double observer_s = 0;      // of one op
+  std::string counters_line;  // what hardware counters there are, or why not
   bool was_interrupted = false;
 };
 

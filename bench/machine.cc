@@ -137,6 +137,22 @@ std::optional<double> StealSeconds() {
   return static_cast<double>(ticks) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
+std::optional<std::string> CpuSimdLevel() {
+  const auto flags = ValueOf("/proc/cpuinfo", "flags");
+  if (!flags) {
+    const auto features = ValueOf("/proc/cpuinfo", "Features");  // ARM's
+    if (features && features->find("asimd") != std::string::npos) return "NEON";
+    return std::nullopt;
+  }
+  const auto has = [&](const char* flag) {
+    return (" " + *flags + " ").find(fmt::format(" {} ", flag)) != std::string::npos;
+  };
+  if (has("avx512f")) return "AVX-512";
+  if (has("avx2") && has("fma")) return "AVX2+FMA";
+  if (has("avx")) return "AVX";
+  return "SSE2";
+}
+
 json DescribeEnvironment() {
   utsname system{};
   uname(&system);

@@ -19,6 +19,10 @@ std::optional<int64_t> AvailableMemoryBytes();
 /// Seconds that the hypervisor has withheld from all processors since boot; absent where unknown.
 std::optional<double> StealSeconds();
 
+/// The widest SIMD level that the processor itself has, by the names of BuildSimdLevel; absent
+/// where it cannot be read.
+std::optional<std::string> CpuSimdLevel();
+
 /// Machine and build as JSON, for a ledger's environment: CPU, caches, memory, hypervisor,
 /// compiler, flags, SIMD level, commit. Facts that cannot be read are null.
 nlohmann::json DescribeEnvironment();

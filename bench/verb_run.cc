@@ -63,6 +63,11 @@ RunSettings MakeSettings(const RunOptions& options) {
     throw InputError("the rule of thumb has no figure for single operations; 'account' prints it");
   }
   settings.count = ParseCountMode(options.count);
+  if (options.counters != "auto" && options.counters != "off") {
+    throw InputError(fmt::format("unknown counters '{}'{}", options.counters,
+                                 Suggest(options.counters, {"auto", "off"})));
+  }
+  settings.counters = options.counters == "auto";
   settings.seed = options.seed;
   if (options.max_memory) settings.max_memory_bytes = static_cast<int64_t>(*options.max_memory);
   return settings;
@@ -189,6 +194,7 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
   out << FlopsTable(settings, ledger).ToText();
   PrintResidual(ledger, out);
 
+  if (!result.counters_line.empty()) fmt::print(out, "{}\n", result.counters_line);
   std::vector<double> before, after, covered;
   for (const Trial& trial : result.trials) {
     before.push_back(trial.peak_before_flops_per_s / 1e9);

@@ -37,12 +37,19 @@ struct RunOptions {
   std::string attention = "fused";
   std::string convention = "matmul";
   std::string count = "sample";
+  std::string counters = "auto";
   uint64_t seed = 1;
   std::optional<uint64_t> max_memory;
   std::string csv, json, results;
   std::vector<std::string> benchmark_flags;
 };
 int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err);
+
+/// Options of `doctor`.
+struct DoctorOptions {
+  std::string format = "table";
+};
+int RunDoctor(const DoctorOptions& options, std::ostream& out);
 
 /// Options of `logits`.
 struct LogitsOptions {

@@ -142,6 +142,7 @@ TEST_F(CommandLine, BadInputGetsOneLineItsExitCodeAndLeavesNoFile) {
       {run({"--matmul", "eigenn"}), "did you mean 'eigen'"},
       {run({"--attention", "flash"}), "fused, reference"},
       {run({"--count", "half"}), "off, sample, full"},
+      {run({"--counters", "on"}), "auto, off"},
       {run({"--convention", "rule-of-thumb"}), "rule of thumb"},
       {run({"--benchmark_frobnicate=1"}), "benchmark_frobnicate"},
       {run({"--max-memory", "1KiB"}), "needs", kNoAnswer},
@@ -180,7 +181,7 @@ TEST_F(CommandLine, HelpTeaches) {
   const Outcome top = Run({"--help"});
   EXPECT_EQ(top.code, kDone);
   EXPECT_THAT(top.err, IsEmpty());
-  for (const char* verb : {"presets", "account", "run", "logits"}) {
+  for (const char* verb : {"presets", "account", "run", "logits", "doctor"}) {
     EXPECT_THAT(top.out, HasSubstr(verb));
     const Outcome help = Run({verb, "--help"});
     EXPECT_EQ(help.code, kDone);
@@ -364,6 +365,17 @@ TEST_F(CommandLine, FewerLayersAreExtrapolatedInARowOfTheirOwn) {
   EXPECT_EQ(rows.back().layers_total, 3);
   EXPECT_FALSE(rows.back().measured_flops.has_value());
   EXPECT_GT(*rows.back().time_s, *rows[rows.size() - 2].time_s);
+}
+
+TEST_F(CommandLine, DoctorSaysWhyNotAndNeverZero) {
+  const Outcome table = Run({"doctor"});
+  EXPECT_EQ(table.code, kDone);
+  EXPECT_THAT(table.out, HasSubstr("measured FLOPs by hardware counters: "));
+  const auto json = nlohmann::json::parse(Run({"doctor", "--format", "json"}).out);
+  for (const auto& event : json["counters"]["events"]) {
+    EXPECT_EQ(event["available"] == true, event["reason"].is_null()) << event;
+    EXPECT_NE(event["reason"], "") << event;
+  }
 }
 
 TEST_F(CommandLine, LogitsOfTheGoldenModels) {

@@ -1,0 +1,17 @@
+# flopledger_optional(NAME package description): the option FLOPLEDGER_WITH_<NAME> = AUTO, ON or OFF.
+# Sets FLOPLEDGER_HAS_<NAME>. ON and missing is an error; AUTO says what it chose.
+function(flopledger_optional name package description)
+  set(FLOPLEDGER_WITH_${name} AUTO CACHE STRING "${description}: AUTO, ON or OFF")
+  set_property(CACHE FLOPLEDGER_WITH_${name} PROPERTY STRINGS AUTO ON OFF)
+  set(has OFF)
+  if(FLOPLEDGER_WITH_${name} STREQUAL "AUTO")
+    find_package(${package} QUIET)
+  elseif(FLOPLEDGER_WITH_${name})
+    find_package(${package} REQUIRED)
+  endif()
+  if(${package}_FOUND)
+    set(has ON)
+  endif()
+  message(STATUS "FlopLedger: ${description}: ${has} (FLOPLEDGER_WITH_${name}=${FLOPLEDGER_WITH_${name}})")
+  set(FLOPLEDGER_HAS_${name} ${has} PARENT_SCOPE)
+endfunction()
