@@ -57,6 +57,7 @@ class Parser {
     AddAccount();
     AddRun();
     AddLogits();
+    AddCountInstructions();
     AddDoctor();
   }
 
@@ -147,6 +148,29 @@ class Parser {
     verb->final_callback([this] { verb_ = [this] { return RunLogits(logits_, out_); }; });
   }
 
+  void AddCountInstructions() {
+    CLI::App* verb = app_.add_subcommand(
+        "count-instructions",
+        "Steps through the compiled kernels one instruction at a time and holds the FLOPs that "
+        "they retire against the formulas. Slow, exact, for small shapes; x86-64.");
+    std::string kernels = "what is counted, alone:";
+    for (const std::string& name : InstructionKernels()) kernels += " " + name + ",";
+    kernels.pop_back();
+    verb->add_option("--kernel", stepped_.kernel, kernels)->capture_default_str();
+    verb->add_option("--shape", stepped_.shape,
+                     "MxNxK for matmul, rows x columns for the others; default: a small one");
+    verb->add_option(
+        "--model", stepped_.model,
+        "instead of one kernel, every operation of one layer of this model (and of what "
+        "stands around the layers)");
+    verb->add_option("--context", stepped_.context, "positions, with --model; default: 8");
+    AddMatmul(verb, stepped_.matmul);
+    AddAttention(verb, stepped_.attention);
+    AddFormat(verb, stepped_.format);
+    verb->final_callback(
+        [this] { verb_ = [this] { return RunCountInstructions(stepped_, out_, err_); }; });
+  }
+
   void AddDoctor() {
     CLI::App* verb = app_.add_subcommand(
         "doctor", "What this machine can measure, and precisely why not what it cannot.");
@@ -217,6 +241,7 @@ class Parser {
   RunOptions run_;
   LogitsOptions logits_;
   DoctorOptions doctor_;
+  CountInstructionsOptions stepped_;
   std::function<int()> verb_;
 };
 

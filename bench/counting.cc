@@ -52,6 +52,8 @@ RunShape OneLayer(const CountRequest& request) {
           .fused_attention = request.attention == "fused"};
 }
 
+}  // namespace
+
 std::vector<OpCount> CountOneLayer(const CountRequest& request, Progress& progress) {
   const RunShape shape = OneLayer(request);
   const MatmulBackend<Scalar>& matmul = *FindMatmul<Scalar>(request.matmul);
@@ -62,6 +64,8 @@ std::vector<OpCount> CountOneLayer(const CountRequest& request, Progress& progre
   forward.Run(tokens, observer);
   return observer.counts();
 }
+
+namespace {
 
 // --- Counts kept on disk ---------------------------------------------------------------------
 

@@ -45,10 +45,13 @@ struct OpCount {
   Tally tally;
 };
 
-/// Counts one layer, and what stands around the layers, at the requested shape with all threads.
-/// Says on `talk` beforehand how long it will take. Finished counts are kept in the user's cache
-/// under the identity of this executable and the request, and found there the next time.
-/// Throws CannotMeasure where memory does not suffice.
+/// Counts one layer, and what stands around the layers, at the requested shape.
+std::vector<OpCount> CountOneLayer(const CountRequest& request, Progress& progress);
+
+/// The same for long counts. Counts one layer, and what stands around the layers, at the requested
+/// shape with all threads. Says on `talk` beforehand how long it will take. Finished counts are
+/// kept in the user's cache under the identity of this executable and the request, and found there
+/// the next time. Throws CannotMeasure where memory does not suffice.
 std::vector<OpCount> CountFully(const CountRequest& request, std::ostream& talk,
                                 Progress& progress);
 

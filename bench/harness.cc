@@ -14,12 +14,11 @@
 #include "analysis/stats.h"
 #include "analysis/table.h"
 #include "bench/calibrate.h"
+#include "bench/interrupt.h"
 #include "bench/machine.h"
 #include "model/input_error.h"
 
 namespace flopledger {
-
-std::atomic<bool> interrupted = false;
 
 namespace {
 

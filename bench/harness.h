@@ -1,7 +1,6 @@
 // Verify, then time, then make records: a forward pass under Google Benchmark.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -70,9 +69,6 @@ struct Trial {
 
   double peak() const { return (peak_before_flops_per_s + peak_after_flops_per_s) / 2; }
 };
-
-/// Set by a signal handler: the pass stops after the current op.
-extern std::atomic<bool> interrupted;
 
 /// A model with seeded weights, its buffers and random tokens, ready to run: all memory is taken in
 /// the constructor.

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <filesystem>
 #include <iostream>
 
@@ -12,35 +11,13 @@
 #include "bench/cli.h"
 #include "bench/files.h"
 #include "bench/harness.h"
+#include "bench/interrupt.h"
 #include "bench/machine.h"
 #include "bench/verbs.h"
 #include "model/input_error.h"
 
 namespace flopledger {
 namespace {
-
-/// While it lives, Ctrl-C stops the run after the current op; a second one ends the program.
-class InterruptGuard {
- public:
-  InterruptGuard() {
-    interrupted = false;
-    struct sigaction action {};
-    action.sa_handler = [](int) { interrupted = true; };
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    sigaction(SIGINT, &action, &before_int_);
-    sigaction(SIGTERM, &action, &before_term_);
-  }
-  ~InterruptGuard() {
-    sigaction(SIGINT, &before_int_, nullptr);
-    sigaction(SIGTERM, &before_term_, nullptr);
-  }
-  InterruptGuard(const InterruptGuard&) = delete;
-  InterruptGuard& operator=(const InterruptGuard&) = delete;
-
- private:
-  struct sigaction before_int_ {};
-  struct sigaction before_term_ {};
-};
 
 RunSettings MakeSettings(const RunOptions& options) {
   RunSettings settings;

@@ -45,6 +45,21 @@ struct RunOptions {
 };
 int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err);
 
+/// Options of `count-instructions`.
+struct CountInstructionsOptions {
+  std::string kernel = "matmul";
+  std::string shape;  // empty: the kernel's own small one
+  std::string model;  // empty: one kernel; else every op of one layer of it
+  std::optional<int64_t> context;
+  std::string matmul = "packed";
+  std::string attention = "fused";
+  std::string format = "table";
+};
+int RunCountInstructions(const CountInstructionsOptions& options, std::ostream& out,
+                         std::ostream& err);
+/// The names that --kernel takes.
+std::vector<std::string> InstructionKernels();
+
 /// Options of `doctor`.
 struct DoctorOptions {
   std::string format = "table";
