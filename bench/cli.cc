@@ -109,9 +109,11 @@ class Parser {
     AddMatmul(verb, run_.matmul);
     AddAttention(verb, run_.attention);
     verb->add_option("--convention", run_.convention, ConventionHelp())->capture_default_str();
-    verb->add_option("--count", run_.count,
-                     "measure executed FLOPs by an exact, untimed counting run: off; sample (small "
-                     "shapes, to confirm the formulas); full (this very shape; kept for next time)")
+    verb->add_option(
+            "--count", run_.count,
+            "measure executed FLOPs by an exact, untimed counting run: off; sample (small "
+            "shapes, to confirm the formulas); full (this very shape; kept for next time); "
+            "instructions (times nothing: one layer as 'count-instructions --model' does)")
         ->capture_default_str();
     verb->add_option(
             "--counters", run_.counters,

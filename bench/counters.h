@@ -72,6 +72,8 @@ class Counters {
   const std::vector<UnavailableCounter>& unavailable() const { return unavailable_; }
   /// Why FLOPs cannot be counted; empty where they can.
   const std::string& no_flops_because() const { return no_flops_because_; }
+  /// /proc/sys/kernel/perf_event_paranoid; absent where it cannot be read.
+  std::optional<int64_t> paranoid() const { return system_.paranoid; }
   /// The microarchitecture's row, or null for a processor that the table does not know.
   const EventRow* row() const { return row_; }
 

@@ -37,13 +37,15 @@ json DescribeCounters() {
     events.push_back({{"event", counter.name}, {"available", false}, {"reason", counter.reason}});
   }
   const EventRow* row = counters.row();
-  json described = {{"microarchitecture", row ? json(row->microarchitecture) : json(nullptr)},
-                    {"flops_source", row ? json(row->source) : json(nullptr)},
-                    {"flops_note", row ? json(row->note) : json(nullptr)},
-                    {"encoder", EncoderName()},
-                    {"events", events},
-                    {"flops_available", counters.Has(Quantity::kFlops)},
-                    {"flops_reason", counters.no_flops_because()}};
+  json described = {
+      {"microarchitecture", row ? json(row->microarchitecture) : json(nullptr)},
+      {"flops_source", row ? json(row->source) : json(nullptr)},
+      {"flops_note", row ? json(row->note) : json(nullptr)},
+      {"perf_event_paranoid", counters.paranoid() ? json(*counters.paranoid()) : json(nullptr)},
+      {"encoder", EncoderName()},
+      {"events", events},
+      {"flops_available", counters.Has(Quantity::kFlops)},
+      {"flops_reason", counters.no_flops_because()}};
   if (counters.Has(Quantity::kFlops)) {
     const TrustCheck check = CheckCounters(counters);
     described["flops_check"] = {
@@ -71,6 +73,17 @@ std::string Simd(const json& diagnosis) {
   if (build == cpu) return fmt::format("{}, as wide as the processor's", build);
   return fmt::format("{}; the processor has {}: configure with -DFLOPLEDGER_ARCH=native", build,
                      cpu);
+}
+
+/// The kernel's setting and what it means for those who are not root.
+std::string Paranoid(const json& value) {
+  if (value.is_null()) return "unavailable: /proc/sys/kernel/perf_event_paranoid cannot be read";
+  const auto level = value.get<int64_t>();
+  return level <= 2 ? fmt::format("{}: every user may count their own processes", level)
+                    : fmt::format(
+                          "{}: only root or CAP_PERFMON may count (as root: sysctl "
+                          "kernel.perf_event_paranoid=2)",
+                          level);
 }
 
 std::string CachesText(const json& diagnosis) {
@@ -110,6 +123,7 @@ Table FactsTable(const json& d) {
                          ? kUnknown
                          : HumanBytes(d["memory_available_bytes"].get<int64_t>()));
   add("compiler and flags", fmt::format("{} {}", Text(d["compiler"]), Text(d["flags"])));
+  add("perf_event_paranoid", Paranoid(counters["perf_event_paranoid"]));
   add("events encoded by", Text(counters["encoder"]));
   return table;
 }

@@ -229,6 +229,19 @@ void CheckAttention(const std::string& name) {
 }
 
 int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
+  if (options.count == "instructions") {
+    if (!options.csv.empty() || !options.json.empty() || !options.results.empty()) {
+      throw InputError(
+          "--count instructions times nothing, so it leaves no ledger; 'count-instructions "
+          "--format "
+          "json' gives its figures");
+    }
+    return RunCountInstructions({.model = options.model,
+                                 .context = options.context,
+                                 .matmul = options.matmul,
+                                 .attention = options.attention},
+                                out, err);
+  }
   const RunSettings settings = MakeSettings(options);
   const Outputs outputs = PrepareOutputs(options, settings);
   const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;

@@ -143,6 +143,7 @@ TEST_F(CommandLine, BadInputGetsOneLineItsExitCodeAndLeavesNoFile) {
       {run({"--attention", "flash"}), "fused, reference"},
       {run({"--count", "half"}), "off, sample, full"},
       {run({"--counters", "on"}), "auto, off"},
+      {run({"--count", "instructions"}), "leaves no ledger"},
       {run({"--convention", "rule-of-thumb"}), "rule of thumb"},
       {run({"--benchmark_frobnicate=1"}), "benchmark_frobnicate"},
       {run({"--max-memory", "1KiB"}), "needs", kNoAnswer},
