@@ -201,7 +201,11 @@ ModelConfig FromHuggingFaceLlama(const ObjectReader& in, const json& object) {
   config.d_ff = in.Size("intermediate_size");
   config.ffn = in.OneOf("hidden_act", Ffn::kSwiglu, kActivations);
   config.bias = in.Flag("attention_bias", false);
-  RefuseFlag(in, "mlp_bias", config.bias);
+  if (in.Flag("mlp_bias", false) != config.bias) {
+    in.Fail("mlp_bias", fmt::format("must equal attention_bias, which is {}: biases on one half of "
+                                    "a block alone are not supported",
+                                    config.bias));
+  }
   config.tie_embeddings = in.Flag("tie_word_embeddings", false);
   config.norm_eps = in.Positive("rms_norm_eps", 1e-6, 1.0);
   config.rope_theta = in.Positive("rope_theta", 10000.0, 1e15);
@@ -209,8 +213,11 @@ ModelConfig FromHuggingFaceLlama(const ObjectReader& in, const json& object) {
     const ObjectReader rope(object["rope_parameters"], "'rope_parameters'");
     config.rope_theta = rope.Positive("rope_theta", config.rope_theta, 1e15);
   }
-  if (in.Has("head_dim") && in.Size("head_dim") * config.num_heads != config.d_model) {
-    in.Fail("head_dim", "must be hidden_size / num_attention_heads; others are not supported");
+  const bool divides = config.d_model % config.num_heads == 0;  // else Validate says so
+  if (divides && in.Size("head_dim", config.head_size()) != config.head_size()) {
+    in.Fail("head_dim", fmt::format("must be hidden_size / num_attention_heads, here {}; others "
+                                    "are not supported",
+                                    config.head_size()));
   }
   return config;
 }

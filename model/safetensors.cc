@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -28,6 +29,13 @@ DType ParseDType(const std::string& name) {
   if (name == "F16") return DType::kF16;
   if (name == "BF16") return DType::kBf16;
   return DType::kOther;  // an error only if the model asks for this tensor
+}
+
+bool IsListOfSizes(const json& list) {
+  const auto is_size = [](const json& size) {
+    return size.is_number_unsigned() && size.get<uint64_t>() <= uint64_t{INT64_MAX};
+  };
+  return list.is_array() && std::ranges::all_of(list, is_size);
 }
 
 /// The file's bytes, mapped. An empty file is an empty span.
@@ -107,11 +115,13 @@ void SafetensorsFile::ReadHeader() {
     StoredTensor tensor;
     tensor.dtype_name = entry.at("dtype").get<std::string>();
     tensor.dtype = ParseDType(tensor.dtype_name);
-    for (const json& extent : entry.at("shape")) {
-      if (!extent.is_number_unsigned()) fail(fmt::format("tensor '{}' has a bad shape", name));
-      tensor.shape.push_back(extent.get<int64_t>());
+    if (!IsListOfSizes(entry.at("shape"))) fail(fmt::format("tensor '{}' has a bad shape", name));
+    tensor.shape = entry.at("shape").get<std::vector<int64_t>>();
+    const json& offsets = entry.at("data_offsets");
+    if (!IsListOfSizes(offsets) || offsets.size() != 2) {
+      fail(fmt::format("tensor '{}' has bad data_offsets", name));
     }
-    const auto [begin, end] = entry.at("data_offsets").get<std::pair<uint64_t, uint64_t>>();
+    const auto begin = offsets[0].get<uint64_t>(), end = offsets[1].get<uint64_t>();
     if (begin > end) fail(fmt::format("tensor '{}' ends before it begins", name));
     if (end > data.size()) {
       fail(fmt::format("truncated: tensor '{}' ends at data byte {}, the file has {}", name, end,
@@ -124,6 +134,29 @@ void SafetensorsFile::ReadHeader() {
                        ShapeText(tensor.shape), tensor.dtype_name, tensor.bytes.size()));
     }
     tensors_.emplace(name, std::move(tensor));
+  }
+  CheckCover(data);
+}
+
+void SafetensorsFile::CheckCover(std::span<const std::byte> data) const {
+  std::vector<std::pair<std::span<const std::byte>, std::string_view>> parts;
+  for (const auto& [name, tensor] : tensors_) parts.emplace_back(tensor.bytes, name);
+  std::ranges::sort(parts, {}, [](const auto& part) {
+    return std::pair(part.first.data(), part.first.size());  // an empty tensor before its neighbour
+  });
+  const std::byte* covered = data.data();
+  for (const auto& [bytes, name] : parts) {
+    if (bytes.data() != covered) {
+      throw InputError(
+          fmt::format("{}: tensor '{}' begins at data byte {}, where {} was expected: tensors {}",
+                      path_, name, bytes.data() - data.data(), covered - data.data(),
+                      bytes.data() < covered ? "overlap" : "leave a hole"));
+    }
+    covered += bytes.size();
+  }
+  const auto end = static_cast<std::size_t>(covered - data.data());
+  if (end != data.size()) {
+    throw InputError(fmt::format("{}: {} bytes follow the last tensor", path_, data.size() - end));
   }
 }
 

@@ -33,7 +33,8 @@ std::string ShapeText(std::span<const int64_t> shape);
 class SafetensorsFile {
  public:
   /// Throws InputError for a file that cannot be read, is truncated, or whose header is malformed,
-  /// names data outside the file, or gives sizes that do not match the shapes.
+  /// names data outside the file, lets tensors overlap or leaves bytes to none, or gives sizes that
+  /// do not match the shapes.
   explicit SafetensorsFile(const std::string& path);
   ~SafetensorsFile();
   SafetensorsFile(const SafetensorsFile&) = delete;
@@ -46,6 +47,8 @@ class SafetensorsFile {
 
  private:
   void ReadHeader();
+  /// Fails unless the tensors lie end to end over all of `data`, as the format demands.
+  void CheckCover(std::span<const std::byte> data) const;
 
   std::string path_;
   std::span<const std::byte> file_;

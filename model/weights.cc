@@ -180,8 +180,8 @@ std::string Gpt2Name(TensorId id) {
 std::string LlamaName(TensorId id) {
   using enum TensorId;
   switch (id) {
-    case kTokenEmbedding: return "model.embed_tokens.weight";
-    case kPositionEmbedding: return "model.embed_positions.weight";
+    case kTokenEmbedding: return "embed_tokens.weight";
+    case kPositionEmbedding: return "embed_positions.weight";
     case kAttentionNorm: return "input_layernorm.weight";
     case kAttentionNormBias: return "input_layernorm.bias";
     case kQkv: return "self_attn.{}_proj.weight";
@@ -196,14 +196,15 @@ std::string LlamaName(TensorId id) {
     case kUpBias: return "mlp.up_proj.bias";
     case kDown: return "mlp.down_proj.weight";
     case kDownBias: return "mlp.down_proj.bias";
-    case kFinalNorm: return "model.norm.weight";
-    case kFinalNormBias: return "model.norm.bias";
+    case kFinalNorm: return "norm.weight";
+    case kFinalNormBias: return "norm.bias";
     case kLmHead: return "lm_head.weight";
   }
   return "";
 }
 
-/// Naming by family: whether a checkpoint follows GPT-2 or Llama, and GPT-2's optional prefix.
+/// Naming by family: whether a checkpoint follows GPT-2 or Llama, and the prefix of all tensors but
+/// lm_head, which a checkpoint of the bare model (GPT2Model, LlamaModel) lacks.
 struct Naming {
   bool gpt2 = false;
   std::string prefix;
@@ -213,30 +214,33 @@ Naming NamingOf(const SafetensorsFile& file) {
   for (const char* prefix : {"", "transformer."}) {
     if (file.Find(std::string(prefix) + "wte.weight") != nullptr) return {true, prefix};
   }
-  if (file.Find("model.embed_tokens.weight") != nullptr) return {};
+  for (const char* prefix : {"model.", ""}) {
+    if (file.Find(std::string(prefix) + "embed_tokens.weight") != nullptr) return {false, prefix};
+  }
   throw InputError(fmt::format(
       "{}: neither 'wte.weight' (GPT-2) nor 'model.embed_tokens.weight' (Llama) is in it",
       file.path()));
 }
 
 Naming NamingOf(const ModelConfig& config) {
-  return {.gpt2 = config.position == Position::kLearned && !config.has_gate(), .prefix = ""};
+  const bool gpt2 = config.position == Position::kLearned && !config.has_gate();
+  return {gpt2, gpt2 ? "" : "model."};
 }
 
 /// The stored tensors that make up one of ours, in the order of its columns.
 std::vector<StoredPart> PartsOf(const ModelConfig& config, const Naming& naming, TensorId id,
                                 int64_t layer, int64_t cols) {
+  const std::string prefix = id == TensorId::kLmHead ? "" : naming.prefix;
   if (naming.gpt2) {
     const std::string name = Gpt2Name(id);
     if (name.empty()) {
       throw InputError("a checkpoint with GPT-2's names has no gate, which this config asks for");
     }
-    const std::string prefix = id == TensorId::kLmHead ? "" : naming.prefix;
     return {{layer < 0 ? prefix + name : fmt::format("{}h.{}.{}", prefix, layer, name), 0, cols,
              IsTable(id)}};
   }
-  std::string name = LlamaName(id);
-  if (layer >= 0) name = fmt::format("model.layers.{}.{}", layer, name);
+  const std::string name = layer < 0 ? prefix + LlamaName(id)
+                                     : fmt::format("{}layers.{}.{}", prefix, layer, LlamaName(id));
   if (id != TensorId::kQkv && id != TensorId::kQkvBias) {
     return {{name, 0, cols, id != TensorId::kPositionEmbedding}};
   }
@@ -288,6 +292,25 @@ const StoredTensor& FindPart(const SafetensorsFile& file, const StoredPart& part
                                  file.path(), part.name, stored->dtype_name));
   }
   return *stored;
+}
+
+/// Fails unless the file holds every part that the config asks for. Before anything is allocated: a
+/// config may ask for more than there is memory.
+void CheckParts(const ModelConfig& config, const Naming& naming, const SafetensorsFile& file) {
+  if (config.num_layers > static_cast<int64_t>(file.tensors().size())) {
+    throw InputError(fmt::format("{}: {} tensors cannot be the {} layers that the config asks for",
+                                 file.path(), file.tensors().size(), config.num_layers));
+  }
+  Weights<float> empty;
+  empty.layers.resize(static_cast<std::size_t>(config.num_layers));
+  ForEachTensor(config, empty,
+                [&](TensorId id, int64_t layer, const Weight<float>&, int64_t inputs,
+                    int64_t outputs, bool present) {
+                  if (!present) return;
+                  for (const StoredPart& part : PartsOf(config, naming, id, layer, outputs)) {
+                    FindPart(file, part, id, inputs);
+                  }
+                });
 }
 
 template <class Scalar>
@@ -345,6 +368,7 @@ Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uin
 template <class Scalar>
 Weights<Scalar> ReadWeights(const ModelConfig& config, const SafetensorsFile& file, bool packed) {
   const Naming naming = NamingOf(file);
+  CheckParts(config, naming, file);
   auto weights = AllocateWeights<Scalar>(config, config.num_layers, packed);
   std::set<std::string, std::less<>> used;
   ForEachTensor(config, weights,

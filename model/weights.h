@@ -65,8 +65,9 @@ Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uin
                               bool packed = false);
 
 /// Reads a checkpoint with Hugging Face's tensor names, GPT-2's ("wte.weight", with or without
-/// "transformer.") or Llama's ("model.embed_tokens.weight"); F32, F16 or BF16. Throws InputError
-/// for a tensor that is missing, has another shape, or belongs to no part of the model.
+/// "transformer.") or Llama's ("embed_tokens.weight", with or without "model."); F32, F16 or BF16.
+/// Throws InputError for a tensor that is missing, has another shape, or belongs to no part of the
+/// model.
 template <class Scalar>
 Weights<Scalar> ReadWeights(const ModelConfig& config, const SafetensorsFile& file,
                             bool packed = false);

@@ -5,10 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <nlohmann/json.hpp>
+#include <random>
 
 #include "analysis/csv.h"
 #include "model/input_error.h"
 #include "model/json.h"
+#include "tests/random_model.h"
 
 namespace flopledger {
 namespace {
@@ -42,6 +45,15 @@ ModelConfig FromOracle(const std::map<std::string, std::string>& row) {
   return config;
 }
 
+/// The preset of a row: "gpt2_medium_cs336" is our "cs336-medium", "gpt2_small" our "gpt2".
+std::string PresetOf(std::string name) {
+  for (const std::string size : {"small", "medium", "large", "xl"}) {
+    if (name == "gpt2_" + size) return size == "small" ? "gpt2" : "gpt2-" + size;
+    if (name.starts_with("gpt2_" + size + "_cs336")) return "cs336-" + size;
+  }
+  return name == "gpt2_xl_seed" ? "seed-xl" : name;
+}
+
 TEST(Accounting, MeetsTheOracleExactly) {
   const auto lines = ParseCsv(ReadTextFile(FLOPLEDGER_FIXTURES "/accounting.csv"), "oracle");
   ASSERT_GT(lines.size(), 10);
@@ -64,6 +76,12 @@ TEST(Accounting, MeetsTheOracleExactly) {
     EXPECT_EQ(Component(flops, "lm_head"), number("lm_head"));
     EXPECT_EQ(flops.total, number("total"));
     EXPECT_EQ(CountFlops(config, shape, Convention::kCausal).total, number("total_causal"));
+
+    ModelConfig preset = LoadModel(PresetOf(row.at("model")));
+    preset.name = config.name;
+    preset.context_length = config.context_length;
+    if (row.at("ffn") == "relu2mat") config.ffn = Ffn::kRelu;
+    EXPECT_EQ(ToJson(preset), ToJson(config));
   }
 }
 
@@ -71,9 +89,16 @@ TEST(Accounting, PresetsHaveTheirPublishedParameterCounts) {
   // GPT-2: the released checkpoints. CS336: the assignment's sheet of each year. seed-xl: the
   // figure of the hand accounting that this project started from.
   const std::map<std::string, int64_t> published{
-      {"gpt2", 124'439'808},       {"gpt2-medium", 354'823'168},     {"gpt2-large", 774'030'080},
-      {"gpt2-xl", 1'557'611'200},  {"cs336-small", 190'460'160},     {"cs336-medium", 505'629'696},
-      {"cs336-xl", 2'127'057'600}, {"cs336-2026-xl", 1'640'452'800}, {"seed-xl", 1'555'124'800},
+      {"gpt2", 124'439'808},
+      {"gpt2-medium", 354'823'168},
+      {"gpt2-large", 774'030'080},
+      {"gpt2-xl", 1'557'611'200},
+      {"cs336-small", 190'460'160},
+      {"cs336-medium", 505'629'696},
+      {"cs336-large", 1'072'469'760},
+      {"cs336-xl", 2'127'057'600},
+      {"cs336-2026-xl", 1'640'452'800},
+      {"seed-xl", 1'555'124'800},
   };
   for (const auto& [name, params] : published) {
     EXPECT_EQ(CountParameters(LoadModel(name)).total, params) << name;
@@ -85,12 +110,14 @@ TEST(Accounting, PresetsHaveTheirPublishedParameterCounts) {
 }
 
 TEST(Accounting, LongContextsOfTheCourse) {
-  const auto total = [](const char* name) {
+  const auto total = [](const char* name, int64_t context) {
     const ModelConfig config = LoadModel(name);
-    return CountFlops(config, WholePass(config, 16384, 1), Convention::kMatmul).total;
+    return CountFlops(config, WholePass(config, context, 1), Convention::kMatmul).total;
   };
-  EXPECT_EQ(total("cs336-xl"), 149'522'795'724'800);
-  EXPECT_EQ(total("cs336-2026-xl"), 133'577'729'638'400);
+  EXPECT_EQ(total("cs336-xl", 1024), 4'513'336'524'800);
+  EXPECT_EQ(total("cs336-xl", 16384), 149'522'795'724'800);
+  EXPECT_EQ(total("cs336-2026-xl", 1024), 3'516'769'894'400);
+  EXPECT_EQ(total("cs336-2026-xl", 16384), 133'577'729'638'400);
 }
 
 TEST(Accounting, CausalKeepsHalfTheSquareAndItsDiagonal) {
@@ -140,12 +167,81 @@ TEST(Accounting, RuleOfThumbIsTwiceParametersTimesTokens) {
                std::logic_error);
 }
 
+TEST(Accounting, ComponentsSumToTheTotalUnderEveryConvention) {
+  std::mt19937 random(13);
+  for (int i = 0; i < 50; ++i) {
+    const ModelConfig config = RandomModel(random);
+    const RunShape shape = WholePass(config, 1 + i, 1 + i % 3);
+    const auto expect_sum = [&](const Breakdown& breakdown) {
+      int64_t sum = 0;
+      for (const NamedCount& component : breakdown.components) sum += component.value;
+      EXPECT_EQ(sum, breakdown.total);
+    };
+    expect_sum(CountParameters(config));
+    for (const ConventionInfo& info : Conventions()) {
+      expect_sum(CountFlops(config, shape, info.value));
+    }
+  }
+}
+
+// Every element's operations counted one by one, as a reader of the formulas' papers would.
+TEST(Accounting, AllCountsEachElementsOperations) {
+  const int64_t B = 3, T = 5, L = 2, R = B * T;
+  ModelConfig config;
+  config.name = "gpt2-like";
+  config.vocab_size = 11;
+  config.context_length = 8;
+  config.num_layers = L;
+  config.d_model = 12;
+  config.num_heads = config.num_kv_heads = 3;
+  config.d_ff = 20;
+  const Breakdown gpt2 = CountFlops(config, WholePass(config, T, B), Convention::kAll);
+  EXPECT_EQ(Component(gpt2, "embedding"), R * 12);
+  EXPECT_EQ(Component(gpt2, "norms"), (2 * L + 1) * R * 12 * 7);
+  EXPECT_EQ(Component(gpt2, "attention_qkv"), L * R * 36 * (2 * 12 + 1));
+  EXPECT_EQ(Component(gpt2, "attention_scores"), L * B * 3 * T * T * 2 * 4);
+  EXPECT_EQ(Component(gpt2, "attention_softmax"), L * B * 3 * T * T * 6);
+  EXPECT_EQ(Component(gpt2, "attention_out"), L * R * 12 * (2 * 12 + 1));
+  EXPECT_EQ(Component(gpt2, "ffn"),
+            L * (R * 20 * (2 * 12 + 1) + R * 20 * 8 + R * 12 * (2 * 20 + 1)));
+  EXPECT_EQ(Component(gpt2, "residual"), L * 2 * R * 12);
+  EXPECT_EQ(Component(gpt2, "rope"), 0);
+  EXPECT_EQ(Component(gpt2, "lm_head"), R * 11 * 2 * 12);
+
+  config.num_kv_heads = 1;
+  config.ffn = Ffn::kSwiglu;
+  config.norm = Norm::kRmsNorm;
+  config.position = Position::kRope;
+  config.bias = false;
+  config.final_norm = false;
+  const Breakdown llama = CountFlops(config, WholePass(config, T, B), Convention::kAll);
+  EXPECT_EQ(Component(llama, "embedding"), 0);
+  EXPECT_EQ(Component(llama, "norms"), 2 * L * R * 12 * 4);
+  EXPECT_EQ(Component(llama, "attention_qkv"), L * R * 20 * 2 * 12);
+  EXPECT_EQ(Component(llama, "rope"), L * R * (3 + 1) * 4 * 3);
+  EXPECT_EQ(Component(llama, "ffn"), L * (3 * R * 20 * 2 * 12 + R * 20 * 5));
+}
+
 TEST(Accounting, OverflowIsAnErrorNeverAWrappedNumber) {
   ModelConfig config = LoadModel("cs336-xl");
   EXPECT_THROW(CountFlops(config, WholePass(config, int64_t{1} << 40, 1), Convention::kMatmul),
                InputError);
   config.d_ff = int64_t{1} << 60;
   EXPECT_THROW(CountParameters(config), InputError);
+  // The largest sizes that a config may have: refused, not undefined, whatever is asked.
+  const ModelConfig largest = ParseModel({{"vocab_size", 1'000'000'000'000},
+                                          {"context_length", 1'000'000'000'000},
+                                          {"num_layers", 1'000'000'000'000},
+                                          {"d_model", 1'000'000'000'000},
+                                          {"num_heads", 1'000'000'000'000},
+                                          {"ffn", "swiglu"}},
+                                         "largest");
+  const RunShape shape = WholePass(largest, largest.context_length, 1'000'000'000'000);
+  EXPECT_THROW(CountParameters(largest), InputError);
+  EXPECT_THROW(CountMemory(largest, shape), InputError);
+  for (const ConventionInfo& info : Conventions()) {
+    EXPECT_THROW(CountFlops(largest, shape, info.value), InputError) << info.name;
+  }
 }
 
 TEST(Accounting, ConventionsAreFoundByName) {

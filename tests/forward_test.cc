@@ -30,7 +30,7 @@ template <class Visit>
 void ForEachWay(Visit&& visit) {
   for (const auto& matmul : MatmulBackends<float>()) {
     for (const bool fused : {false, true}) {
-      for (const int threads : {1, 3}) {
+      for (const int threads : {1, 2, 3}) {
         SCOPED_TRACE(std::string(matmul.name) + (fused ? " fused " : " reference ") +
                      std::to_string(threads));
         omp_set_num_threads(threads);
@@ -78,7 +78,8 @@ TEST(Forward, AgreesWithATextbookPassInDouble) {
     const ModelConfig config = RandomModel(random);
     const int64_t context = i % 8 == 0 ? 1 : 1 + static_cast<int64_t>(random() % 40);
     const int64_t batch = 1 + i % 2;
-    const auto& matmul = MatmulBackends<float>()[static_cast<std::size_t>(i % 3)];
+    const auto backends = MatmulBackends<float>();
+    const auto& matmul = backends[static_cast<std::size_t>(i) % backends.size()];
     SCOPED_TRACE(ToJson(config).dump() + " T=" + std::to_string(context) + " " +
                  std::string(matmul.name));
     omp_set_num_threads(1 + i % 3);

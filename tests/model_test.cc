@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 
+#include <Eigen/Core>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -32,6 +33,14 @@ std::string Refusal(Act&& act) {
   }
   ADD_FAILURE() << "nothing was refused";
   return "";
+}
+
+/// A safetensors file from a header and data, as they are.
+std::string FileOf(const std::string& header, const std::string& data) {
+  const uint64_t size = header.size();
+  std::string file(8, '\0');
+  std::memcpy(file.data(), &size, 8);
+  return file + header + data;
 }
 
 const json kOwn = {{"vocab_size", 100},
@@ -96,8 +105,18 @@ TEST(Config, RefusesWhatItDoesNotUnderstand) {
       {kGpt2, {{"scale_attn_weights", false}}, "scale_attn_weights"},
       {kGpt2, {{"n_head", 5}}, "does not divide"},
       {kLlama, {{"rope_scaling", {{"rope_type", "llama3"}, {"factor", 8.0}}}}, "scaled rotary"},
-      {kLlama, {{"head_dim", 8}}, "head_dim"},
-      {kLlama, {{"mlp_bias", true}}, "mlp_bias"},
+      {kLlama, {{"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}}, "scaled rotary"},
+      {kLlama, {{"rope_scaling", "linear"}}, "must be a JSON object"},
+      {kLlama, {{"head_dim", 8}}, "'head_dim' must be hidden_size / num_attention_heads, here 6"},
+      {kLlama, {{"head_dim", 1'000'000'000'000}, {"hidden_size", 1'000'000'000'000}}, "head_dim"},
+      {kLlama, {{"num_attention_heads", 5}, {"head_dim", 6}}, "does not divide"},
+      {kLlama, {{"num_key_value_heads", 3}}, "does not divide"},
+      {kLlama, {{"mlp_bias", true}}, "'mlp_bias' must equal attention_bias, which is false"},
+      {kLlama, {{"attention_bias", true}}, "'mlp_bias' must equal attention_bias, which is true"},
+      {kLlama, {{"attention_bias", "yes"}}, "'attention_bias' must be true or false"},
+      {kLlama, {{"rms_norm_eps", -1e-5}}, "rms_norm_eps"},
+      {kGpt2, {{"scale_attn_by_inverse_layer_idx", true}}, "scale_attn_by_inverse_layer_idx"},
+      {kGpt2, {{"model_type", 2}}, "'model_type' must be a string"},
       {kLlama, {{"hidden_act", "gelu"}}, "hidden_act"},
   };
   for (const auto& [base, more, says] : kCases) {
@@ -143,6 +162,10 @@ TEST(Config, ReadsHuggingFacesAsTheyArePublished) {
   EXPECT_TRUE(llama.tie_embeddings);
   EXPECT_EQ(llama.norm, Norm::kRmsNorm);
   EXPECT_EQ(Parse(kLlama).num_kv_heads, 4);
+  EXPECT_TRUE(Parse(kLlama, {{"attention_bias", true}, {"mlp_bias", true}}).bias);
+  EXPECT_EQ(Parse(kLlama, {{"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 7.0}}}})
+                .rope_theta,
+            7);
 }
 
 TEST(Json, RefusesDoubleKeysAndBottomlessNesting) {
@@ -151,6 +174,28 @@ TEST(Json, RefusesDoubleKeysAndBottomlessNesting) {
   const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
   EXPECT_THAT(Refusal([&] { ParseJson(deep, "x"); }), HasSubstr("deep"));
   EXPECT_EQ(ParseJson("[[1], 2]", "x").dump(), "[[1],2]");
+
+  const TemporaryFolder folder;
+  std::string model = "{";
+  for (int i = 0; i < 100'000; ++i) model += R"("a": {)";
+  EXPECT_THAT(Refusal([&] { LoadModel(folder.Write("deep.json", model)); }), HasSubstr("deep"));
+  const std::string weights = folder.Write("deep.safetensors", FileOf(model, ""));
+  EXPECT_THAT(Refusal([&] { SafetensorsFile file(weights); }), HasSubstr("deep"));
+}
+
+TEST(Config, NoDamagedFileIsMoreThanAnInputError) {
+  std::mt19937 random(11);
+  const std::string whole = kLlama.dump();
+  for (int i = 0; i < 3000; ++i) {
+    std::string damaged = whole;
+    for (uint32_t change = 1 + random() % 3; change > 0; --change) {
+      damaged[random() % damaged.size()] = static_cast<char>(random() % 256);
+    }
+    try {
+      ParseModel(ParseJson(damaged, "x"), "x");
+    } catch (const InputError&) {
+    }
+  }
 }
 
 TEST(Suggest, NamesTheNearestOrAll) {
@@ -158,12 +203,9 @@ TEST(Suggest, NamesTheNearestOrAll) {
   EXPECT_THAT(Suggest("zzz", {"model", "layers"}), HasSubstr("allowed: model, layers"));
 }
 
-/// A safetensors file from a header and data, as they are.
-std::string FileOf(const std::string& header, const std::string& data) {
-  const uint64_t size = header.size();
-  std::string file(8, '\0');
-  std::memcpy(file.data(), &size, 8);
-  return file + header + data;
+/// The header of one F32 tensor.
+std::string Header(const std::string& shape, const std::string& offsets) {
+  return R"({"a": {"dtype": "F32", "shape": )" + shape + R"(, "data_offsets": )" + offsets + "}}";
 }
 
 TEST(Safetensors, RefusesWhatIsBroken) {
@@ -192,6 +234,21 @@ TEST(Safetensors, RefusesWhatIsBroken) {
                         "data_offsets": [0, 8]}})",
               "12345678"),
        "overflow"},
+      {FileOf(Header("[2]", "[0, 8, 8]"), "12345678"), "bad data_offsets"},
+      {FileOf(Header("[2]", "[0.5, 8]"), "12345678"), "bad data_offsets"},
+      {FileOf(Header("[2]", "[-8, 0]"), "12345678"), "bad data_offsets"},
+      {FileOf(Header("[2]", "[8, 16]"), "12345678"), "truncated"},
+      {FileOf(Header("[1]", "[4, 8]"), "12345678"), "leave a hole"},
+      {FileOf(Header("[1]", "[0, 4]"), "12345678"), "4 bytes follow the last tensor"},
+      {FileOf(Header("[9223372036854775808]", "[0, 8]"), "12345678"), "bad shape"},
+      {FileOf(R"({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+                  "b": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}})",
+              "12345678"),
+       "overlap"},
+      {FileOf(R"({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+                  "a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})",
+              "12345678"),
+       "stands twice"},
   };
   for (const auto& [content, says] : kCases) {
     const std::string path = folder.Write("broken.safetensors", content);
@@ -203,6 +260,34 @@ TEST(Safetensors, RefusesWhatIsBroken) {
   const SafetensorsFile good(folder.Write("good", whole));
   EXPECT_EQ(good.Find("a")->size(), 2);
   EXPECT_EQ(good.Find("b"), nullptr);
+  // An empty tensor lies where its neighbour begins.
+  const SafetensorsFile with_empty(
+      folder.Write("empty", FileOf(R"({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+                          "b": {"dtype": "F32", "shape": [0, 3], "data_offsets": [0, 0]},
+                          "__metadata__": {"format": "pt"}})",
+                                   "12345678")));
+  EXPECT_EQ(with_empty.Find("b")->size(), 0);
+}
+
+TEST(Safetensors, NoDamagedFileIsMoreThanAnInputError) {
+  const TemporaryFolder folder;
+  const std::string golden = FLOPLEDGER_FIXTURES "/llama-tiny";
+  const ModelConfig config = LoadModel(golden + "/config.json");
+  const std::string whole = ReadFile(golden + "/model.safetensors");
+  uint64_t header_size = 0;
+  std::memcpy(&header_size, whole.data(), 8);
+  std::mt19937 random(12);
+  for (int i = 0; i < 300; ++i) {
+    std::string damaged = whole;
+    for (uint32_t change = 1 + random() % 3; change > 0; --change) {
+      damaged[random() % (8 + header_size)] = static_cast<char>(random() % 256);
+    }
+    if (i % 4 == 0) damaged.resize(random() % damaged.size());
+    try {
+      ReadWeights<float>(config, SafetensorsFile(folder.Write("damaged", damaged)), false);
+    } catch (const InputError&) {
+    }
+  }
 }
 
 /// What a checkpoint's tensors are, to be changed and written again.
@@ -270,49 +355,63 @@ TEST(Weights, AreReadAsTheyWereWritten) {
   }
 }
 
-TEST(Weights, CheckpointsMayCarryPrefixesBuffersAndHalfPrecision) {
+TEST(Weights, CheckpointsMayCarryPrefixesBuffersAndASecondUnembedding) {
   const TemporaryFolder folder;
-  const std::string golden = FLOPLEDGER_FIXTURES "/gpt2-tiny";
-  const ModelConfig config = LoadModel(golden + "/config.json");
-  const auto plain = TensorsOf(golden + "/model.safetensors");
-  const auto expected =
-      ReadWeights<float>(config, SafetensorsFile(golden + "/model.safetensors"), false);
-
-  auto prefixed = plain;
-  for (NamedTensor& tensor : prefixed) {
-    if (!tensor.name.starts_with("transformer."))
-      tensor.name = "transformer." + tensor.name;
-    else
-      tensor.name = tensor.name.substr(12);
-  }
-  prefixed.push_back({prefixed.front().name.starts_with("transformer.")
-                          ? "transformer.h.0.attn.bias"
-                          : "h.0.attn.bias",
-                      {1},
-                      {0}});
-  WriteSafetensors(folder.path("prefixed"), prefixed);
-  ExpectSame(config, expected,
-             ReadWeights<float>(config, SafetensorsFile(folder.path("prefixed")), true));
-
-  // The same model in BF16: each value loses its lower half.
-  json header;
-  std::string data;
-  for (const NamedTensor& tensor : plain) {
-    const std::size_t begin = data.size();
-    for (const float value : tensor.values) {
-      uint32_t bits;
-      std::memcpy(&bits, &value, 4);
-      const auto upper = static_cast<uint16_t>(bits >> 16);
-      data.append(reinterpret_cast<const char*>(&upper), 2);
+  const struct {
+    std::string model, prefix, buffer;
+  } kCases[] = {{"gpt2-tiny", "transformer.", "h.0.attn.bias"},
+                {"gpt2-tiny", "transformer.", "h.2.attn.masked_bias"},
+                {"llama-tiny", "model.", "layers.1.self_attn.rotary_emb.inv_freq"}};
+  for (const auto& [model, prefix, buffer] : kCases) {
+    const std::string golden = FLOPLEDGER_FIXTURES "/" + model;
+    const ModelConfig config = LoadModel(golden + "/config.json");
+    const SafetensorsFile whole(golden + "/model.safetensors");
+    const auto expected = ReadWeights<float>(config, whole, false);
+    for (const std::string& with : {prefix, std::string()}) {
+      auto tensors = TensorsOf(golden + "/model.safetensors");
+      for (NamedTensor& tensor : tensors) {
+        if (tensor.name.starts_with(prefix)) tensor.name.erase(0, prefix.size());
+        if (tensor.name != "lm_head.weight") tensor.name = with + tensor.name;
+      }
+      tensors.push_back({with + buffer, {1, 1}, {0}});
+      if (config.tie_embeddings) tensors.push_back({"lm_head.weight", {1}, {0}});
+      WriteSafetensors(folder.path("other"), tensors);
+      ExpectSame(config, expected,
+                 ReadWeights<float>(config, SafetensorsFile(folder.path("other")), true));
     }
-    header[tensor.name] = {
-        {"dtype", "BF16"}, {"shape", tensor.shape}, {"data_offsets", {begin, data.size()}}};
   }
-  const auto half = ReadWeights<float>(
-      config, SafetensorsFile(folder.Write("half", FileOf(header.dump(), data))), false);
-  for (int64_t c = 0; c < config.d_model; ++c) {
-    const float value = expected.token_embedding.view()(c, 3);
-    EXPECT_NEAR(half.token_embedding.view()(c, 3), value, std::abs(value) * 0x1p-7);
+}
+
+TEST(Weights, HalfPrecisionIsReadExactly) {
+  const TemporaryFolder folder;
+  const std::string golden = FLOPLEDGER_FIXTURES "/llama-tiny";
+  const ModelConfig config = LoadModel(golden + "/config.json");
+  const auto to_f16 = [](float value) {
+    return Eigen::numext::bit_cast<uint16_t>(Eigen::half(value));
+  };
+  const auto to_bf16 = [](float value) {
+    return static_cast<uint16_t>(Eigen::numext::bit_cast<uint32_t>(value) >> 16);
+  };
+  for (const bool f16 : {true, false}) {
+    auto rounded = TensorsOf(golden + "/model.safetensors");
+    json header;
+    std::string data;
+    for (NamedTensor& tensor : rounded) {
+      const std::size_t begin = data.size();
+      for (float& value : tensor.values) {
+        const uint16_t bits = f16 ? to_f16(value) : to_bf16(value);
+        data.append(reinterpret_cast<const char*>(&bits), sizeof(bits));
+        value = f16 ? static_cast<float>(Eigen::half(value))
+                    : Eigen::numext::bit_cast<float>(uint32_t{bits} << 16);
+      }
+      header[tensor.name] = {{"dtype", f16 ? "F16" : "BF16"},
+                             {"shape", tensor.shape},
+                             {"data_offsets", {begin, data.size()}}};
+    }
+    WriteSafetensors(folder.path("rounded"), rounded);
+    const SafetensorsFile half(folder.Write("half", FileOf(header.dump(), data)));
+    ExpectSame(config, ReadWeights<float>(config, SafetensorsFile(folder.path("rounded")), false),
+               ReadWeights<float>(config, half, false));
   }
 }
 
@@ -339,7 +438,26 @@ TEST(Weights, RefusesWhatDoesNotFitTheConfig) {
     auto extra = whole;
     extra.push_back({"something.else", {1}, {0}});
     EXPECT_THAT(refusal(extra), HasSubstr("something.else"));
+
+    // More than there is memory for: refused before any is taken.
+    const SafetensorsFile file(golden + "/model.safetensors");
+    ModelConfig large = config;
+    large.num_layers = 1'000'000'000'000;
+    EXPECT_THAT(Refusal([&] { ReadWeights<float>(large, file); }), HasSubstr("layers"));
+    large = config;
+    large.d_ff = 1'000'000'000'000;
+    EXPECT_THAT(Refusal([&] { ReadWeights<float>(large, file); }), HasSubstr("shape"));
   }
+}
+
+TEST(Weights, RefusesATypeThatItCannotRead) {
+  const TemporaryFolder folder;
+  const std::string golden = FLOPLEDGER_FIXTURES "/gpt2-tiny";
+  std::string file = ReadFile(golden + "/model.safetensors");
+  file.replace(file.find("F32"), 3, "I32");
+  const SafetensorsFile integers(folder.Write("integers", file));
+  EXPECT_THAT(Refusal([&] { ReadWeights<float>(LoadModel(golden + "/config.json"), integers); }),
+              HasSubstr("has type I32; F32, F16 and BF16 can be read"));
 }
 
 }  // namespace
