@@ -1,5 +1,7 @@
 // A forward pass: executes the list of model/ops with the kernels, calling an observer around each
-// op. Buffers are allocated once, in the constructor; Run allocates nothing.
+// op. Buffers are allocated once, in the constructor; Run allocates nothing, with one exception:
+// products by Eigen (the "eigen" backend, and "packed" under reference attention) take Eigen's own
+// packing buffers from the heap where they exceed its EIGEN_STACK_ALLOCATION_LIMIT of 128 KiB.
 // Legend: R = B·T rows, C d_model, Q = (NH + 2·NKV)·HS, F d_ff, V vocabulary.
 #pragma once
 
