@@ -29,6 +29,8 @@ inline ModelConfig RandomModel(std::mt19937& random) {
   config.bias = pick(0, 1) == 1;
   config.tie_embeddings = pick(0, 1) == 1;
   config.final_norm = pick(0, 1) == 1;
+  config.norm_eps = pick(0, 1) == 1 ? 1e-5 : 1e-3;
+  config.rope_theta = pick(0, 1) == 1 ? 1e4 : 5e5;
   return config;
 }
 
