@@ -236,11 +236,12 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
           "--format "
           "json' gives its figures");
     }
-    return RunCountInstructions({.model = options.model,
-                                 .context = options.context,
-                                 .matmul = options.matmul,
-                                 .attention = options.attention},
-                                out, err);
+    CountInstructionsOptions stepped;
+    stepped.model = options.model;
+    stepped.context = options.context;
+    stepped.matmul = options.matmul;
+    stepped.attention = options.attention;
+    return RunCountInstructions(stepped, out, err);
   }
   const RunSettings settings = MakeSettings(options);
   const Outputs outputs = PrepareOutputs(options, settings);
