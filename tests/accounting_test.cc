@@ -222,6 +222,59 @@ TEST(Accounting, AllCountsEachElementsOperations) {
   EXPECT_EQ(Component(llama, "ffn"), L * (3 * R * 20 * 2 * 12 + R * 20 * 5));
 }
 
+// Each operand once: grouped queries share keys and values, fused attention stores no scores.
+TEST(Accounting, BytesAreEachOperandOnce) {
+  const int64_t B = 3, T = 5, L = 2, R = B * T, C = 12, Q = 20, F = 20, V = 11, NH = 3, NKV = 1,
+                HS = 4;
+  ModelConfig config;
+  config.vocab_size = V;
+  config.context_length = 8;
+  config.num_layers = L;
+  config.d_model = C;
+  config.num_heads = NH;
+  config.num_kv_heads = NKV;
+  config.d_ff = F;
+  const std::map<std::string_view, int64_t> floats{
+      {"embedding", 2 * R * C + T * C},
+      {"attention_norm", L * (2 * R * C + 2 * C)},
+      {"attention_qkv", L * (R * C + C * Q + Q + R * Q)},
+      {"attention_scores", L * B * (NH * T * HS + NKV * T * HS + NH * T * T)},
+      {"attention_softmax", L * B * NH * 2 * T * T},
+      {"attention_values", L * B * (NH * T * T + NKV * T * HS + NH * T * HS)},
+      {"attention", L * B * (2 * NH + 2 * NKV) * T * HS},
+      {"attention_out", L * (R * C + C * C + C + R * C)},
+      {"attention_residual", L * 3 * R * C},
+      {"ffn_norm", L * (2 * R * C + 2 * C)},
+      {"ffn_up", L * (R * C + C * F + F + R * F)},
+      {"ffn_activation", L * 2 * R * F},
+      {"ffn_down", L * (R * F + F * C + C + R * C)},
+      {"ffn_residual", L * 3 * R * C},
+      {"final_norm", 2 * R * C + 2 * C},
+      {"lm_head", R * C + C * V + R * V},
+  };
+  RunShape shape = WholePass(config, T, B);
+  for (const bool fused : {false, true}) {
+    shape.fused_attention = fused;
+    for (const Op& op : ForwardOps(config, shape)) {
+      EXPECT_EQ(OpBytes(config, shape, op), 4 * floats.at(op.name())) << op.name();
+    }
+  }
+  config.ffn = Ffn::kSwiglu;
+  config.position = Position::kRope;
+  const std::map<OpId, int64_t> changed{
+      {OpId::kEmbedding, 2 * R * C},
+      {OpId::kFfnActivation, L * 3 * R * F},
+      {OpId::kRope, L * (2 * R * (NH + NKV) * HS + T * HS)},
+  };
+  std::size_t seen = 0;
+  for (const Op& op : ForwardOps(config, shape)) {
+    if (!changed.contains(op.id)) continue;
+    ++seen;
+    EXPECT_EQ(OpBytes(config, shape, op), 4 * changed.at(op.id)) << op.name();
+  }
+  EXPECT_EQ(seen, changed.size());
+}
+
 TEST(Accounting, OverflowIsAnErrorNeverAWrappedNumber) {
   ModelConfig config = LoadModel("cs336-xl");
   EXPECT_THROW(CountFlops(config, WholePass(config, int64_t{1} << 40, 1), Convention::kMatmul),
