@@ -278,10 +278,11 @@ MemoryFigures CountMemory(const ModelConfig& config, const RunShape& shape) {
                 HS = config.head_size();
   const int64_t rows = CheckedMul(B, T);
   const int64_t qkv = CheckedMul(CheckedAdd(config.num_heads, 2 * config.num_kv_heads), HS);
+  const int64_t scores = shape.fused_attention ? 0 : CheckedMul(config.num_heads, T);
+  const int64_t ffn = CheckedMul(int64_t{config.has_gate() ? 2 : 1}, config.d_ff);
+  const int64_t in_layer = CheckedAdd(C, std::max(CheckedAdd(qkv, scores), ffn));
   const int64_t row_floats =
-      CheckedAdd(CheckedMul(int64_t{3}, C), qkv,
-                 CheckedMul(int64_t{config.has_gate() ? 2 : 1}, config.d_ff), config.vocab_size);
-  const int64_t scores = shape.fused_attention ? 0 : CheckedMul(B, config.num_heads, T, T);
+      CheckedAdd(CheckedMul(int64_t{2}, C), std::max(in_layer, config.vocab_size));
   const int64_t rope = config.position == Position::kRope ? CheckedMul(T, HS) : 0;
 
   ModelConfig as_run = config;
@@ -289,7 +290,7 @@ MemoryFigures CountMemory(const ModelConfig& config, const RunShape& shape) {
   MemoryFigures memory;
   memory.weights_bytes = CheckedMul(kBytesPerFloat, CountParameters(as_run).total);
   memory.activation_bytes =
-      CheckedMul(kBytesPerFloat, CheckedAdd(CheckedMul(rows, row_floats), scores, rope));
+      CheckedMul(kBytesPerFloat, CheckedAdd(CheckedMul(rows, row_floats), rope));
   memory.kv_cache_bytes =
       CheckedMul(kBytesPerFloat, int64_t{2}, L, rows, CheckedMul(config.num_kv_heads, HS));
   return memory;

@@ -58,9 +58,10 @@ Breakdown CountFlops(const ModelConfig& config, const RunShape& shape, Conventio
 /// Bytes in fp32.
 struct MemoryFigures {
   int64_t weights_bytes = 0;
-  /// The forward pass's own buffers: three residual-sized rows, qkv, scores of one layer (every
-  /// head's T×T square; none with fused attention), the FFN's hidden rows, the logits, and RoPE's
-  /// tables.
+  /// The forward pass's own buffers. Of each row, the residual stream and a norm's output (2·C),
+  /// and one space that three users share in turn: attention (its projection, C, with qkv and,
+  /// where they are stored, the scores of every head), the FFN (its projection with F, or 2·F with
+  /// a gate), and at the end the logits (V). RoPE's tables besides.
   int64_t activation_bytes = 0;
   int64_t kv_cache_bytes = 0;  // keys and values of all layers: 2·L·B·T·NKV·HS floats
 };

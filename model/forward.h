@@ -61,20 +61,24 @@ class Forward {
     const int64_t R = shape.batch * shape.context;
     stream_ = Matrix<Scalar>(R, config.d_model);
     normed_ = Matrix<Scalar>(R, config.d_model);
-    projected_ = Matrix<Scalar>(R, config.d_model);
-    qkv_ = Matrix<Scalar>(R, config.qkv_size());
+    const int64_t scores = shape.fused_attention ? 0 : config.num_heads * shape.context;
+    const int64_t ffn = (config.has_gate() ? 2 : 1) * config.d_ff;
+    const int64_t halves = std::max(config.qkv_size() + scores, ffn);
+    shared_ = Matrix<Scalar>(R, std::max(halves + config.d_model, config.vocab_size));
+    qkv_ = Shared(0, R, config.qkv_size());
+    hidden_ = Shared(0, R, config.d_ff);
+    if (config.has_gate()) gate_ = Shared(R * config.d_ff, R, config.d_ff);
+    projected_ = Shared(R * halves, R, config.d_model);
+    logits_ = Shared(0, R, config.vocab_size);
     if (shape.fused_attention) {
       fused_scratch_ =
           Matrix<Scalar>(omp_get_max_threads(), FusedScratch<Scalar>::Size(attention_));
     } else {
-      scores_ = Matrix<Scalar>(attention_.products() * shape.context, shape.context);
+      scores_ = Shared(R * config.qkv_size(), attention_.products() * shape.context, shape.context);
     }
     if (matmul.packs_weights) {
       packed_ = Matrix<Scalar>(1, PackedScratchSize(R, std::max(config.d_model, config.d_ff)));
     }
-    hidden_ = Matrix<Scalar>(R, config.d_ff);
-    if (config.has_gate()) gate_ = Matrix<Scalar>(R, config.d_ff);
-    logits_ = Matrix<Scalar>(R, config.vocab_size);
     if (config.position == Position::kRope) {
       rope_ = RopeTable<Scalar>(shape.context, config.head_size(), config.rope_theta);
     }
@@ -88,13 +92,12 @@ class Forward {
   const RopeTable<Scalar>& rope() const { return rope_; }
 
   /// Logits at every position of the last Run: [R, V].
-  ConstMatrixView<Scalar> logits() const { return logits_.view(); }
+  ConstMatrixView<Scalar> logits() const { return logits_; }
 
   /// Bytes of the buffers: what the accounting calls activation memory.
   int64_t ActivationBytes() const {
     return static_cast<int64_t>(sizeof(Scalar)) *
-           (stream_.size() + normed_.size() + projected_.size() + qkv_.size() + scores_.size() +
-            hidden_.size() + gate_.size() + logits_.size() + rope_.cosine.size() +
+           (stream_.size() + normed_.size() + shared_.size() + rope_.cosine.size() +
             rope_.sine.size());
   }
 
@@ -120,8 +123,8 @@ class Forward {
     static const LayerWeights<Scalar> kNoLayer;
     const LayerWeights<Scalar>& w =
         op.per_layer ? weights_.layers[static_cast<std::size_t>(layer)] : kNoLayer;
-    const auto stream = stream_.view(), normed = normed_.view(), projected = projected_.view(),
-               hidden = hidden_.view();
+    const auto stream = stream_.view(), normed = normed_.view();
+    const auto projected = projected_, hidden = hidden_;
     const auto norm = [&](const Weight<Scalar>& gain, const Weight<Scalar>& bias) {
       return Operands<Scalar>{.a = stream, .b = gain.matrix(), .bias = bias.data(), .y = normed};
     };
@@ -136,31 +139,29 @@ class Forward {
                 .w = weights_.token_embedding.view(),
                 .y = stream};
       case OpId::kAttentionNorm: return norm(w.attention_norm_gain, w.attention_norm_bias);
-      case OpId::kAttentionQkv:
-        return product(normed, w.attention_qkv, w.attention_qkv_bias, qkv_.view());
-      case OpId::kRope: return {.a = qkv_.view(), .y = qkv_.view()};
-      case OpId::kAttentionScores: return {.a = qkv_.view(), .y = scores_.view()};
-      case OpId::kAttentionSoftmax: return {.a = scores_.view(), .y = scores_.view()};
-      case OpId::kAttentionValues: return {.a = scores_.view(), .b = qkv_.view(), .y = normed};
+      case OpId::kAttentionQkv: return product(normed, w.attention_qkv, w.attention_qkv_bias, qkv_);
+      case OpId::kRope: return {.a = qkv_, .y = qkv_};
+      case OpId::kAttentionScores: return {.a = qkv_, .y = scores_};
+      case OpId::kAttentionSoftmax: return {.a = scores_, .y = scores_};
+      case OpId::kAttentionValues: return {.a = scores_, .b = qkv_, .y = normed};
       case OpId::kAttentionOut:
         return product(normed, w.attention_out, w.attention_out_bias, projected);
       case OpId::kAttentionResidual: return residual;
       case OpId::kFfnNorm: return norm(w.ffn_norm_gain, w.ffn_norm_bias);
-      case OpId::kAttention: return {.a = qkv_.view(), .y = normed};
-      case OpId::kFfnGate: return product(normed, w.ffn_gate, w.ffn_gate_bias, gate_.view());
+      case OpId::kAttention: return {.a = qkv_, .y = normed};
+      case OpId::kFfnGate: return product(normed, w.ffn_gate, w.ffn_gate_bias, gate_);
       case OpId::kFfnUp: return product(normed, w.ffn_up, w.ffn_up_bias, hidden);
       case OpId::kFfnActivation:
-        if (config_.has_gate()) return {.a = gate_.view(), .b = hidden, .y = gate_.view()};
+        if (config_.has_gate()) return {.a = gate_, .b = hidden, .y = gate_};
         return {.a = hidden, .y = hidden};
       case OpId::kFfnDown:
-        return product(config_.has_gate() ? gate_.view() : hidden, w.ffn_down, w.ffn_down_bias,
-                       projected);
+        return product(config_.has_gate() ? gate_ : hidden, w.ffn_down, w.ffn_down_bias, projected);
       case OpId::kFfnResidual: return residual;
       case OpId::kFinalNorm: return norm(weights_.final_norm_gain, weights_.final_norm_bias);
       case OpId::kLmHead:
         return {.a = config_.final_norm ? normed : stream,
                 .w = weights_.Unembedding().view(),
-                .y = logits_.view()};
+                .y = logits_};
     }
     FL_CHECK(false, static_cast<int>(op.id));
   }
@@ -188,6 +189,12 @@ class Forward {
   }
 
  private:
+  /// A matrix in the shared buffer, from its element `begin` on.
+  MatrixView<Scalar> Shared(int64_t begin, int64_t rows, int64_t cols) {
+    FL_CHECK(begin + rows * cols <= shared_.size(), begin, rows, cols, shared_.size());
+    return {shared_.data() + begin, rows, cols, cols};
+  }
+
   /// What reference attention computes its products with: activations come unpacked.
   MatmulFn<Scalar> PlainMatmul() const {
     return matmul_.packs_weights ? FindMatmul<Scalar>("eigen")->run : matmul_.run;
@@ -211,12 +218,13 @@ class Forward {
   RopeTable<Scalar> rope_;
   Matrix<Scalar> stream_;         // [R, C] the residual stream
   Matrix<Scalar> normed_;         // [R, C] a norm's output, then attention's
-  Matrix<Scalar> projected_;      // [R, C] what is added to the stream next
-  Matrix<Scalar> qkv_;            // [R, Q]
-  Matrix<Scalar> scores_;         // [B·NH·T, T]
-  Matrix<Scalar> hidden_;         // [R, F]
-  Matrix<Scalar> gate_;           // [R, F], SwiGLU only
-  Matrix<Scalar> logits_;         // [R, V]
+  Matrix<Scalar> shared_;         // attention, the FFN and the logits, one after the other
+  MatrixView<Scalar> projected_;  // [R, C] what is added to the stream next
+  MatrixView<Scalar> qkv_;        // [R, Q]
+  MatrixView<Scalar> scores_;     // [B·NH·T, T]
+  MatrixView<Scalar> hidden_;     // [R, F]
+  MatrixView<Scalar> gate_;       // [R, F], SwiGLU only
+  MatrixView<Scalar> logits_;     // [R, V]
   Matrix<Scalar> packed_;         // the product's activations in its own order
   Matrix<Scalar> fused_scratch_;  // [threads, …] fused attention's tiles
 };
