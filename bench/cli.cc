@@ -55,6 +55,7 @@ class Parser {
         "  flopledger run --model gpt2-xl --layers 1 --benchmark_repetitions=5");
     AddPresets();
     AddAccount();
+    AddAudit();
     AddRun();
     AddLogits();
     AddCountInstructions();
@@ -94,6 +95,18 @@ class Parser {
     verb->add_option("--convention", account_.convention, ConventionHelp())->capture_default_str();
     AddFormat(verb, account_.format);
     verb->final_callback([this] { verb_ = [this] { return RunAccount(account_, out_); }; });
+  }
+
+  void AddAudit() {
+    CLI::App* verb = app_.add_subcommand(
+        "audit", "Hand-made figures held against the derivation, and where a hand slipped.");
+    verb->add_option("claims", audit_.claims, "claims: a .json or .csv file, or - for stdin");
+    AddModel(verb, audit_.model);
+    AddShape(verb, audit_.context, audit_.batch);
+    verb->add_option("--convention", audit_.convention, ConventionHelp())->capture_default_str();
+    verb->add_flag("--quantities", audit_.quantities, "list what can be claimed, with its value");
+    AddFormat(verb, audit_.format);
+    verb->final_callback([this] { verb_ = [this] { return RunAudit(audit_, out_); }; });
   }
 
   void AddRun() {
@@ -240,6 +253,7 @@ class Parser {
   CLI::App app_{"", "flopledger"};
   PresetsOptions presets_;
   AccountOptions account_;
+  AuditOptions audit_;
   RunOptions run_;
   LogitsOptions logits_;
   DoctorOptions doctor_;

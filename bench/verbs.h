@@ -21,6 +21,19 @@ struct AccountOptions {
 };
 int RunAccount(const AccountOptions& options, std::ostream& out);
 
+/// Options of `audit`, with their defaults.
+struct AuditOptions {
+  std::string claims;  // a path ending in .json or .csv, or "-"
+  std::string model = "gpt2-xl";
+  std::optional<int64_t> context;  // absent: the model's context_length
+  int64_t batch = 1;
+  std::string convention = "matmul";
+  std::string format = "table";
+  bool quantities = false;
+};
+/// 0 when every claim is right, under its convention or another that is named; else 1.
+int RunAudit(const AuditOptions& options, std::ostream& out);
+
 struct PresetsOptions {
   std::string format = "table";
 };

@@ -1,0 +1,644 @@
+#include "analysis/audit.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "analysis/csv.h"
+#include "analysis/quantities.h"
+#include "model/json.h"
+
+namespace flopledger {
+namespace {
+
+constexpr std::size_t kMostOptions = 256;
+constexpr std::size_t kMostCauses = 4;
+
+std::string KeyOf(const AuditSetting& setting) {
+  return fmt::format("{}|{}|{}|{}", ToJson(setting.model).dump(), setting.context, setting.batch,
+                     static_cast<int>(setting.convention));
+}
+
+Catalogue CatalogueOf(const AuditSetting& setting, Convention convention) {
+  return {setting.model, WholePass(setting.model, setting.context, setting.batch), convention};
+}
+
+InputError UnknownQuantity(const std::string& where, const std::string& name,
+                           const Catalogue& catalogue) {
+  std::vector<std::string> names = catalogue.names();
+  for (const std::string& full : catalogue.names()) {
+    if (full.ends_with(".model")) names.push_back(full.substr(0, full.rfind('.')));
+  }
+  std::string hint = Suggest(name, names);
+  if (hint.starts_with("; allowed")) hint = "; 'flopledger audit --quantities' lists them";
+  return InputError(fmt::format("{}: unknown quantity '{}'{}", where, name.substr(0, 60), hint));
+}
+
+// The detective.
+
+struct Guess {
+  Cause cause;
+  Exact value;
+};
+
+std::string Meaning(const std::string& symbol) {
+  static const std::map<std::string, std::string> kMeanings = {
+      {"B", "batch"},      {"T", "context"},         {"L", "layers"},     {"C", "d_model"},
+      {"NH", "heads"},     {"NKV", "KV heads"},      {"HS", "head size"}, {"F", "d_ff"},
+      {"V", "vocabulary"}, {"(T+1)/2", "kept pairs"}};
+  const auto found = kMeanings.find(symbol);
+  return found == kMeanings.end() ? "" : " " + found->second;
+}
+
+std::string Named(const Factor& factor) {
+  if (Meaning(factor.symbol).empty()) return fmt::format("×{}", factor.symbol);
+  return fmt::format("×{} ({}{})", factor.symbol, Show(factor.value), Meaning(factor.symbol));
+}
+
+const Factor* FindFactor(const std::vector<Factor>& factors, const std::string& symbol) {
+  const auto found = std::ranges::find(factors, symbol, &Factor::symbol);
+  return found == factors.end() ? nullptr : &*found;
+}
+
+/// The factors that every term has.
+std::vector<Factor> CommonFactors(const std::vector<Term>& terms) {
+  std::vector<Factor> common;
+  if (terms.empty()) return common;
+  for (const Factor& factor : terms.front().factors) {
+    const bool everywhere = std::ranges::all_of(terms, [&](const Term& term) {
+      return FindFactor(term.factors, factor.symbol) != nullptr;
+    });
+    if (everywhere && FindFactor(common, factor.symbol) == nullptr) common.push_back(factor);
+  }
+  return common;
+}
+
+/// Every slip known to us, made in one quantity. `whole` is what the slips are made in: the derived
+/// value, or the value that follows from other wrong claims.
+class Detective {
+ public:
+  Detective(const Catalogue& catalogue, const Quantity& quantity)
+      : catalogue_(catalogue), quantity_(quantity), flat_(catalogue.Flatten(quantity)) {}
+
+  std::vector<Guess> Guesses() {
+    Factors();
+    Units();
+    Substitutions(flat_, quantity_.value, "", 2);
+    Terms();
+    Pairs();
+    std::ranges::stable_sort(guesses_, {}, [](const Guess& guess) { return guess.cause.slips; });
+    return std::move(guesses_);
+  }
+
+ private:
+  void Guess_(std::string kind, std::string factor, std::string text, int slips, Exact value) {
+    if (value == quantity_.value) return;
+    guesses_.push_back({{std::move(text), std::move(factor), std::move(kind), slips}, value});
+  }
+
+  static std::string LostText(const Factor& factor, Unit unit) {
+    if (unit == Unit::kBytes && factor.symbol == "4") return "×4 lost: the bytes of a float";
+    if (unit == Unit::kFlops && factor.symbol == "2") {
+      return "×2 lost: a multiplication and an addition";
+    }
+    if (factor.symbol == "3") return "×3 lost: one of three matrices counted";
+    return Named(factor) + " lost";
+  }
+
+  /// What people lose or add though it is no factor of the formula.
+  std::vector<Factor> Strangers(const std::vector<Factor>& common) const {
+    std::vector<Factor> strangers{{"2", 2}, {"3", 3}, {"4", 4}};
+    for (const char* symbol : {"T", "L", "NH", "B", "NKV", "HS", "C", "F", "V"}) {
+      strangers.push_back(*FindFactor(catalogue_.symbols(), symbol));
+    }
+    std::erase_if(strangers, [&](const Factor& factor) {
+      return factor.value == 1 || FindFactor(common, factor.symbol) != nullptr;
+    });
+    return strangers;
+  }
+
+  void Factors() {
+    common_ = CommonFactors(flat_);
+    const Exact& truth = quantity_.value;
+    for (const Factor& factor : common_) {
+      if (factor.value == 1 || factor.value == 0) continue;
+      Guess_("lost", factor.symbol, LostText(factor, quantity_.unit), 1, truth / factor.value);
+      Guess_("extra", factor.symbol, Named(factor) + " counted twice", 1, truth * factor.value);
+    }
+    for (const Factor& factor : Strangers(common_)) {
+      const bool common_loss = factor.symbol.size() == 1 &&
+                               std::string_view("234TLB").find(factor.symbol) != std::string::npos;
+      const int slips = common_loss || factor.symbol == "NH" ? 1 : 2;
+      Guess_("extra", factor.symbol, Named(factor) + " too much", slips, truth * factor.value);
+      if (quantity_.unit == Unit::kBytes && factor.symbol == "2") {
+        Guess_("lost", "2", "×2 lost: 2 bytes a number in place of 4", 1, truth / 2);
+      } else {
+        Guess_("lost", factor.symbol, fmt::format("divided by {}", Named(factor).substr(2)),
+               slips + 1, truth / factor.value);
+      }
+    }
+  }
+
+  void Units() {
+    if (quantity_.unit != Unit::kBytes) return;
+    constexpr const char* kNames[] = {"kB against KiB", "MB against MiB", "GB against GiB",
+                                      "TB against TiB"};
+    Exact ratio = 1;
+    for (const char* name : kNames) {
+      ratio *= Exact(1024) / 1000;
+      Guess_("unit", name, name, 1, quantity_.value / ratio);
+      Guess_("unit", name, name, 1, quantity_.value * ratio);
+    }
+  }
+
+  /// One size taken for another wherever it stands in `terms`, which are a part of the whole.
+  void Substitutions(const std::vector<Term>& terms, const Exact& part, const std::string& where,
+                     int slips) {
+    constexpr std::pair<const char*, const char*> kTaken[] = {
+        {"HS", "C"},   {"C", "HS"}, {"F", "C"}, {"C", "F"},   {"NKV", "NH"},
+        {"NH", "NKV"}, {"T", "C"},  {"C", "T"}, {"HS", "NH"}, {"NH", "HS"}};
+    for (const auto& [from, to] : kTaken) {
+      const Factor& taken = *FindFactor(catalogue_.symbols(), to);
+      Exact changed = 0;
+      for (const Term& term : terms) {
+        Exact product = 1;
+        bool done = false;  // C·C: one of them is slipped
+        for (const Factor& factor : term.factors) {
+          const bool here = factor.symbol == from && !done;
+          product *= here ? taken.value : factor.value;
+          done = done || here;
+        }
+        changed += product;
+      }
+      Guess_("replaced", from,
+             fmt::format("{}{} taken for{}{}", to, Meaning(to), Meaning(from), where), slips,
+             quantity_.value - part + changed);
+    }
+  }
+
+  void Elementwise(const Term& term, const std::string& where, int slips) {
+    for (const Factor& summed : term.factors) {
+      const Factor* two = FindFactor(term.factors, "2");
+      if (!summed.summed || two == nullptr) continue;
+      const Exact whole = Product(term.factors);
+      Guess_("elementwise", summed.symbol,
+             fmt::format("an elementwise product taken for a matrix product: ×2 and the sum over "
+                         "{} ({}) lost{}",
+                         summed.symbol, Show(summed.value), where),
+             slips, quantity_.value - whole + whole / (2 * summed.value));
+    }
+  }
+
+  void Terms() {
+    if (flat_.size() == 1) Elementwise(flat_.front(), "", 2);
+    for (const Term& term : quantity_.terms) {
+      const Quantity* of = term.of.empty() ? nullptr : catalogue_.Find(term.of);
+      const Exact value = Product(term.factors) * (of == nullptr ? Exact(1) : of->value);
+      if (quantity_.terms.size() > 1 && !term.outsider) InOrOut(term.name, value);
+    }
+    if (flat_.size() == 1) return;
+    for (const Term& term : flat_) {
+      const Exact value = Product(term.factors);
+      if (flat_.size() != quantity_.terms.size()) InOrOut(term.name, value);
+      const std::string where = fmt::format(" in {}", term.name);
+      Elementwise(term, where, 3);
+      std::set<std::string> seen;
+      for (const Factor& factor : term.factors) {
+        if (factor.value == 1 || factor.value == 0 || !seen.insert(factor.symbol).second) continue;
+        Guess_("lost", factor.symbol, LostText(factor, quantity_.unit) + where, 3,
+               quantity_.value - value + value / factor.value);
+        Guess_("extra", factor.symbol, Named(factor) + " counted twice" + where, 3,
+               quantity_.value - value + value * factor.value);
+      }
+      for (const Factor& factor : Strangers(term.factors)) {
+        Guess_("extra", factor.symbol, Named(factor) + " too much" + where, 3,
+               quantity_.value - value + value * factor.value);
+      }
+      Substitutions({term}, value, where, 3);
+    }
+  }
+
+  void InOrOut(const std::string& name, const Exact& value) {
+    Guess_("forgotten", name, fmt::format("{} forgotten", name), 2, quantity_.value - value);
+    Guess_("twice", name, fmt::format("{} counted twice", name), 2, quantity_.value + value);
+  }
+
+  /// Two factors of the formula lost together.
+  void Pairs() {
+    for (std::size_t i = 0; i < common_.size(); ++i) {
+      for (std::size_t j = i + 1; j < common_.size(); ++j) {
+        const Exact product = common_[i].value * common_[j].value;
+        if (common_[i].value == 1 || common_[j].value == 1 || product == 0) continue;
+        Guess_("lost", common_[i].symbol + "·" + common_[j].symbol,
+               fmt::format("{} and {} lost", Named(common_[i]), Named(common_[j])), 4,
+               quantity_.value / product);
+      }
+    }
+  }
+
+  const Catalogue& catalogue_;
+  const Quantity& quantity_;
+  std::vector<Term> flat_;
+  std::vector<Factor> common_;
+  std::vector<Guess> guesses_;
+};
+
+/// Models that differ in one assumption, and what to call it.
+std::vector<std::pair<std::string, ModelConfig>> OtherModels(const ModelConfig& model) {
+  std::vector<std::pair<std::string, ModelConfig>> others;
+  const auto add = [&](std::string text, auto change) {
+    ModelConfig other = model;
+    change(other);
+    others.emplace_back(std::move(text), other);
+  };
+  add(model.tie_embeddings ? "right if the logits' matrix were not tied to the embedding"
+                           : "right if the logits' matrix were tied to the embedding",
+      [](ModelConfig& m) { m.tie_embeddings = !m.tie_embeddings; });
+  add(model.bias ? "right for a model without biases" : "right for a model with biases",
+      [](ModelConfig& m) { m.bias = !m.bias; });
+  add(model.has_gate() ? "right for an FFN of two matrices"
+                       : "right for SwiGLU's FFN of three matrices",
+      [](ModelConfig& m) { m.ffn = m.has_gate() ? Ffn::kGeluTanh : Ffn::kSwiglu; });
+  add(model.final_norm ? "right without the final norm" : "right with a final norm",
+      [](ModelConfig& m) { m.final_norm = !m.final_norm; });
+  add(model.position == Position::kLearned ? "right without learned positions"
+                                           : "right with learned positions",
+      [](ModelConfig& m) {
+        m.position = m.position == Position::kLearned ? Position::kNone : Position::kLearned;
+      });
+  if (model.num_kv_heads != model.num_heads) {
+    add("right with as many KV heads as heads",
+        [](ModelConfig& m) { m.num_kv_heads = m.num_heads; });
+  }
+  return others;
+}
+
+// What follows from what.
+
+/// A value that a quantity may have had in the person's hands, and the claims that it rests on.
+struct Option {
+  Exact value;
+  std::set<std::size_t> wrong, outsiders;
+};
+
+class Follower {
+ public:
+  Follower(const std::vector<Finding>& findings, const std::vector<std::string>& keys,
+           const Catalogue& catalogue, std::size_t self)
+      : findings_(findings), keys_(keys), catalogue_(catalogue), self_(self) {}
+
+  std::vector<Option> Options(const Quantity& quantity, bool is_self) {
+    std::vector<Option> options;
+    if (!is_self) Claimed(quantity.name, options);
+    std::vector<Option> sums{{0, {}, {}}};
+    for (const Term& term : quantity.terms) {
+      std::vector<Option> parts;
+      if (term.outsider) {
+        parts.push_back({0, {}, {}});
+        Claimed(term.of, parts);
+        for (std::size_t i = 1; i < parts.size(); ++i) {
+          parts[i].outsiders.merge(parts[i].wrong);
+          parts[i].wrong.clear();
+        }
+      } else if (term.of.empty()) {
+        parts.push_back({1, {}, {}});
+      } else {
+        parts = Options(*catalogue_.Find(term.of), false);
+      }
+      sums = Sum(sums, parts, Product(term.factors));
+    }
+    options.insert(options.end(), sums.begin(), sums.end());
+    return options;
+  }
+
+ private:
+  void Claimed(const std::string& name, std::vector<Option>& options) const {
+    for (std::size_t i = 0; i < findings_.size(); ++i) {
+      const Finding& other = findings_[i];
+      if (i == self_ || keys_[i] != keys_[self_] || other.verdict == Verdict::kRight ||
+          !other.claim.figure.exact() || other.claim.quantity != name) {
+        continue;
+      }
+      options.push_back({other.claim.figure.value, {i}, {}});
+    }
+  }
+
+  static std::vector<Option> Sum(const std::vector<Option>& sums, const std::vector<Option>& parts,
+                                 const Exact& factor) {
+    std::vector<Option> all;
+    for (const Option& sum : sums) {
+      for (const Option& part : parts) {
+        if (all.size() == kMostOptions) return all;
+        Option next = sum;
+        next.value += factor * part.value;
+        next.wrong.insert(part.wrong.begin(), part.wrong.end());
+        next.outsiders.insert(part.outsiders.begin(), part.outsiders.end());
+        all.push_back(std::move(next));
+      }
+    }
+    return all;
+  }
+
+  const std::vector<Finding>& findings_;
+  const std::vector<std::string>& keys_;
+  const Catalogue& catalogue_;
+  std::size_t self_;
+};
+
+void FindOtherConvention(Finding& finding) {
+  const AuditSetting& setting = finding.claim.setting;
+  const Figure& figure = finding.claim.figure;
+  for (const ConventionInfo& info : Conventions()) {
+    if (info.value == setting.convention) continue;
+    const bool thumb = info.value == Convention::kRuleOfThumb;
+    if (thumb && finding.claim.quantity != "flops.total.model") continue;
+    const Catalogue other = CatalogueOf(setting, thumb ? setting.convention : info.value);
+    const Quantity* quantity =
+        other.Find(thumb ? "flops.rule_of_thumb.model" : finding.claim.quantity);
+    if (quantity == nullptr || !figure.Covers(quantity->value)) continue;
+    finding.verdict = Verdict::kRightUnder;
+    finding.convention = info.name;
+    if (finding.derived == 0)
+      finding.causes.push_back({"elementwise, no matrix product", "", "outsider", 1});
+    return;
+  }
+  if (figure.decimal_kilos == 0 || figure.exact()) return;
+  Exact binary = 1;
+  for (int i = 0; i < figure.decimal_kilos; ++i) binary *= Exact(1024) / 1000;
+  if (finding.formula.empty() ||
+      !(figure.low * binary <= finding.derived && finding.derived <= figure.high * binary)) {
+    return;
+  }
+  finding.verdict = Verdict::kRightUnder;
+  finding.convention = "binary units (GiB)";
+}
+
+void AddCause(Finding& finding, const Cause& cause) {
+  if (finding.causes.size() < kMostCauses) finding.causes.push_back(cause);
+}
+
+void FindCauses(Finding& finding, const Catalogue& catalogue) {
+  const Quantity& quantity = *catalogue.Find(finding.claim.quantity);
+  const Figure& figure = finding.claim.figure;
+  std::vector<Guess> guesses = Detective(catalogue, quantity).Guesses();
+  for (const auto& [text, model] : OtherModels(finding.claim.setting.model)) {
+    AuditSetting setting = finding.claim.setting;
+    setting.model = model;
+    const Catalogue other = CatalogueOf(setting, setting.convention);
+    const Quantity* changed = other.Find(quantity.name);
+    if (changed == nullptr || changed->value == quantity.value) continue;
+    guesses.push_back({{text, "", "model", 2}, changed->value});
+  }
+  std::ranges::stable_sort(guesses, {}, [](const Guess& guess) { return guess.cause.slips; });
+  // Many slips lie within a rounded figure: only the simplest explain one.
+  constexpr int kMostSlipsOfRounded = 1;
+  for (const Guess& guess : guesses) {
+    if (!figure.Covers(guess.value)) continue;
+    if (!figure.exact() && guess.cause.slips > kMostSlipsOfRounded) continue;
+    AddCause(finding, guess.cause);
+  }
+}
+
+/// Whether the claim is what its formula gives with other claims' figures in it.
+bool FindWhatItFollows(std::size_t self, std::vector<Finding>& findings,
+                       const std::vector<std::string>& keys, const Catalogue& catalogue) {
+  Finding& finding = findings[self];
+  const Quantity& quantity = *catalogue.Find(finding.claim.quantity);
+  for (const Option& option : Follower(findings, keys, catalogue, self).Options(quantity, true)) {
+    if (option.wrong.empty() && option.outsiders.empty()) continue;
+    if (!finding.claim.figure.Covers(option.value)) continue;
+    for (const std::size_t i : option.wrong) finding.follows.push_back(findings[i].claim.id);
+    for (const std::size_t i : option.outsiders) {
+      finding.causes.push_back(
+          {fmt::format("claim {} is added, no matrix product", findings[i].claim.id),
+           findings[i].claim.quantity, "outsider", 1});
+    }
+    if (!finding.follows.empty()) finding.verdict = Verdict::kFollows;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string_view NameOf(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kRight: return "right";
+    case Verdict::kRightUnder: return "right under another convention";
+    case Verdict::kFollows: return "follows";
+    case Verdict::kWrong: break;
+  }
+  return "wrong";
+}
+
+std::string Finding::Remark() const {
+  std::vector<std::string> texts;
+  for (const Cause& cause : causes) texts.push_back(cause.text);
+  switch (verdict) {
+    case Verdict::kRight: return "";
+    case Verdict::kRightUnder: {
+      const std::string why = texts.empty() ? "" : "; " + texts.front();
+      return fmt::format("under {}{}", convention, why);
+    }
+    case Verdict::kFollows: {
+      const std::string also = texts.empty() ? "" : fmt::format(" ({})", fmt::join(texts, ", "));
+      return fmt::format("follows from claim{} {}{}; right otherwise",
+                         follows.size() > 1 ? "s" : "", fmt::join(follows, ", "), also);
+    }
+    case Verdict::kWrong: break;
+  }
+  return texts.empty() ? "no single slip explains it"
+                       : fmt::format("{}", fmt::join(texts, "; or "));
+}
+
+std::vector<Finding> Audit(const std::vector<Claim>& claims) {
+  std::map<std::string, Catalogue> catalogues;
+  std::vector<std::string> keys;
+  std::vector<Finding> findings;
+  for (const Claim& claim : claims) {
+    keys.push_back(KeyOf(claim.setting));
+    if (!catalogues.contains(keys.back())) {
+      catalogues.emplace(keys.back(), CatalogueOf(claim.setting, claim.setting.convention));
+    }
+    const Catalogue& catalogue = catalogues.at(keys.back());
+    const Quantity* quantity = catalogue.Find(claim.quantity);
+    if (quantity == nullptr) {
+      throw UnknownQuantity(fmt::format("claim {}", claim.id), claim.quantity, catalogue);
+    }
+    Finding& finding = findings.emplace_back();
+    finding.claim = claim;
+    finding.claim.quantity = quantity->name;
+    finding.derived = quantity->value;
+    finding.formula = quantity->Formula();
+    if (claim.figure.Covers(quantity->value)) {
+      finding.verdict = Verdict::kRight;
+    } else {
+      FindOtherConvention(finding);
+    }
+  }
+  for (std::size_t i = 0; i < findings.size(); ++i) {
+    if (findings[i].verdict != Verdict::kWrong) continue;
+    const Catalogue& catalogue = catalogues.at(keys[i]);
+    if (!FindWhatItFollows(i, findings, keys, catalogue)) FindCauses(findings[i], catalogue);
+  }
+  return findings;
+}
+
+namespace {
+
+void CheckIds(const std::vector<Claim>& claims, const std::string& where) {
+  if (claims.empty()) throw InputError(fmt::format("{}: no claims in it", where));
+  std::set<std::string> ids;
+  for (const Claim& claim : claims) {
+    if (!ids.insert(claim.id).second) {
+      throw InputError(fmt::format("{}: two claims have the id '{}'", where, claim.id));
+    }
+  }
+}
+
+Claim MakeClaim(Claim claim, const std::string& value, const std::string& where) {
+  const AuditSetting& setting = claim.setting;
+  if (setting.convention == Convention::kRuleOfThumb) {
+    throw InputError(
+        fmt::format("{}: rule-of-thumb has no single operations; claim "
+                    "flops.rule_of_thumb.model under another convention",
+                    where));
+  }
+  const Catalogue catalogue = CatalogueOf(setting, setting.convention);
+  const Quantity* quantity = catalogue.Find(claim.quantity);
+  if (quantity == nullptr) {
+    throw UnknownQuantity(where, claim.quantity, catalogue);
+  }
+  claim.figure = ParseFigure(value, quantity->unit, where);
+  return claim;
+}
+
+std::string TextOf(const nlohmann::json& value, const std::string& where, const char* key) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_integer()) return value.dump();
+  throw InputError(fmt::format("{}: '{}' must be text or a whole number, not {}", where, key,
+                               value.dump().substr(0, 40)));
+}
+
+int64_t SizeOf(const nlohmann::json& value, const std::string& where, const char* key) {
+  if (!value.is_number_integer() || value.get<int64_t>() < 1) {
+    throw InputError(fmt::format("{}: '{}' must be a whole number from 1", where, key));
+  }
+  return value.get<int64_t>();
+}
+
+/// The setting with an object's own model, context, batch and convention in it.
+AuditSetting Changed(AuditSetting setting, const nlohmann::json& json, const std::string& where) {
+  if (json.contains("model")) {
+    const nlohmann::json& model = json["model"];
+    if (model.is_string()) {
+      setting.model = LoadModel(model.get<std::string>());
+      setting.context = setting.model.context_length;
+    } else if (model.is_object()) {
+      nlohmann::json merged = ToJson(setting.model);
+      merged.update(model);
+      setting.model = ParseModel(merged, where);
+    } else {
+      throw InputError(fmt::format("{}: 'model' must be a name or an object", where));
+    }
+  }
+  if (json.contains("context")) setting.context = SizeOf(json["context"], where, "context");
+  if (json.contains("batch")) setting.batch = SizeOf(json["batch"], where, "batch");
+  if (json.contains("convention")) {
+    setting.convention = ParseConvention(TextOf(json["convention"], where, "convention"));
+  }
+  ValidateRunShape(setting.model, setting.context, setting.batch);
+  return setting;
+}
+
+void CheckKeys(const nlohmann::json& json, const std::vector<std::string>& allowed,
+               const std::string& where) {
+  for (const auto& [key, value] : json.items()) {
+    if (std::ranges::find(allowed, key) == allowed.end()) {
+      throw InputError(fmt::format("{}: unknown key '{}'{}", where, key, Suggest(key, allowed)));
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Claim> ParseClaimsJson(std::string_view text, const AuditSetting& setting,
+                                   const std::string& where) {
+  const nlohmann::json json = ParseJson(text, where);
+  AuditSetting common = setting;
+  if (json.is_object()) {
+    CheckKeys(json, {"model", "context", "batch", "convention", "claims"}, where);
+    common = Changed(common, json, where);
+  }
+  const nlohmann::json list =
+      json.is_object() ? json.value("claims", nlohmann::json::array()) : json;
+  if (!list.is_array()) throw InputError(fmt::format("{}: a list of claims is expected", where));
+  std::vector<Claim> claims;
+  for (const nlohmann::json& item : list) {
+    const std::string number = std::to_string(claims.size() + 1);
+    std::string here = fmt::format("{}: claim {}", where, number);
+    if (!item.is_object()) throw InputError(fmt::format("{} is no object", here));
+    CheckKeys(item, {"id", "text", "quantity", "value", "model", "context", "batch", "convention"},
+              here);
+    Claim claim;
+    claim.id = item.contains("id") ? TextOf(item["id"], here, "id") : number;
+    here = fmt::format("{}: claim {}", where, claim.id);
+    for (const char* key : {"quantity", "value"}) {
+      if (!item.contains(key)) throw InputError(fmt::format("{}: '{}' is missing", here, key));
+    }
+    if (item.contains("text")) claim.text = TextOf(item["text"], here, "text");
+    claim.quantity = TextOf(item["quantity"], here, "quantity");
+    claim.setting = Changed(common, item, here);
+    const nlohmann::json& value = item["value"];
+    std::string written;
+    if (value.is_number_float()) {
+      // 3506703564800.0 is whole; the shortest text of a double is what was written.
+      written = fmt::format("{}", value.get<double>());
+    } else {
+      written = TextOf(value, here, "value");
+    }
+    claims.push_back(MakeClaim(std::move(claim), written, here));
+  }
+  CheckIds(claims, where);
+  return claims;
+}
+
+std::vector<Claim> ParseClaimsCsv(std::string_view text, const AuditSetting& setting,
+                                  const std::string& where) {
+  const std::vector<std::vector<std::string>> lines = ParseCsv(text, where);
+  if (lines.empty()) throw InputError(fmt::format("{}: no claims in it", where));
+  const std::vector<std::string> allowed{"id", "text", "quantity", "value"};
+  std::map<std::string, std::size_t> column;
+  for (const std::string& title : lines.front()) {
+    if (std::ranges::find(allowed, title) == allowed.end() || column.contains(title)) {
+      throw InputError(fmt::format("{}: unknown or repeated column '{}'{}", where, title,
+                                   Suggest(title, allowed)));
+    }
+    column.emplace(title, column.size());
+  }
+  for (const char* title : {"quantity", "value"}) {
+    if (!column.contains(title)) {
+      throw InputError(fmt::format("{}: the column '{}' is missing", where, title));
+    }
+  }
+  std::vector<Claim> claims;
+  for (std::size_t i = 1; i < lines.size(); ++i) {
+    const auto field = [&](const char* title, const std::string& otherwise) {
+      return column.contains(title) ? lines[i][column.at(title)] : otherwise;
+    };
+    Claim claim{.id = field("id", std::to_string(i)),
+                .text = field("text", ""),
+                .quantity = field("quantity", ""),
+                .figure = {},
+                .setting = setting};
+    const std::string here = fmt::format("{}: claim {}", where, claim.id);
+    claims.push_back(MakeClaim(std::move(claim), field("value", ""), here));
+  }
+  CheckIds(claims, where);
+  return claims;
+}
+
+}  // namespace flopledger
