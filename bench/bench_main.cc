@@ -16,42 +16,14 @@
 namespace flopledger {
 namespace {
 
-struct Options {
-  std::string model = "gpt2-xl";
-  std::optional<int64_t> context;
-  int64_t batch = 1;
-  int64_t layers = 1;
-  std::optional<int64_t> threads;
-  std::string matmul = "packed";
-  std::string attention = "fused";
-};
-
-RunSettings MakeSettings(const Options& options) {
-  RunSettings settings;
-  settings.model = LoadModel(options.model);
-  settings.context = options.context.value_or(settings.model.context_length);
-  settings.batch = options.batch;
-  ValidateRunShape(settings.model, settings.context, settings.batch);
-  if (options.layers < 1 || options.layers > settings.model.num_layers) {
-    throw InputError(fmt::format("layers must be from 1 to {}, found {}", settings.model.num_layers,
-                                 options.layers));
-  }
-  settings.layers = options.layers;
-  settings.threads = CheckedThreads(options.threads);
-  CheckMatmul(options.matmul);
-  settings.matmul = options.matmul;
-  CheckAttention(options.attention);
-  settings.attention = options.attention;
-  return settings;
-}
-
 int Run(int argc, char** argv, const char* description, const RegisterFn& register_all) {
-  Options options;
+  WorkloadOptions options;
+  options.layers = 1;
   CLI::App app(description);
   app.add_option("--model", options.model, "a preset, or a JSON file")->capture_default_str();
   app.add_option("--context", options.context, "positions; default: the model's context_length");
   app.add_option("--batch", options.batch, "sequences")->capture_default_str();
-  app.add_option("--layers", options.layers, "layers of the model")->capture_default_str();
+  app.add_option("--layers", options.layers, "layers of the model; default: 1");
   app.add_option("--threads", options.threads, "OpenMP threads; default: every processor");
   app.add_option("--matmul", options.matmul, "the product kernels")->capture_default_str();
   app.add_option("--attention", options.attention, "fused or reference")->capture_default_str();
@@ -73,7 +45,7 @@ int Run(int argc, char** argv, const char* description, const RegisterFn& regist
   benchmark::Initialize(&count, flags.data());
   if (count > 1) throw InputError(fmt::format("unknown option '{}'; see --help", flags[1]));
 
-  const RunSettings settings = MakeSettings(options);
+  const RunSettings settings = ParseWorkload(options);
   benchmark::AddCustomContext("environment", EnvironmentLine(DescribeEnvironment()));
   Workload workload(settings, PlanLayers(settings).layers);
   register_all(workload);

@@ -114,13 +114,13 @@ class Parser {
         "run",
         "Runs the forward pass with seeded weights under Google Benchmark and prints the "
         "ledger: every operation predicted and timed, beside the machine's FMA peak.");
-    AddModel(verb, run_.model);
-    AddShape(verb, run_.context, run_.batch);
-    verb->add_option("--layers", run_.layers,
+    AddModel(verb, run_.workload.model);
+    AddShape(verb, run_.workload.context, run_.workload.batch);
+    verb->add_option("--layers", run_.workload.layers,
                      "run only the first N layers; default: all, or as many as fit in memory");
-    AddThreads(verb, run_.threads);
-    AddMatmul(verb, run_.matmul);
-    AddAttention(verb, run_.attention);
+    AddThreads(verb, run_.workload.threads);
+    AddMatmul(verb, run_.workload.matmul);
+    AddAttention(verb, run_.workload.attention);
     verb->add_option("--convention", run_.convention, ConventionHelp())->capture_default_str();
     verb->add_option(
             "--count", run_.count,

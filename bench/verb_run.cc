@@ -20,21 +20,7 @@ namespace flopledger {
 namespace {
 
 RunSettings MakeSettings(const RunOptions& options) {
-  RunSettings settings;
-  settings.model = LoadModel(options.model);
-  settings.context = options.context.value_or(settings.model.context_length);
-  settings.batch = options.batch;
-  ValidateRunShape(settings.model, settings.context, settings.batch);
-  if (options.layers && (*options.layers < 1 || *options.layers > settings.model.num_layers)) {
-    throw InputError(fmt::format("layers must be from 1 to {}, found {}", settings.model.num_layers,
-                                 *options.layers));
-  }
-  settings.layers = options.layers;
-  settings.threads = CheckedThreads(options.threads);
-  CheckMatmul(options.matmul);
-  settings.matmul = options.matmul;
-  CheckAttention(options.attention);
-  settings.attention = options.attention;
+  RunSettings settings = ParseWorkload(options.workload);
   settings.convention = ParseConvention(options.convention);
   if (settings.convention == Convention::kRuleOfThumb) {
     throw InputError("the rule of thumb has no figure for single operations; 'account' prints it");
@@ -204,6 +190,25 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
 
 }  // namespace
 
+RunSettings ParseWorkload(const WorkloadOptions& options) {
+  RunSettings settings;
+  settings.model = LoadModel(options.model);
+  settings.context = options.context.value_or(settings.model.context_length);
+  settings.batch = options.batch;
+  ValidateRunShape(settings.model, settings.context, settings.batch);
+  if (options.layers && (*options.layers < 1 || *options.layers > settings.model.num_layers)) {
+    throw InputError(fmt::format("layers must be from 1 to {}, found {}", settings.model.num_layers,
+                                 *options.layers));
+  }
+  settings.layers = options.layers;
+  settings.threads = CheckedThreads(options.threads);
+  CheckMatmul(options.matmul);
+  settings.matmul = options.matmul;
+  CheckAttention(options.attention);
+  settings.attention = options.attention;
+  return settings;
+}
+
 int CheckedThreads(const std::optional<int64_t>& threads) {
   const int processors = AvailableProcessors();
   if (threads && (*threads < 1 || *threads > processors)) {
@@ -237,10 +242,10 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
           "json' gives its figures");
     }
     CountInstructionsOptions stepped;
-    stepped.model = options.model;
-    stepped.context = options.context;
-    stepped.matmul = options.matmul;
-    stepped.attention = options.attention;
+    stepped.model = options.workload.model;
+    stepped.context = options.workload.context;
+    stepped.matmul = options.workload.matmul;
+    stepped.attention = options.workload.attention;
     return RunCountInstructions(stepped, out, err);
   }
   const RunSettings settings = MakeSettings(options);

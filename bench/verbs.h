@@ -10,6 +10,8 @@
 
 namespace flopledger {
 
+struct RunSettings;  // bench/harness.h
+
 /// Options of `account`, with their defaults.
 struct AccountOptions {
   std::string model = "gpt2-xl";
@@ -39,8 +41,8 @@ struct PresetsOptions {
 };
 int RunPresets(const PresetsOptions& options, std::ostream& out);
 
-/// Options of `run`, with their defaults.
-struct RunOptions {
+/// What is run and with which kernels, as words; the benchmark binaries take the same.
+struct WorkloadOptions {
   std::string model = "gpt2-xl";
   std::optional<int64_t> context;  // absent: the model's context_length
   int64_t batch = 1;
@@ -48,6 +50,13 @@ struct RunOptions {
   std::optional<int64_t> threads;  // absent: every processor
   std::string matmul = "packed";
   std::string attention = "fused";
+};
+/// The same, checked. Throws InputError.
+RunSettings ParseWorkload(const WorkloadOptions& options);
+
+/// Options of `run`, with their defaults.
+struct RunOptions {
+  WorkloadOptions workload;
   std::string convention = "matmul";
   std::string count = "sample";
   std::string counters = "auto";

@@ -14,6 +14,7 @@
 #include "model/safetensors.h"
 #include "model/weights.h"
 #include "tests/random_model.h"
+#include "tests/refusal.h"
 #include "tests/temporary_folder.h"
 
 namespace flopledger {
@@ -21,19 +22,6 @@ namespace {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
-
-/// The message of the InputError that `act` throws; a failure where it throws none.
-template <class Act>
-std::string Refusal(Act&& act) {
-  try {
-    act();
-  } catch (const InputError& error) {
-    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was refused";
-  return "";
-}
 
 /// A safetensors file from a header and data, as they are.
 std::string FileOf(const std::string& header, const std::string& data) {

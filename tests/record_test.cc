@@ -10,24 +10,13 @@
 #include "analysis/csv.h"
 #include "analysis/table.h"
 #include "model/input_error.h"
+#include "tests/refusal.h"
 
 namespace flopledger {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-template <class Act>
-std::string Refusal(Act&& act) {
-  try {
-    act();
-  } catch (const InputError& error) {
-    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was refused";
-  return "";
-}
 
 Record FullRecord() {
   Record record;
