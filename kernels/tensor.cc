@@ -1,5 +1,6 @@
 #include "kernels/tensor.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 
@@ -17,12 +18,12 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 void* AllocateAligned(std::size_t bytes) {
   const std::size_t alignment = bytes >= kHugePage ? kHugePage : kCacheLine;
-  const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  void* memory = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
-  if (memory == nullptr) throw std::bad_alloc();
+  void* memory = nullptr;
+  if (posix_memalign(&memory, alignment, std::max(bytes, kCacheLine)) != 0) throw std::bad_alloc();
 #ifdef __linux__
-  // Advice only: where the kernel refuses huge pages, small ones serve.
-  if (alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
+  // Advice only: where the kernel refuses huge pages, small ones serve. What fills no huge page at
+  // the end stays on small ones: hundreds of tensors would waste a megabyte each.
+  if (alignment == kHugePage) madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
   return memory;
 }
