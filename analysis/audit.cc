@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "analysis/csv.h"
 #include "analysis/quantities.h"
@@ -300,8 +301,7 @@ class Follower {
         parts.push_back({0, {}, {}});
         Claimed(term.of, parts);
         for (std::size_t i = 1; i < parts.size(); ++i) {
-          parts[i].outsiders.merge(parts[i].wrong);
-          parts[i].wrong.clear();
+          parts[i].outsiders = std::exchange(parts[i].wrong, {});
         }
       } else if (term.of.empty()) {
         parts.push_back({1, {}, {}});

@@ -91,6 +91,19 @@ TEST_F(CommandLine, BadInputGetsOneLineItsExitCodeAndLeavesNoFile) {
   folder_.Write("tokens_none.json", "[]");
   folder_.Write("tokens_text.json", "[1, 2");
   folder_.Write("tokens_long.json", nlohmann::json(std::vector<int>(5000, 1)).dump());
+  const auto claim = [](const char* id, const char* quantity, const char* value) {
+    return std::string(R"({"id": ")") + id + R"(", "quantity": ")" + quantity + R"(", "value": ")" +
+           value + "\"}";
+  };
+  const auto claims = [&](const char* name, const std::string& list) {
+    folder_.Write(name, R"({"model": "gpt2", "claims": [)" + list + "]}");
+  };
+  claims("claims_none.json", "");
+  claims("claims_unknown.json", claim("1", "params.totl.model", "5"));
+  claims("claims_text.json", claim("1", "params.total.model", "much"));
+  claims("claims_twice.json",
+         claim("1", "params.total.model", "5") + "," + claim("1", "params.total.model", "6"));
+  claims("claims_huge.json", claim("1", "params.total.model", "1000000000000000000000000000000"));
   std::filesystem::create_directory(folder_.path("cache"));
   std::filesystem::create_directory(folder_.path("folder"));
   const std::vector<std::string> before = folder_.Files();
@@ -152,6 +165,13 @@ TEST_F(CommandLine, BadInputGetsOneLineItsExitCodeAndLeavesNoFile) {
       {{"run", "--model", "%DIR%/tiny.json", "--csv", "/proc/none/out.csv"}, "cannot be written"},
       {{"run", "--model", "%DIR%/tiny.json", "--results", "%DIR%/tiny.json/in"}, "cannot be made"},
       {{"logits", "--model", "gpt2"}, "required"},
+      {{"audit"}, "claims"},
+      {{"audit", "%DIR%/none.json"}, "none.json"},
+      {{"audit", "%DIR%/claims_none.json"}, "claims_none.json"},
+      {{"audit", "%DIR%/claims_unknown.json"}, "params.totl.model"},
+      {{"audit", "%DIR%/claims_text.json"}, "much"},
+      {{"audit", "%DIR%/claims_twice.json"}, "'1'"},
+      {{"audit", "%DIR%/claims_huge.json"}, "claims_huge.json"},
       {logits("%DIR%/none.safetensors", good_tokens), "none.safetensors"},
       {logits("%DIR%/truncated.safetensors", good_tokens), "truncated"},
       {logits("%DIR%/text.safetensors", good_tokens), "text.safetensors"},
@@ -182,7 +202,8 @@ TEST_F(CommandLine, HelpTeaches) {
   const Outcome top = Run({"--help"});
   EXPECT_EQ(top.code, kDone);
   EXPECT_THAT(top.err, IsEmpty());
-  for (const char* verb : {"presets", "account", "run", "logits", "doctor", "count-instructions"}) {
+  for (const char* verb :
+       {"presets", "account", "run", "logits", "doctor", "count-instructions", "audit"}) {
     EXPECT_THAT(top.out, HasSubstr(verb));
     const Outcome help = Run({verb, "--help"});
     EXPECT_EQ(help.code, kDone);
@@ -368,6 +389,18 @@ TEST_F(CommandLine, FewerLayersAreExtrapolatedInARowOfTheirOwn) {
   EXPECT_EQ(rows.back().layers_total, 3);
   EXPECT_FALSE(rows.back().measured_flops.has_value());
   EXPECT_GT(*rows.back().time_s, *rows[rows.size() - 2].time_s);
+}
+
+TEST_F(CommandLine, AuditAnswersNoWhereAClaimIsWrong) {
+  folder_.Write("right.json", R"({"model": "gpt2", "claims": [
+      {"id": "1", "quantity": "params.total.model", "value": "124,439,808"}]})");
+  folder_.Write("wrong.json", R"({"model": "gpt2", "claims": [
+      {"id": "1", "quantity": "params.total.model", "value": "248,879,616"}]})");
+  EXPECT_EQ(Run({"audit", "%DIR%/right.json"}).code, kDone);
+  const Outcome wrong = Run({"audit", "%DIR%/wrong.json"});
+  EXPECT_EQ(wrong.code, kAnswerIsNo);
+  EXPECT_THAT(wrong.out, HasSubstr("wrong"));
+  EXPECT_THAT(Run({"audit", "--quantities"}).out, HasSubstr("params.total.model"));
 }
 
 TEST_F(CommandLine, DoctorSaysWhyNotAndNeverZero) {
