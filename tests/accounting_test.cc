@@ -103,6 +103,16 @@ TEST(Accounting, PresetsHaveTheirPublishedParameterCounts) {
   for (const auto& [name, params] : published) {
     EXPECT_EQ(CountParameters(LoadModel(name)).total, params) << name;
   }
+  // The 2026 sheet gives d_ff; all else is 2·V·C for the tables, and for each layer four C×C
+  // matrices, three C×F and two gains, with one gain at the end.
+  const auto untied = [](int64_t L, int64_t C, int64_t F) {
+    return 2 * 50257 * C + L * (4 * C * C + 3 * C * F + 2 * C) + C;
+  };
+  EXPECT_EQ(CountParameters(LoadModel("cs336-2026-small")).total, untied(12, 768, 2048));
+  EXPECT_EQ(CountParameters(LoadModel("cs336-2026-medium")).total, untied(24, 1024, 2752));
+  EXPECT_EQ(CountParameters(LoadModel("cs336-2026-large")).total, untied(36, 1280, 3392));
+  EXPECT_EQ(untied(48, 1600, 4288), 1'640'452'800);
+  EXPECT_EQ(published.size() + 3, Presets().size());
   EXPECT_EQ(LoadModel("cs336-2026-small").d_ff, 2048);
   EXPECT_EQ(LoadModel("cs336-2026-medium").d_ff, 2752);
   EXPECT_EQ(LoadModel("cs336-2026-large").d_ff, 3392);

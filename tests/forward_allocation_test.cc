@@ -1,4 +1,5 @@
-// Forward::Run allocates nothing, on no thread: every way to memory is counted. The C functions are
+// Forward::Run allocates nothing, on no thread, and its buffers and the weights are as large as the
+// books say: every way to memory is counted. The C functions are
 // wrapped by the linker (tests/CMakeLists.txt); operator new is replaced by one on top of them.
 #include <gtest/gtest.h>
 #include <omp.h>
@@ -7,12 +8,14 @@
 #include <cstdlib>
 #include <new>
 
+#include "analysis/accounting.h"
 #include "model/forward.h"
 #include "tests/random_model.h"
 
 namespace {
 
 std::atomic<int64_t> allocations{0};
+std::atomic<int64_t> buffers{0}, buffer_bytes{0};  // by posix_memalign, which all buffers come from
 
 void* Seen(void* memory) {
   ++allocations;
@@ -36,6 +39,8 @@ void* __wrap_aligned_alloc(std::size_t alignment, std::size_t size) {
 }
 int __wrap_posix_memalign(void** memory, std::size_t alignment, std::size_t size) {
   ++allocations;
+  ++buffers;
+  buffer_bytes += static_cast<int64_t>(size);
   return __real_posix_memalign(memory, alignment, size);
 }
 }
@@ -106,6 +111,42 @@ TEST(Allocations, AreNoneInAForwardPass) {
       NoObserver observer;
       forward.Run(tokens, observer);  // OpenMP makes its threads once, at the first pass
       EXPECT_EQ(AllocationsOf([&] { forward.Run(tokens, observer); }), 0);
+    }
+  }
+}
+
+/// Fails unless `make` allocates buffers of `bytes` in all, each of at least a cache line.
+template <class Make>
+void ExpectBuffers(int64_t bytes, Make&& make) {
+  const int64_t buffers_before = buffers, bytes_before = buffer_bytes;
+  const auto made = make();
+  const int64_t rounded_up = 64 * (buffers - buffers_before);
+  EXPECT_GT(rounded_up, 0);
+  EXPECT_GE(buffer_bytes - bytes_before, bytes);
+  EXPECT_LE(buffer_bytes - bytes_before, bytes + rounded_up);
+}
+
+TEST(Allocations, AreWhatTheBooksSay) {
+  std::mt19937 random(16);
+  omp_set_num_threads(2);
+  for (int i = 0; i < 40; ++i) {
+    const ModelConfig config = RandomModel(random);
+    const RunShape shape{.context = 1 + static_cast<int64_t>(random() % 70),
+                         .batch = 1 + static_cast<int64_t>(random() % 2),
+                         .num_layers = config.num_layers,
+                         .fused_attention = random() % 2 == 0};
+    SCOPED_TRACE("model " + std::to_string(i));
+    const MemoryFigures books = CountMemory(config, shape);
+    ExpectBuffers(books.weights_bytes,
+                  [&] { return AllocateWeights<float>(config, config.num_layers, false); });
+    const auto weights = AllocateWeights<float>(config, config.num_layers, true);
+    ExpectBuffers(WeightBytes(config, weights),
+                  [&] { return AllocateWeights<float>(config, config.num_layers, true); });
+    for (const auto& matmul : MatmulBackends<float>()) {
+      const auto make = [&] {
+        return std::make_unique<Forward<float>>(config, weights, shape, matmul);
+      };
+      ExpectBuffers(books.activation_bytes + make()->ScratchBytes(), make);
     }
   }
 }

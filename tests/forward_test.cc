@@ -2,6 +2,7 @@
 // the list that the accounting costs.
 #include "model/forward.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <omp.h>
 
@@ -74,21 +75,24 @@ INSTANTIATE_TEST_SUITE_P(Models, Golden, ::testing::Values("gpt2-tiny", "llama-t
 
 TEST(Forward, AgreesWithATextbookPassInDouble) {
   std::mt19937 random(2);
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < 150; ++i) {
     const ModelConfig config = RandomModel(random);
-    const int64_t context = i % 8 == 0 ? 1 : 1 + static_cast<int64_t>(random() % 40);
-    const int64_t batch = 1 + i % 2;
+    // Drawn apart from one another: each backend meets each kernel, batch and thread count.
+    const int64_t context = random() % 8 == 0 ? 1 : 1 + static_cast<int64_t>(random() % 40);
+    const auto batch = static_cast<int64_t>(1 + random() % 2);
+    const bool fused = random() % 2 == 0;
+    const int threads = static_cast<int>(1 + random() % 3);
     const auto backends = MatmulBackends<float>();
-    const auto& matmul = backends[static_cast<std::size_t>(i) % backends.size()];
-    SCOPED_TRACE(ToJson(config).dump() + " T=" + std::to_string(context) + " " +
-                 std::string(matmul.name));
-    omp_set_num_threads(1 + i % 3);
+    const auto& matmul = backends[random() % backends.size()];
+    SCOPED_TRACE(fmt::format("{} T={} B={} {} fused={} threads={}", ToJson(config).dump(), context,
+                             batch, matmul.name, fused, threads));
+    omp_set_num_threads(threads);
     const auto weights = SeededWeights<float>(config, config.num_layers, 3, matmul.packs_weights);
     std::vector<int32_t> tokens;
     for (int64_t r = 0; r < batch * context; ++r) {
       tokens.push_back(static_cast<int32_t>(random() % static_cast<uint64_t>(config.vocab_size)));
     }
-    Forward<float> forward(config, weights, ShapeOf(config, context, batch, i % 4 < 2), matmul);
+    Forward<float> forward(config, weights, ShapeOf(config, context, batch, fused), matmul);
     NoObserver observer;
     forward.Run(tokens, observer);
     const reference::Table expected = reference::Logits(config, weights, context, tokens);
@@ -155,6 +159,62 @@ TEST(Forward, ExecutesExactlyTheListThatIsCosted) {
     int64_t flops = 0;
     for (const Op& op : ops) flops += OpFlops(config, shape, op, Convention::kAll);
     EXPECT_EQ(flops, CountFlops(config, shape, Convention::kAll).total);
+  }
+}
+
+/// Holds each op's sizes, which are costed, against the matrices that it is given.
+struct SizeChecker {
+  const AttentionShape& attention;
+
+  void Before(const Op& op, int64_t, const Operands<float>& o) {
+    SCOPED_TRACE(std::string(op.name()));
+    switch (op.kind) {
+      case OpKind::kMatmul:
+        EXPECT_EQ(op.products, 1);
+        EXPECT_EQ(op.k, o.a.cols);
+        EXPECT_EQ(op.k, o.w.inputs);
+        EXPECT_EQ(op.n, o.w.outputs);
+        EXPECT_EQ(op.bias, o.bias != nullptr);
+        [[fallthrough]];
+      case OpKind::kEmbedding:
+      case OpKind::kNorm:
+      case OpKind::kActivation:
+      case OpKind::kResidual:
+        EXPECT_EQ(op.m, o.y.rows);
+        EXPECT_EQ(op.n, o.y.cols);
+        break;
+      case OpKind::kRope:
+        EXPECT_EQ(op.m, o.y.rows);
+        EXPECT_EQ(op.n, (attention.num_heads + attention.num_kv_heads) * attention.head_size);
+        break;
+      case OpKind::kAttentionScores:
+      case OpKind::kAttentionSoftmax:
+        EXPECT_EQ(op.products * op.m, o.y.rows);
+        EXPECT_EQ(op.n, o.y.cols);
+        break;
+      case OpKind::kAttentionValues:
+        EXPECT_EQ(op.products * op.m, o.a.rows);
+        EXPECT_EQ(op.k, o.a.cols);
+        EXPECT_EQ(op.products * op.m * op.n, o.y.rows * o.y.cols);
+        break;
+      case OpKind::kAttention:
+        EXPECT_EQ(op.products * op.m * op.k, o.y.rows * o.y.cols);
+        EXPECT_EQ(op.n, attention.context);
+        break;
+    }
+  }
+  void After(const Op&, int64_t, const Operands<float>&) {}
+};
+
+TEST(Forward, ExecutesTheSizesThatAreCosted) {
+  std::mt19937 random(15);
+  for (int i = 0; i < 40; ++i) {
+    const ModelConfig config = RandomModel(random);
+    const auto weights = SeededWeights<float>(config, config.num_layers, 3, i % 4 < 2);
+    Forward<float> forward(config, weights, ShapeOf(config, 6, 2, i % 2 == 0),
+                           *FindMatmul<float>(i % 4 < 2 ? "packed" : "eigen"));
+    SizeChecker checker{forward.attention()};
+    forward.Run(std::vector<int32_t>(12, 0), checker);
   }
 }
 
