@@ -261,12 +261,6 @@ class Parser {
   std::function<int()> verb_;
 };
 
-/// The text on one line, whatever a library put into its message.
-std::string OneLine(std::string text) {
-  std::ranges::replace(text, '\n', ' ');
-  return text;
-}
-
 }  // namespace
 
 int RunCli(const std::vector<std::string>& args, std::ostream& out, std::ostream& err) {

@@ -111,7 +111,8 @@ void ForEachKind(AnyTally& tally, Visit&& visit) {
 /// The counts kept under `key`, if the file is there, whole, and of that very key.
 std::optional<std::vector<OpCount>> ReadCounts(const std::string& path, const json& key,
                                                std::span<const Op> ops) {
-  if (path.empty() || !std::filesystem::exists(path)) return std::nullopt;
+  std::error_code ignored;
+  if (path.empty() || !std::filesystem::exists(path, ignored)) return std::nullopt;
   try {
     const json kept = ParseJson(ReadTextFile(path), path);
     if (kept.at("key") != key) return std::nullopt;

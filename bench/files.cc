@@ -35,7 +35,8 @@ std::string TemporaryName(const std::string& path) {
 }  // namespace
 
 void CheckWritable(const std::string& path) {
-  if (std::filesystem::is_directory(path)) Fail(path, EISDIR);
+  std::error_code ignored;  // open() below says what is wrong
+  if (std::filesystem::is_directory(path, ignored)) Fail(path, EISDIR);
   if (IsSpecial(path)) {
     if (access(path.c_str(), W_OK) != 0) Fail(path, errno);
     return;

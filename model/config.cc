@@ -295,8 +295,10 @@ ModelConfig LoadModel(const std::string& name_or_path) {
   const auto presets = Presets();
   const auto found = std::ranges::find(presets, name_or_path, &ModelConfig::name);
   if (found != presets.end()) return *found;
+  std::error_code ignored;  // such as a name too long for a file
   const bool is_path = name_or_path.find('/') != std::string::npos ||
-                       name_or_path.ends_with(".json") || std::filesystem::exists(name_or_path);
+                       name_or_path.ends_with(".json") ||
+                       std::filesystem::exists(name_or_path, ignored);
   if (!is_path) {
     std::vector<std::string> names;
     for (const ModelConfig& preset : presets) names.push_back(preset.name);

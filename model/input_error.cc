@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <numeric>
 #include <utility>
 
@@ -25,6 +26,16 @@ std::size_t EditDistance(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
+
+InputError::InputError(const std::string& what) : std::runtime_error(OneLine(what)) {}
+
+std::string OneLine(std::string text) {
+  for (char& letter : text) {
+    const auto code = static_cast<unsigned char>(letter);
+    if (std::iscntrl(code)) letter = std::isspace(code) ? ' ' : '?';
+  }
+  return text;
+}
 
 std::string Suggest(std::string_view word, const std::vector<std::string>& allowed) {
   const auto distance = [&](std::string_view other) { return EditDistance(word, other); };

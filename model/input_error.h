@@ -12,7 +12,8 @@ namespace flopledger {
 /// The command line turns it into exit code 2.
 class InputError : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  /// `what` may quote the user's files: control characters in it are replaced (OneLine).
+  explicit InputError(const std::string& what);
 };
 
 /// No answer can be had here (too little memory, nothing to measure with): exit code 3.
@@ -20,6 +21,10 @@ class CannotMeasure : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+/// `text` on one line of printable characters: a control character becomes a space if it is white
+/// space, '?' otherwise.
+std::string OneLine(std::string text);
 
 /// "; did you mean 'x'?" for the nearest of `allowed` within a third of the word's length (rounded
 /// up, so that two swapped letters of 'modle' are forgiven),

@@ -14,7 +14,8 @@
 namespace flopledger {
 
 std::string ReadTextFile(const std::string& path) {
-  if (std::filesystem::is_directory(path)) {
+  std::error_code ignored;  // what cannot be asked about cannot be opened either
+  if (std::filesystem::is_directory(path, ignored)) {
     throw InputError(fmt::format("{}: is a directory, not a file", path));
   }
   std::ifstream file(path, std::ios::binary);

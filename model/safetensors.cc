@@ -81,13 +81,12 @@ std::string ShapeText(std::span<const int64_t> shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
-SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path), file_(MapFile(path)) {
-  try {
-    ReadHeader();
-  } catch (const json::exception& error) {
-    throw InputError(fmt::format("{}: malformed safetensors header: {}", path_, error.what()));
-  }
+SafetensorsFile::SafetensorsFile(const std::string& path) : SafetensorsFile(path, MapFile(path)) {
+  ReadHeader();
 }
+
+SafetensorsFile::SafetensorsFile(const std::string& path, std::span<const std::byte> file)
+    : path_(path), file_(file) {}
 
 SafetensorsFile::~SafetensorsFile() {
   if (!file_.empty()) munmap(const_cast<std::byte*>(file_.data()), file_.size());
@@ -112,30 +111,42 @@ void SafetensorsFile::ReadHeader() {
 
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") continue;
-    StoredTensor tensor;
-    tensor.dtype_name = entry.at("dtype").get<std::string>();
-    tensor.dtype = ParseDType(tensor.dtype_name);
-    if (!IsListOfSizes(entry.at("shape"))) fail(fmt::format("tensor '{}' has a bad shape", name));
-    tensor.shape = entry.at("shape").get<std::vector<int64_t>>();
-    const json& offsets = entry.at("data_offsets");
-    if (!IsListOfSizes(offsets) || offsets.size() != 2) {
-      fail(fmt::format("tensor '{}' has bad data_offsets", name));
+    try {
+      tensors_.emplace(name, ReadEntry(name, entry, data));
+    } catch (const json::exception& error) {
+      fail(fmt::format("malformed safetensors header: tensor '{}': {}", name, error.what()));
     }
-    const auto begin = offsets[0].get<uint64_t>(), end = offsets[1].get<uint64_t>();
-    if (begin > end) fail(fmt::format("tensor '{}' ends before it begins", name));
-    if (end > data.size()) {
-      fail(fmt::format("truncated: tensor '{}' ends at data byte {}, the file has {}", name, end,
-                       data.size()));
-    }
-    tensor.bytes = data.subspan(begin, end - begin);
-    if (tensor.dtype != DType::kOther && CheckedMul(tensor.size(), ElementSize(tensor.dtype)) !=
-                                             static_cast<int64_t>(tensor.bytes.size())) {
-      fail(fmt::format("tensor '{}' of shape {} and type {} cannot have {} bytes", name,
-                       ShapeText(tensor.shape), tensor.dtype_name, tensor.bytes.size()));
-    }
-    tensors_.emplace(name, std::move(tensor));
   }
   CheckCover(data);
+}
+
+StoredTensor SafetensorsFile::ReadEntry(const std::string& name, const json& entry,
+                                        std::span<const std::byte> data) const {
+  const auto fail = [&](const std::string& what) {
+    throw InputError(fmt::format("{}: {}", path_, what));
+  };
+  StoredTensor tensor;
+  tensor.dtype_name = entry.at("dtype").get<std::string>();
+  tensor.dtype = ParseDType(tensor.dtype_name);
+  if (!IsListOfSizes(entry.at("shape"))) fail(fmt::format("tensor '{}' has a bad shape", name));
+  tensor.shape = entry.at("shape").get<std::vector<int64_t>>();
+  const json& offsets = entry.at("data_offsets");
+  if (!IsListOfSizes(offsets) || offsets.size() != 2) {
+    fail(fmt::format("tensor '{}' has bad data_offsets", name));
+  }
+  const auto begin = offsets[0].get<uint64_t>(), end = offsets[1].get<uint64_t>();
+  if (begin > end) fail(fmt::format("tensor '{}' ends before it begins", name));
+  if (end > data.size()) {
+    fail(fmt::format("truncated: tensor '{}' ends at data byte {}, the file has {}", name, end,
+                     data.size()));
+  }
+  tensor.bytes = data.subspan(begin, end - begin);
+  if (tensor.dtype != DType::kOther && CheckedMul(tensor.size(), ElementSize(tensor.dtype)) !=
+                                           static_cast<int64_t>(tensor.bytes.size())) {
+    fail(fmt::format("tensor '{}' of shape {} and type {} cannot have {} bytes", name,
+                     ShapeText(tensor.shape), tensor.dtype_name, tensor.bytes.size()));
+  }
+  return tensor;
 }
 
 void SafetensorsFile::CheckCover(std::span<const std::byte> data) const {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,7 +47,12 @@ class SafetensorsFile {
   const StoredTensor* Find(std::string_view name) const;
 
  private:
+  /// Takes the mapping over, so that the destructor releases it even when reading the header fails.
+  SafetensorsFile(const std::string& path, std::span<const std::byte> file);
   void ReadHeader();
+  /// One tensor of the header. Throws what the public constructor throws, and json::exception.
+  StoredTensor ReadEntry(const std::string& name, const nlohmann::json& entry,
+                         std::span<const std::byte> data) const;
   /// Fails unless the tensors lie end to end over all of `data`, as the format demands.
   void CheckCover(std::span<const std::byte> data) const;
 

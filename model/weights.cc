@@ -208,14 +208,19 @@ std::string LlamaName(TensorId id) {
 struct Naming {
   bool gpt2 = false;
   std::string prefix;
+  bool table_is_lm_head = false;  // a tied table, stored once, under the other of its two names
 };
 
-Naming NamingOf(const SafetensorsFile& file) {
-  for (const char* prefix : {"", "transformer."}) {
-    if (file.Find(std::string(prefix) + "wte.weight") != nullptr) return {true, prefix};
-  }
-  for (const char* prefix : {"model.", ""}) {
-    if (file.Find(std::string(prefix) + "embed_tokens.weight") != nullptr) return {false, prefix};
+Naming NamingOf(const ModelConfig& config, const SafetensorsFile& file) {
+  const auto has = [&](const std::string& name) { return file.Find(name) != nullptr; };
+  for (const auto& [gpt2, prefix] : {std::pair{true, ""}, std::pair{true, "transformer."},
+                                     std::pair{false, "model."}, std::pair{false, ""}}) {
+    const std::string layers = std::string(prefix) + (gpt2 ? "h.0." : "layers.0.");
+    const auto name = gpt2 ? Gpt2Name : LlamaName;
+    if (has(prefix + name(TensorId::kTokenEmbedding))) return {gpt2, prefix};
+    if (has(layers + name(TensorId::kAttentionNorm))) {
+      return {gpt2, prefix, config.tie_embeddings && has(name(TensorId::kLmHead))};
+    }
   }
   throw InputError(fmt::format(
       "{}: neither 'wte.weight' (GPT-2) nor 'model.embed_tokens.weight' (Llama) is in it",
@@ -230,6 +235,7 @@ Naming NamingOf(const ModelConfig& config) {
 /// The stored tensors that make up one of ours, in the order of its columns.
 std::vector<StoredPart> PartsOf(const ModelConfig& config, const Naming& naming, TensorId id,
                                 int64_t layer, int64_t cols) {
+  if (id == TensorId::kTokenEmbedding && naming.table_is_lm_head) id = TensorId::kLmHead;
   const std::string prefix = id == TensorId::kLmHead ? "" : naming.prefix;
   if (naming.gpt2) {
     const std::string name = Gpt2Name(id);
@@ -367,7 +373,7 @@ Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uin
 
 template <class Scalar>
 Weights<Scalar> ReadWeights(const ModelConfig& config, const SafetensorsFile& file, bool packed) {
-  const Naming naming = NamingOf(file);
+  const Naming naming = NamingOf(config, file);
   CheckParts(config, naming, file);
   auto weights = AllocateWeights<Scalar>(config, config.num_layers, packed);
   std::set<std::string, std::less<>> used;

@@ -66,6 +66,7 @@ Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uin
 
 /// Reads a checkpoint with Hugging Face's tensor names, GPT-2's ("wte.weight", with or without
 /// "transformer.") or Llama's ("embed_tokens.weight", with or without "model."); F32, F16 or BF16.
+/// A tied table may stand there as "lm_head.weight" alone, as safetensors' save_model leaves it.
 /// Throws InputError for a tensor that is missing, has another shape, or belongs to no part of the
 /// model.
 template <class Scalar>

@@ -120,8 +120,15 @@ TEST_F(CommandLine, BadInputGetsOneLineItsExitCodeAndLeavesNoFile) {
     words.insert(words.end(), more.begin(), more.end());
     return words;
   };
+  const std::string too_long(5000, 'a');  // for a file's name
   const std::vector<BadCase> cases{
       {{}, "no verb"},
+      {{"account", "--model", too_long}, "neither a preset nor a JSON file"},
+      {{"account", "--model", too_long + ".json"}, "cannot be read"},
+      {run({"--json", too_long}), "cannot be written"},
+      {run({"--results", too_long}), "cannot be made"},
+      {logits(too_long, good_tokens), "cannot be read"},
+      {logits(good_weights, too_long), "cannot be read"},
       {{"acount"}, "did you mean 'account'"},
       {{"--frobnicate"}, "frobnicate"},
       {{"account", "extra"}, "'extra' belongs to no option"},

@@ -191,6 +191,34 @@ TEST(Suggest, NamesTheNearestOrAll) {
   EXPECT_THAT(Suggest("zzz", {"model", "layers"}), HasSubstr("allowed: model, layers"));
 }
 
+TEST(InputError, QuotesAnythingOnOnePrintableLine) {
+  EXPECT_STREQ(InputError(std::string("key 'a\nb\0c\x1b[31m' \xc3\xa9", 17)).what(),
+               "key 'a b?c?[31m' ");
+  const TemporaryFolder folder;
+  const std::string tensor =
+      FileOf(R"({"x\u0000\u001b\ny": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}})",
+             "12345678");
+  EXPECT_THAT(Refusal([&] { SafetensorsFile file(folder.Write("odd", tensor)); }),
+              HasSubstr("tensor 'x?? y' of shape [3]"));
+  EXPECT_THAT(Refusal([] { Parse(kOwn, {{"d\nmodel", 1}}); }), HasSubstr("did you mean 'd_model'"));
+}
+
+TEST(LoadModel, AnyPathIsAnAnswerOrARefusal) {
+  const TemporaryFolder folder;
+  EXPECT_THAT(Refusal([] { LoadModel(std::string(5000, 'a')); }), HasSubstr("neither a preset"));
+  EXPECT_THAT(Refusal([] { LoadModel(std::string(5000, 'a') + ".json"); }),
+              HasSubstr("cannot be read"));
+  std::filesystem::create_symlink("loop.json", folder.path("loop.json"));
+  EXPECT_THAT(Refusal([&] { LoadModel(folder.path("loop.json")); }), HasSubstr("cannot be read"));
+  EXPECT_THAT(Refusal([&] { LoadModel(folder.path()); }), HasSubstr("is a directory"));
+  EXPECT_THAT(Refusal([&] { LoadModel(folder.path("none.json")); }), HasSubstr("cannot be read"));
+  EXPECT_THAT(Refusal([] { LoadModel("gpt2-xxl"); }), HasSubstr("did you mean 'gpt2-xl'"));
+  folder.Write("config.json", kGpt2.dump());
+  EXPECT_EQ(LoadModel(folder.path("config.json")).name,
+            std::filesystem::path(folder.path("x")).parent_path().filename().string());
+  EXPECT_EQ(LoadModel(folder.Write("mine.json", kOwn.dump())).name, "mine");
+}
+
 /// The header of one F32 tensor.
 std::string Header(const std::string& shape, const std::string& offsets) {
   return R"({"a": {"dtype": "F32", "shape": )" + shape + R"(, "data_offsets": )" + offsets + "}}";
@@ -211,7 +239,9 @@ TEST(Safetensors, RefusesWhatIsBroken) {
       {std::string(64, '\xff'), "truncated, or not a safetensors"},
       {FileOf("{", ""), "not valid JSON"},
       {FileOf("[]", ""), "not an object"},
-      {FileOf(R"({"a": 3})", ""), "malformed"},
+      {FileOf(R"({"a": 3})", ""), "malformed safetensors header: tensor 'a'"},
+      {FileOf(R"({"a": {"dtype": 3, "shape": [2], "data_offsets": [0, 8]}})", "12345678"),
+       "malformed safetensors header: tensor 'a'"},
       {FileOf(R"({"a": {"dtype": "F32", "shape": [2]}})", "12345678"), "malformed"},
       {FileOf(R"({"a": {"dtype": "F32", "shape": [-2], "data_offsets": [0, 8]}})", "12345678"),
        "bad shape"},
@@ -255,6 +285,17 @@ TEST(Safetensors, RefusesWhatIsBroken) {
                           "__metadata__": {"format": "pt"}})",
                                    "12345678")));
   EXPECT_EQ(with_empty.Find("b")->size(), 0);
+}
+
+TEST(Safetensors, ARefusedFileDoesNotStayMapped) {
+  const TemporaryFolder folder;
+  const std::string path = folder.Write("hole", FileOf(Header("[1]", "[4, 8]"), "12345678"));
+  const auto mapped = [&] { return ReadFile("/proc/self/maps").find(path) != std::string::npos; };
+  Refusal([&] { SafetensorsFile file(path); });
+  EXPECT_FALSE(mapped());
+  folder.Write("hole", FileOf(Header("[2]", "[0, 8]"), "12345678"));
+  const SafetensorsFile whole(path);
+  EXPECT_TRUE(mapped());  // else the check above would see nothing
 }
 
 TEST(Safetensors, NoDamagedFileIsMoreThanAnInputError) {
@@ -367,6 +408,47 @@ TEST(Weights, CheckpointsMayCarryPrefixesBuffersAndASecondUnembedding) {
       ExpectSame(config, expected,
                  ReadWeights<float>(config, SafetensorsFile(folder.path("other")), true));
     }
+  }
+}
+
+// What PyTorch keeps as truth values or bytes is not read, so its type does not matter.
+TEST(Weights, BuffersMayBeOfAnyType) {
+  const TemporaryFolder folder;
+  const std::string golden = FLOPLEDGER_FIXTURES "/gpt2-tiny";
+  const ModelConfig config = LoadModel(golden + "/config.json");
+  const std::string whole = ReadFile(golden + "/model.safetensors");
+  uint64_t header_size = 0;
+  std::memcpy(&header_size, whole.data(), 8);
+  json header = json::parse(whole.substr(8, header_size));
+  const std::size_t end = whole.size() - 8 - header_size;
+  header["h.1.attn.bias"] = {
+      {"dtype", "BOOL"}, {"shape", {1, 1, 2, 2}}, {"data_offsets", {end, end + 4}}};
+  const std::string more = FileOf(header.dump(), whole.substr(8 + header_size) + "1234");
+  ExpectSame(config, ReadWeights<float>(config, SafetensorsFile(golden + "/model.safetensors")),
+             ReadWeights<float>(config, SafetensorsFile(folder.Write("more", more))));
+}
+
+// safetensors.torch.save_model keeps the first name of a shared tensor by the alphabet.
+TEST(Weights, ATiedTableMayStandUnderLmHeadAlone) {
+  const TemporaryFolder folder;
+  for (const std::string model : {"gpt2-tiny", "llama-tiny"}) {
+    const std::string golden = FLOPLEDGER_FIXTURES "/" + model;
+    ModelConfig config = LoadModel(golden + "/config.json");
+    config.tie_embeddings = true;
+    const auto expected =
+        ReadWeights<float>(config, SafetensorsFile(golden + "/model.safetensors"));
+    auto tensors = TensorsOf(golden + "/model.safetensors");
+    std::erase_if(tensors, [](const NamedTensor& t) { return t.name == "lm_head.weight"; });
+    const auto table = std::ranges::find_if(tensors, [](const NamedTensor& tensor) {
+      return tensor.name.ends_with("wte.weight") || tensor.name.ends_with("embed_tokens.weight");
+    });
+    const std::string name = std::exchange(table->name, "lm_head.weight");
+    WriteSafetensors(folder.path("shared"), tensors);
+    const SafetensorsFile shared(folder.path("shared"));
+    ExpectSame(config, expected, ReadWeights<float>(config, shared));
+    config.tie_embeddings = false;
+    EXPECT_THAT(Refusal([&] { ReadWeights<float>(config, shared); }),
+                HasSubstr("tensor '" + name + "' is missing"));
   }
 }
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cctype>
 #include <string>
 
 #include "model/input_error.h"
@@ -15,8 +17,10 @@ std::string Refusal(Act&& act) {
   try {
     act();
   } catch (const InputError& error) {
-    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
-    return error.what();
+    const std::string message = error.what();
+    EXPECT_TRUE(std::ranges::none_of(message, [](unsigned char c) { return std::iscntrl(c); }))
+        << message;
+    return message;
   }
   ADD_FAILURE() << "nothing was refused";
   return "";
