@@ -218,6 +218,13 @@ TEST(Accounting, AllCountsEachElementsOperations) {
   EXPECT_EQ(Component(gpt2, "rope"), 0);
   EXPECT_EQ(Component(gpt2, "lm_head"), R * 11 * 2 * 12);
 
+  const int64_t products = L * (R * 20 * (2 * 12 + 1) + R * 12 * (2 * 20 + 1));
+  for (const auto& [ffn, cost] : {std::pair{Ffn::kGeluErf, 5}, std::pair{Ffn::kRelu, 1}}) {
+    config.ffn = ffn;
+    EXPECT_EQ(Component(CountFlops(config, WholePass(config, T, B), Convention::kAll), "ffn"),
+              products + L * R * 20 * cost);
+  }
+
   config.num_kv_heads = 1;
   config.ffn = Ffn::kSwiglu;
   config.norm = Norm::kRmsNorm;
@@ -283,6 +290,28 @@ TEST(Accounting, BytesAreEachOperandOnce) {
     EXPECT_EQ(OpBytes(config, shape, op), 4 * changed.at(op.id)) << op.name();
   }
   EXPECT_EQ(seen, changed.size());
+}
+
+TEST(Accounting, TheCacheHoldsKeysAndValuesOfEachGroupOnce) {
+  ModelConfig config = LoadModel("gpt2");
+  RunShape shape = WholePass(config, 100, 3);
+  EXPECT_EQ(CountMemory(config, shape).kv_cache_bytes, int64_t{4} * 2 * 12 * 3 * 100 * 768);
+  config.num_kv_heads = 4;  // of 12 heads of 64
+  EXPECT_EQ(CountMemory(config, shape).kv_cache_bytes, int64_t{4} * 2 * 12 * 3 * 100 * 4 * 64);
+  shape.num_layers = 5;
+  EXPECT_EQ(CountMemory(config, shape).kv_cache_bytes, int64_t{4} * 2 * 5 * 3 * 100 * 4 * 64);
+}
+
+// The weights and the rule of thumb of a part of the layers, as `run --layers` holds them.
+TEST(Accounting, LayersThatDoNotRunAreNotCharged) {
+  const ModelConfig config = LoadModel("gpt2");
+  RunShape part = WholePass(config, 10, 2);
+  part.num_layers = 5;
+  // Each block: two LayerNorms, the joint QKV, the output and the two products of the FFN.
+  const int64_t C = 768, block = 4 * C + (3 * C * C + 3 * C) + (C * C + C) + (8 * C * C + 5 * C);
+  const int64_t params = 124'439'808 - 7 * block;
+  EXPECT_EQ(CountMemory(config, part).weights_bytes, 4 * params);
+  EXPECT_EQ(CountFlops(config, part, Convention::kRuleOfThumb).total, 2 * params * 20);
 }
 
 TEST(Accounting, OverflowIsAnErrorNeverAWrappedNumber) {

@@ -6,8 +6,10 @@
 #include <Eigen/Core>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "kernels/convert.h"
+#include "model/checked.h"
 #include "model/config.h"
 #include "model/input_error.h"
 #include "model/json.h"
@@ -95,6 +97,7 @@ TEST(Config, RefusesWhatItDoesNotUnderstand) {
       {kLlama, {{"rope_scaling", {{"rope_type", "llama3"}, {"factor", 8.0}}}}, "scaled rotary"},
       {kLlama, {{"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}}, "scaled rotary"},
       {kLlama, {{"rope_scaling", "linear"}}, "must be a JSON object"},
+      {kLlama, {{"rope_parameters", {{"rope_type", "yarn"}, {"factor", 4.0}}}}, "scaled rotary"},
       {kLlama, {{"head_dim", 8}}, "'head_dim' must be hidden_size / num_attention_heads, here 6"},
       {kLlama, {{"head_dim", 1'000'000'000'000}, {"hidden_size", 1'000'000'000'000}}, "head_dim"},
       {kLlama, {{"num_attention_heads", 5}, {"head_dim", 6}}, "does not divide"},
@@ -104,6 +107,7 @@ TEST(Config, RefusesWhatItDoesNotUnderstand) {
       {kLlama, {{"attention_bias", "yes"}}, "'attention_bias' must be true or false"},
       {kLlama, {{"rms_norm_eps", -1e-5}}, "rms_norm_eps"},
       {kGpt2, {{"scale_attn_by_inverse_layer_idx", true}}, "scale_attn_by_inverse_layer_idx"},
+      {kGpt2, {{"add_cross_attention", true}}, "add_cross_attention"},
       {kGpt2, {{"model_type", 2}}, "'model_type' must be a string"},
       {kLlama, {{"hidden_act", "gelu"}}, "hidden_act"},
   };
@@ -129,6 +133,12 @@ TEST(Config, ReadsHuggingFacesAsTheyArePublished) {
                                          {"task_specific_params", json::object()}});
   EXPECT_EQ(gpt2.d_ff, 96);
   EXPECT_TRUE(gpt2.tie_embeddings);
+  EXPECT_FALSE(Parse(kGpt2, {{"tie_word_embeddings", false}}).tie_embeddings);
+  EXPECT_EQ(Parse(kGpt2).norm_eps, 1e-5);
+  EXPECT_EQ(Parse(kGpt2, {{"layer_norm_epsilon", 1e-3}}).norm_eps, 1e-3);
+  EXPECT_EQ(gpt2.norm, Norm::kLayerNorm);
+  EXPECT_EQ(gpt2.position, Position::kLearned);
+  EXPECT_EQ(gpt2.context_length, 32);
   EXPECT_EQ(Parse(kGpt2, {{"n_inner", 50}}).d_ff, 50);
   EXPECT_EQ(Parse(kGpt2, {{"activation_function", "gelu"}}).ffn, Ffn::kGeluErf);
 
@@ -149,11 +159,43 @@ TEST(Config, ReadsHuggingFacesAsTheyArePublished) {
   EXPECT_EQ(llama.norm_eps, 1e-6);
   EXPECT_TRUE(llama.tie_embeddings);
   EXPECT_EQ(llama.norm, Norm::kRmsNorm);
-  EXPECT_EQ(Parse(kLlama).num_kv_heads, 4);
+  EXPECT_EQ(llama.position, Position::kRope);
+  EXPECT_EQ(llama.ffn, Ffn::kSwiglu);
+  EXPECT_EQ(llama.context_length, 64);
+  // What LlamaConfig says of keys that are not there.
+  const ModelConfig plain = Parse(kLlama);
+  EXPECT_EQ(plain.num_kv_heads, 4);
+  EXPECT_EQ(plain.context_length, 2048);
+  EXPECT_EQ(plain.norm_eps, 1e-6);
+  EXPECT_EQ(plain.rope_theta, 1e4);
+  EXPECT_FALSE(plain.tie_embeddings);
+  EXPECT_FALSE(plain.bias);
   EXPECT_TRUE(Parse(kLlama, {{"attention_bias", true}, {"mlp_bias", true}}).bias);
   EXPECT_EQ(Parse(kLlama, {{"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 7.0}}}})
                 .rope_theta,
             7);
+}
+
+TEST(ValidateRunShape, LearnedPositionsEndAndRotaryOnesDoNot) {
+  ModelConfig config = Parse(kOwn);
+  ValidateRunShape(config, 32, 1);
+  EXPECT_THAT(Refusal([&] { ValidateRunShape(config, 33, 1); }), HasSubstr("32 learned positions"));
+  EXPECT_THAT(Refusal([&] { ValidateRunShape(config, 0, 1); }), HasSubstr("context"));
+  EXPECT_THAT(Refusal([&] { ValidateRunShape(config, 1, 0); }), HasSubstr("batch"));
+  config.position = Position::kRope;
+  ValidateRunShape(config, 33, 7);
+}
+
+TEST(Checked, RefusesWhatLeaves64Bits) {
+  constexpr int64_t kMost = INT64_MAX, kLeast = INT64_MIN;
+  EXPECT_EQ(CheckedAdd(kMost - 1, int64_t{1}), kMost);
+  EXPECT_EQ(CheckedMul(kMost / 7, int64_t{7}), kMost);
+  EXPECT_EQ(CheckedMul(int64_t{0}, kMost), 0);
+  // Also where a later term would bring the wrapped number back.
+  EXPECT_THAT(Refusal([&] { CheckedAdd(kMost, int64_t{1}, int64_t{-1}); }), HasSubstr("overflow"));
+  EXPECT_THAT(Refusal([&] { CheckedMul(kMost, int64_t{2}, int64_t{0}); }), HasSubstr("overflow"));
+  EXPECT_THAT(Refusal([&] { CheckedAdd(kLeast, int64_t{-1}); }), HasSubstr("overflow"));
+  EXPECT_THAT(Refusal([&] { CheckedMul(kLeast, int64_t{-1}); }), HasSubstr("overflow"));
 }
 
 TEST(Json, RefusesDoubleKeysAndBottomlessNesting) {
@@ -369,6 +411,44 @@ TEST(Weights, SeededOnesDependOnNeitherThreadsNorLayout) {
     const auto other = SeededWeights<float>(config, config.num_layers, 6, false);
     EXPECT_NE(first.token_embedding.view()(0, 0), other.token_embedding.view()(0, 0));
   }
+}
+
+TEST(Weights, SeededOnesAreSpreadAsGpt2sAreAndAllDiffer) {
+  ModelConfig config = Parse(kOwn, {{"d_model", 96}, {"num_heads", 4}, {"vocab_size", 96}});
+  const auto weights = SeededWeights<float>(config, 2, 5);
+  // Uniform with a standard deviation s in ±s·√3. Of n draws the mean has s/√n and the mean square
+  // s²·√(0.8/n); six times that is a chance of 2e-9. s itself is rounded to float.
+  const auto expect_uniform = [](const Weight<float>& weight, double s) {
+    double sum = 0, squares = 0, largest = 0;
+    for (int64_t k = 0; k < weight.inputs(); ++k) {
+      for (int64_t i = 0; i < weight.outputs(); ++i) {
+        const double value = weight.view()(k, i);
+        sum += value;
+        squares += value * value;
+        largest = std::max(largest, std::abs(value));
+      }
+    }
+    const auto n = static_cast<double>(weight.size());
+    EXPECT_LE(std::abs(sum / n), 6 * s / std::sqrt(n));
+    EXPECT_LE(std::abs(squares / n / s / s - 1), 6 * std::sqrt(0.8 / n));
+    EXPECT_LE(largest, s * std::sqrt(3.0) * (1 + 0x1p-20));
+  };
+  std::vector<const Weight<float>*> matrices{&weights.token_embedding};
+  for (const LayerWeights<float>& layer : weights.layers) {
+    for (const auto* matrix :
+         {&layer.attention_qkv, &layer.attention_out, &layer.ffn_up, &layer.ffn_down}) {
+      matrices.push_back(matrix);
+    }
+    for (const auto* gain : {&layer.attention_norm_gain, &layer.ffn_norm_gain}) {
+      for (int64_t c = 0; c < config.d_model; ++c) EXPECT_NEAR(gain->view()(0, c), 1, 0.1 + 1e-6);
+    }
+  }
+  std::set<float> firsts;
+  for (const auto* matrix : matrices) {
+    expect_uniform(*matrix, 0.02);
+    firsts.insert(matrix->view()(0, 0));
+  }
+  EXPECT_EQ(firsts.size(), matrices.size());
 }
 
 TEST(Weights, AreReadAsTheyWereWritten) {
