@@ -27,8 +27,8 @@ struct AttentionBlocking {
   int64_t keys = 0;     // in a block of the online softmax
 };
 
-inline constexpr int64_t kKeyBlock = 16 * kTileRows;  // scores of a tile: 24 KiB at most
-inline constexpr int64_t kQueriesOfTask = 256;        // queries that one thread takes at a time
+inline constexpr int64_t kKeyBlock = 192;       // scores of a tile: 24 KiB at most
+inline constexpr int64_t kQueriesOfTask = 256;  // queries that one thread takes at a time
 
 template <class Scalar>
 constexpr AttentionBlocking FusedBlocking() {
@@ -117,25 +117,39 @@ void SoftmaxBlock(int64_t size, int64_t HS, const FusedScratch<Scalar>& scratch)
   using namespace Eigen::internal;  // NOLINT: the packet primitives, in this function alone
   constexpr int lanes = PacketOf<Scalar>::kLanes;
   constexpr int64_t columns = kTileColumns<Scalar>;
-  for (int64_t c = 0; c < columns; c += lanes) {
-    const Packet before = pload<Packet>(scratch.largest + c);
-    Packet largest = before;
-    for (int64_t j = 0; j < size; ++j) {
-      largest = pmax(largest, pload<Packet>(scratch.scores + j * columns + c));
+  // All lanes of the tile at once: their chains of sums and exponentials overlap.
+  constexpr int packets = kTileColumns<Scalar> / lanes;
+  Packet largest[packets], sum[packets], rescale[packets];
+#pragma GCC unroll 8
+  for (int p = 0; p < packets; ++p) largest[p] = pload<Packet>(scratch.largest + p * lanes);
+  for (int64_t j = 0; j < size; ++j) {
+#pragma GCC unroll 8
+    for (int p = 0; p < packets; ++p) {
+      largest[p] = pmax(largest[p], pload<Packet>(scratch.scores + j * columns + p * lanes));
     }
-    const Packet rescale = Exp2OfNonPositive(psub(before, largest));
-    Packet sum = pmul(pload<Packet>(scratch.sum + c), rescale);
-    for (int64_t j = 0; j < size; ++j) {
-      Scalar* score = scratch.scores + j * columns + c;
-      const Packet weight = Exp2OfNonPositive(psub(pload<Packet>(score), largest));
+  }
+#pragma GCC unroll 8
+  for (int p = 0; p < packets; ++p) {
+    rescale[p] = Exp2OfNonPositive(psub(pload<Packet>(scratch.largest + p * lanes), largest[p]));
+    sum[p] = pmul(pload<Packet>(scratch.sum + p * lanes), rescale[p]);
+    pstore(scratch.largest + p * lanes, largest[p]);
+  }
+  for (int64_t j = 0; j < size; ++j) {
+#pragma GCC unroll 8
+    for (int p = 0; p < packets; ++p) {
+      Scalar* score = scratch.scores + j * columns + p * lanes;
+      const Packet weight = Exp2OfNonPositive(psub(pload<Packet>(score), largest[p]));
       pstore(score, weight);
-      sum = padd(sum, weight);
+      sum[p] = padd(sum[p], weight);
     }
-    pstore(scratch.largest + c, largest);
-    pstore(scratch.sum + c, sum);
-    for (int64_t d = 0; d < HS; ++d) {
-      Scalar* output = scratch.output + d * columns + c;
-      pstore(output, pmul(pload<Packet>(output), rescale));
+  }
+#pragma GCC unroll 8
+  for (int p = 0; p < packets; ++p) pstore(scratch.sum + p * lanes, sum[p]);
+  for (int64_t d = 0; d < HS; ++d) {
+#pragma GCC unroll 8
+    for (int p = 0; p < packets; ++p) {
+      Scalar* output = scratch.output + d * columns + p * lanes;
+      pstore(output, pmul(pload<Packet>(output), rescale[p]));
     }
   }
 }
@@ -189,7 +203,7 @@ void FusedTile(const HeadViews<const Scalar>& head, int64_t first, MatrixView<Sc
 template <class Scalar>
 void AttentionFused(const AttentionShape& shape, ConstMatrixView<Scalar> qkv,
                     MatrixView<Scalar> out, MatrixView<Scalar> scratch) {
-  static_assert(kQueriesOfTask % kTileColumns<Scalar> == 0);
+  static_assert(kQueriesOfTask % kTileColumns<Scalar> == 0 && kKeyBlock % kTileRows == 0);
   const int64_t T = shape.context, NH = shape.num_heads, HS = shape.head_size;
   const int64_t tasks_a_head = (T + kQueriesOfTask - 1) / kQueriesOfTask;
   FL_CHECK(out.rows == shape.batch * T && out.cols == NH * HS, out.rows, out.cols);

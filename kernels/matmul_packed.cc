@@ -10,12 +10,13 @@
 namespace flopledger {
 namespace {
 
-// A tile of y, 16 register tiles high and 128 floats wide, and what one K-block of it is made of
-// stay in the second-level cache: 96 KiB of y, 192 KiB of x and 128 KiB of w with AVX-512.
+// A tile of y and what one K-block of it is made of stay in the second-level cache. Deep blocks and
+// narrow tiles: each register tile's way from y and back costs as much as 20 steps of k. On two Zen
+// 3 cores, 800 deep and 64 wide ran 7 to 9 % faster than 256 and 128 at GPT-2 XL's shapes.
 constexpr int64_t kTileM = 16 * kTileRows;
 template <class Scalar>
-constexpr int64_t kTileN = std::max<int64_t>(512 / sizeof(float), kTileColumns<Scalar>);
-constexpr int64_t kBlockK = 256;
+constexpr int64_t kTileN = std::max<int64_t>(256 / sizeof(float), kTileColumns<Scalar>);
+constexpr int64_t kBlockK = 800;
 
 // x is packed a section at a time, into the same few megabytes again and again: packed as a whole,
 // it would travel to memory and back.
@@ -40,6 +41,9 @@ void AddRegisterTile(const MatmulArgs<Scalar>& args, const Block& block, int64_t
   const int64_t width = std::min(columns, block.n_end - n);
   const Scalar* x = args.scratch + m * args.x.cols + block.k * kTileRows;
   const Scalar* panel = args.w.panel(n) + block.k * columns;
+  for (int64_t r = m + rows; r < std::min(block.m_end, m + 2 * rows); ++r) {
+    __builtin_prefetch(args.y.row(r) + n, /*rw=*/1);  // the next register tile's
+  }
   if (width == columns) {
     MicroKernel<Scalar, true>(rows, block.depth, x, kTileRows, panel, args.y.row(m) + n,
                               args.y.stride, prefetch);
@@ -70,9 +74,9 @@ void AddBlock(const MatmulArgs<Scalar>& args, const Block& block, const Block& n
           args.scratch + (next.m + r * kTileRows) * args.x.cols + next.k * kTileRows;
       AddRegisterTile(args, block, block.m + r * kTileRows, block.n + p * columns,
                       PrefetchOperands<Scalar>{.x = next_x + p * x_step * block.depth,
-                                               .x_step = x_step,
+                                               .x_step = kUnrolledSteps * x_step,
                                                .panel = next_panel + r * panel_step * block.depth,
-                                               .panel_step = panel_step});
+                                               .panel_step = kUnrolledSteps * panel_step});
     }
   }
 }

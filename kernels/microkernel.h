@@ -34,13 +34,18 @@ inline constexpr int kTileColumns = PacketOf<Scalar>::kTileColumns;
 /// Rows of a register tile: as many as leave three registers for the two packets and the broadcast.
 inline constexpr int kTileRows = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 12 : 6;
 
-/// What a micro-kernel asks for ahead of its use, a little at each step of k: nothing.
+/// Steps of k that are unrolled. A loop of single steps spends a quarter of its instructions on the
+/// loop and on prefetches; where the front end is shared (SMT), that share of the FMAs is lost:
+/// 0.72 of the FMA peak became 0.94 on a busy Zen 3 core, both 0.98 on a quiet one.
+inline constexpr int64_t kUnrolledSteps = 4;
+
+/// What a micro-kernel asks for ahead of its use, a little every kUnrolledSteps of k: nothing.
 struct NoPrefetch {
   void operator()() {}
 };
 
-/// Or the operands of a later micro-kernel, into the second-level cache. Each step takes
-/// `x_step` and `panel_step` elements further.
+/// Or the operands of a later micro-kernel, into the second-level cache. Each call takes `x_step`
+/// and `panel_step` elements further.
 template <class Scalar>
 struct PrefetchOperands {
   const Scalar* x;
@@ -75,19 +80,33 @@ void MicroKernelRows(int64_t depth, const Scalar* x, int64_t x_step, const Scala
           accumulate ? ploadu<Packet>(y + r * y_stride + p * lanes) : pset1<Packet>(Scalar(0));
     }
   }
-  for (int64_t k = 0; k < depth; ++k) {
-    prefetch();
+  const auto step = [&](int64_t k) {
     Packet w[packets];
 #pragma GCC unroll 8
-    for (int p = 0; p < packets; ++p) w[p] = pload<Packet>(panel + p * lanes);
+    for (int p = 0; p < packets; ++p) {
+      w[p] = pload<Packet>(panel + k * kTileColumns<Scalar> + p * lanes);
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
-      const Packet broadcast = pset1<Packet>(x[r]);
+      const Packet broadcast = pset1<Packet>(x[k * x_step + r]);
 #pragma GCC unroll 8
       for (int p = 0; p < packets; ++p) sums[r][p] = pmadd(broadcast, w[p], sums[r][p]);
     }
-    x += x_step;
-    panel += kTileColumns<Scalar>;
+  };
+  const auto advance = [&](int64_t steps) {
+    x += steps * x_step;
+    panel += steps * kTileColumns<Scalar>;
+  };
+  int64_t k = 0;
+  for (; k + kUnrolledSteps <= depth; k += kUnrolledSteps) {
+    prefetch();
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < kUnrolledSteps; ++i) step(i);
+    advance(kUnrolledSteps);
+  }
+  for (; k < depth; ++k) {
+    step(0);
+    advance(1);
   }
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
