@@ -87,19 +87,23 @@ bool IsHeadProduct(OpKind kind) {
   return kind == OpKind::kAttentionScores || kind == OpKind::kAttentionValues;
 }
 
-/// Fused attention is its three parts: for one head, scores and values are alike.
-int64_t FusedAttentionFlops(const Op& op, Convention convention) {
-  const int64_t T = op.m, HS = op.k;
-  const int64_t products = convention == Convention::kCausal
-                               ? CheckedMul(int64_t{2}, T, CheckedAdd(T, int64_t{1}), HS)
-                               : CheckedMul(int64_t{4}, T, T, HS);
+/// Attention in one op is its three parts: for one head, scores and values are alike. T new
+/// positions meet S = past + T; the mask keeps all of the past and T(T+1)/2 of the new ones.
+int64_t OneOpAttentionFlops(const Op& op, Convention convention) {
+  const int64_t T = op.m, S = op.n, HS = op.k;
+  if (convention == Convention::kCausal) {
+    const int64_t twice_kept =
+        CheckedAdd(CheckedMul(int64_t{2}, T, S - T), CheckedMul(T, CheckedAdd(T, int64_t{1})));
+    return CheckedMul(int64_t{2}, twice_kept, HS);
+  }
+  const int64_t products = CheckedMul(int64_t{4}, T, S, HS);
   if (convention != Convention::kAll) return products;
-  return CheckedAdd(products, CheckedMul(ElementCosts::kSoftmax, T, T));
+  return CheckedAdd(products, CheckedMul(ElementCosts::kSoftmax, T, S));
 }
 
 /// FLOPs of one product (or one m×n block).
 int64_t ProductFlops(const ModelConfig& config, const Op& op, Convention convention) {
-  if (op.kind == OpKind::kAttention) return FusedAttentionFlops(op, convention);
+  if (op.kind == OpKind::kAttention) return OneOpAttentionFlops(op, convention);
   if (op.kind != OpKind::kMatmul && !IsHeadProduct(op.kind)) {
     return convention == Convention::kAll ? ElementwiseFlops(config, op) : 0;
   }
@@ -213,7 +217,12 @@ int64_t OpBytes(const ModelConfig& config, const RunShape& shape, const Op& op) 
                           CheckedMul(kv_blocks, op.k, op.n));
       break;
     case OpKind::kAttention:  // queries in and outputs out for each head, keys and values shared
-      floats = CheckedMul(CheckedMul(int64_t{2}, op.m, op.k), CheckedAdd(op.products, kv_blocks));
+      floats = CheckedMul(CheckedMul(int64_t{2}, op.k),
+                          CheckedAdd(CheckedMul(op.products, op.m), CheckedMul(kv_blocks, op.n)));
+      // Those of new positions are written into the cache as well.
+      if (shape.past > 0) {
+        floats = CheckedAdd(floats, CheckedMul(int64_t{2}, kv_blocks, op.m, op.k));
+      }
       break;
     case OpKind::kActivation:
       floats = CheckedMul(int64_t{config.has_gate() ? 3 : 2}, elements);

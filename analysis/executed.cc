@@ -61,6 +61,12 @@ int64_t FusedHead(int64_t T, int64_t HS, const KernelFacts& facts) {
   return CheckedAdd(of_keys, of_blocks, of_tiles);
 }
 
+/// One query against S cached keys: S dot products of 2·HS − 1; softmax, 6·S − 1 (as SoftmaxSquare
+/// has it for a row); S products and sums of HS values.
+int64_t CachedHead(int64_t S, int64_t HS) {
+  return CheckedMul(S, CheckedAdd(CheckedMul(int64_t{4}, HS), int64_t{5})) - 1;
+}
+
 /// One row of C elements. A sum of C terms is C − 1 additions.
 int64_t NormRow(const ModelConfig& config, int64_t C) {
   if (config.norm == Norm::kRmsNorm) {
@@ -89,7 +95,8 @@ int64_t ActivationElement(Ffn ffn) {
 }
 
 /// One block of m×n (or one product) of `op`.
-std::optional<int64_t> Block(const ModelConfig& config, const Op& op, const KernelFacts& facts) {
+std::optional<int64_t> Block(const ModelConfig& config, const RunShape& shape, const Op& op,
+                             const KernelFacts& facts) {
   const int64_t elements = CheckedMul(op.m, op.n);
   switch (op.kind) {
     case OpKind::kEmbedding: return config.position == Position::kLearned ? elements : 0;
@@ -97,7 +104,8 @@ std::optional<int64_t> Block(const ModelConfig& config, const Op& op, const Kern
     case OpKind::kMatmul: return WeightProduct(op.m, op.n, op.k, facts);
     case OpKind::kAttentionScores:
     case OpKind::kAttentionValues: return HeadProduct(op.m, op.n, op.k, facts);
-    case OpKind::kAttention: return FusedHead(op.m, op.k, facts);
+    case OpKind::kAttention:
+      return shape.past > 0 ? CachedHead(op.n, op.k) : FusedHead(op.m, op.k, facts);
     case OpKind::kRope: return CheckedMul(int64_t{3}, elements);
     case OpKind::kAttentionSoftmax: return SoftmaxSquare(op.m);
     case OpKind::kActivation: return CheckedMul(ActivationElement(config.ffn), elements);
@@ -121,7 +129,7 @@ std::string ProductNote(const Op& op, bool by_eigen, const KernelFacts& facts) {
 
 std::optional<int64_t> ExecutedFlops(const ModelConfig& config, const RunShape& shape, const Op& op,
                                      const KernelFacts& facts) {
-  const std::optional<int64_t> block = Block(config, op, facts);
+  const std::optional<int64_t> block = Block(config, shape, op, facts);
   if (!block) return std::nullopt;
   return CheckedMul(*block, TotalCount(op, shape));
 }

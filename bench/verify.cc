@@ -138,8 +138,9 @@ void OpVerifier::CheckRow(const Op& op, int64_t layer, const Operands<float>& o,
       const int64_t half = HS / 2, turned = (shape.num_heads + shape.num_kv_heads) * HS;
       for (const int64_t c : columns) {
         const int64_t j = c % HS % half, first = c - c % HS + j;
-        const double cosine = forward_.rope().cosine.view()(r % T, j);
-        const double sine = forward_.rope().sine.view()(r % T, j);
+        const int64_t position = forward_.shape().past + r % T;
+        const double cosine = forward_.rope().cosine.view()(position, j);
+        const double sine = forward_.rope().sine.view()(position, j);
         const double x = a[static_cast<std::size_t>(first)];
         const double y = a[static_cast<std::size_t>(first + half)];
         if (c >= turned) {
@@ -230,12 +231,18 @@ void OpVerifier::CheckAttentionRow(const Op& op, int64_t layer, const Operands<f
                                    int64_t row) {
   const AttentionShape& shape = forward_.attention();
   const int64_t T = shape.context, HS = shape.head_size, t = row % T;
+  const int64_t past = forward_.shape().past;
   const double scale = 1 / std::sqrt(static_cast<double>(HS));
   for (const int64_t c : SampleIndexes(o.y.cols, kSampledHeads, static_cast<uint64_t>(row))) {
-    const HeadViews<const float> head(o.a, shape, row / T * shape.num_heads + c / HS);
+    HeadViews<const float> head(o.a, shape, row / T * shape.num_heads + c / HS);
+    if (past > 0) {
+      const int64_t kv = c / HS / (shape.num_heads / shape.num_kv_heads);
+      head.k = o.cache.keys_of(row / T, kv);
+      head.v = o.cache.values_of(row / T, kv);
+    }
     std::vector<double> weights;
     double largest = -std::numeric_limits<double>::infinity(), magnitude = 0;
-    for (int64_t s = 0; s <= t; ++s) {
+    for (int64_t s = 0; s <= past + t; ++s) {
       Sum score;
       for (int64_t j = 0; j < HS; ++j) score.Add(head.q(t, j), head.k(s, j));
       weights.push_back(score.value * scale);
@@ -245,14 +252,14 @@ void OpVerifier::CheckAttentionRow(const Op& op, int64_t layer, const Operands<f
     double total = 0;
     for (double& weight : weights) total += weight = std::exp(weight - largest);
     Sum sum;
-    for (int64_t s = 0; s <= t; ++s) {
+    for (int64_t s = 0; s <= past + t; ++s) {
       sum.Add(weights[static_cast<std::size_t>(s)] / total, head.v(s, c % HS));
     }
     // A score's absolute error, gamma(HS + 2) of its magnitude, is a relative one of its
     // exponential; it enters the numerator and the denominator, beside the sums over T and what
     // each block's rescaling adds.
-    const double bound =
-        2 * Gamma(static_cast<double>(HS) + 4) * magnitude + 2 * Gamma(static_cast<double>(T) + 20);
+    const double bound = 2 * Gamma(static_cast<double>(HS) + 4) * magnitude +
+                         2 * Gamma(static_cast<double>(past + T) + 20);
     Check(op, layer, row, c, o.y(row, c), sum.value, bound * sum.magnitude + kTiny);
   }
 }

@@ -129,6 +129,37 @@ void AddSection(const MatmulArgs<Scalar>& args, int64_t m, int64_t rows, int64_t
   }
 }
 
+/// Prefetches what follows in the stream that a micro-kernel reads, across its end into the next
+/// panel: a product of one row is nothing but reading its weight.
+template <class Scalar>
+struct PrefetchStream {
+  const Scalar* ahead;
+
+  void operator()() {
+    constexpr int64_t kLine = 64 / sizeof(Scalar);
+    constexpr int64_t elements = kUnrolledSteps * kTileColumns<Scalar>;
+    for (int64_t i = 0; i < elements; i += kLine) __builtin_prefetch(ahead + i);
+    ahead += elements;
+  }
+};
+
+/// y [1, N] = x·w + bias, panel by panel in the order of memory.
+template <class Scalar>
+void MultiplyRow(const MatmulArgs<Scalar>& args) {
+  constexpr int64_t columns = kTileColumns<Scalar>, kAhead = 4096 / sizeof(Scalar);
+  const int64_t K = args.x.cols, N = args.y.cols;
+  const Scalar* x = args.x.row(0);
+#pragma omp parallel for schedule(guided)
+  for (int64_t panel = 0; panel < CeilDiv(N, columns); ++panel) {
+    const int64_t n = panel * columns, n_end = std::min(N, n + columns);
+    const Scalar* w = args.w.panel(n);
+    Scalar sums[columns] = {};
+    if (args.bias != nullptr) std::copy(args.bias + n, args.bias + n_end, sums);
+    MicroKernel<Scalar, true>(1, K, x, 1, w, sums, columns, PrefetchStream<Scalar>{w + kAhead});
+    std::copy(sums, sums + (n_end - n), args.y.row(0) + n);
+  }
+}
+
 }  // namespace
 
 int64_t PackedScratchSize(int64_t M, int64_t K) {
@@ -140,6 +171,7 @@ void MatmulPacked(const MatmulArgs<Scalar>& args) {
   static_assert(kSectionM % kTileM == 0 && kSectionM % kRowGroup == 0);
   CheckMatmulShapes(args);
   FL_CHECK(args.w.layout == WeightLayout::kPanels && args.scratch != nullptr);
+  if (args.y.rows == 1) return MultiplyRow(args);
   const int64_t M = args.y.rows, K = args.x.cols, step = CeilDiv(K, CeilDiv(K, kSectionK));
 #pragma omp parallel
   for (int64_t m = 0; m < M; m += kSectionM) {

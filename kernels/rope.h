@@ -30,16 +30,17 @@ struct RopeTable {
   }
 };
 
-/// In place: turns every query and key head of qkv [B·T, (NH + 2·NKV)·HS] by its row's position.
+/// In place: turns every query and key head of qkv [B·T, (NH + 2·NKV)·HS] by its row's position,
+/// which is `past` for the first row of a sequence.
 template <class Scalar>
-void ApplyRope(const AttentionShape& shape, const RopeTable<Scalar>& table,
-               MatrixView<Scalar> qkv) {
+void ApplyRope(const AttentionShape& shape, const RopeTable<Scalar>& table, MatrixView<Scalar> qkv,
+               int64_t past = 0) {
   const int64_t half = shape.head_size / 2;
   const int64_t heads = shape.num_heads + shape.num_kv_heads;  // values do not turn
 #pragma omp parallel for
   for (int64_t r = 0; r < qkv.rows; ++r) {
-    const Scalar* cosine = table.cosine.view().row(r % shape.context);
-    const Scalar* sine = table.sine.view().row(r % shape.context);
+    const Scalar* cosine = table.cosine.view().row(past + r % shape.context);
+    const Scalar* sine = table.sine.view().row(past + r % shape.context);
     for (int64_t h = 0; h < heads; ++h) {
       Scalar* first = qkv.row(r) + h * shape.head_size;
       Scalar* second = first + half;

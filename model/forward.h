@@ -11,12 +11,14 @@
 #include <vector>
 
 #include "kernels/attention.h"
+#include "kernels/attention_cached.h"
 #include "kernels/attention_fused.h"
 #include "kernels/matmul.h"
 #include "kernels/matmul_packed.h"
 #include "kernels/pointwise.h"
 #include "kernels/rope.h"
 #include "kernels/rowwise.h"
+#include "model/kv_cache.h"
 #include "model/ops.h"
 #include "model/weights.h"
 
@@ -29,6 +31,7 @@ struct Operands {
   ConstMatrixView<Scalar> b = {};   // a gain [1, C], the positions, or the second activation
   WeightView<const Scalar> w = {};  // a product's weight, or the embedding's table
   const Scalar* bias = nullptr;     // added to each row of y, or null
+  CacheView<Scalar> cache = {};     // the layer's, for attention where there is one
   MatrixView<Scalar> y = {};        // what it writes
 };
 
@@ -46,22 +49,26 @@ class Forward {
   /// Keeps references to config and weights, which must outlive it. `shape` gives how many of the
   /// weights' layers are run. The shape must have passed ValidateRunShape.
   /// Weights are packed if the backend asks for it, plain otherwise. The number of OpenMP threads
-  /// must not grow afterwards.
+  /// must not grow afterwards. With a cache (which must outlive it too), attention leaves its keys
+  /// and values there; a shape with a past, of one position, attends to what is there before it.
   Forward(const ModelConfig& config, const Weights<Scalar>& weights, const RunShape& shape,
-          const MatmulBackend<Scalar>& matmul)
+          const MatmulBackend<Scalar>& matmul, KvCache<Scalar>* cache = nullptr)
       : config_(config),
         weights_(weights),
         shape_(shape),
         matmul_(matmul),
+        cache_(cache),
         attention_{shape.batch, shape.context, config.num_heads, config.num_kv_heads,
                    config.head_size()},
         ops_(ForwardOps(config, shape)) {
     FL_CHECK(shape.num_layers <= static_cast<int64_t>(weights.layers.size()), shape.num_layers,
              weights.layers.size());
+    FL_CHECK(shape.past == 0 || cache != nullptr);
     const int64_t R = shape.batch * shape.context;
     stream_ = Matrix<Scalar>(R, config.d_model);
     normed_ = Matrix<Scalar>(R, config.d_model);
-    const int64_t scores = shape.fused_attention ? 0 : config.num_heads * shape.context;
+    const bool stores_scores = !shape.fused_attention && shape.past == 0;
+    const int64_t scores = stores_scores ? config.num_heads * shape.context : 0;
     const int64_t ffn = (config.has_gate() ? 2 : 1) * config.d_ff;
     const int64_t halves = std::max(config.qkv_size() + scores, ffn);
     shared_ = Matrix<Scalar>(R, std::max(halves + config.d_model, config.vocab_size));
@@ -70,8 +77,10 @@ class Forward {
     if (config.has_gate()) gate_ = Shared(R * config.d_ff, R, config.d_ff);
     projected_ = Shared(R * halves, R, config.d_model);
     logits_ = Shared(0, R, config.vocab_size);
-    if (shape.fused_attention) {
-      fused_scratch_ =
+    if (shape.past > 0) {
+      attention_scratch_ = Matrix<Scalar>(omp_get_max_threads(), cache->capacity());
+    } else if (shape.fused_attention) {
+      attention_scratch_ =
           Matrix<Scalar>(omp_get_max_threads(), FusedScratch<Scalar>::Size(attention_));
     } else {
       scores_ = Shared(R * config.qkv_size(), attention_.products() * shape.context, shape.context);
@@ -80,7 +89,8 @@ class Forward {
       packed_ = Matrix<Scalar>(1, PackedScratchSize(R, std::max(config.d_model, config.d_ff)));
     }
     if (config.position == Position::kRope) {
-      rope_ = RopeTable<Scalar>(shape.context, config.head_size(), config.rope_theta);
+      const int64_t positions = shape.past > 0 ? cache->capacity() : shape.context;
+      rope_ = RopeTable<Scalar>(positions, config.head_size(), config.rope_theta);
     }
   }
 
@@ -103,7 +113,14 @@ class Forward {
 
   /// Bytes of the kernels' own working memory: packed activations, attention's tiles.
   int64_t ScratchBytes() const {
-    return static_cast<int64_t>(sizeof(Scalar)) * (packed_.size() + fused_scratch_.size());
+    return static_cast<int64_t>(sizeof(Scalar)) * (packed_.size() + attention_scratch_.size());
+  }
+
+  /// Moves a shape that has a past to another: the position that the next Run computes.
+  void MoveTo(int64_t past) {
+    FL_CHECK(shape_.past > 0 && past > 0 && past < cache_->capacity(), past);
+    shape_.past = past;
+    ops_ = ForwardOps(config_, shape_);
   }
 
   /// One pass over tokens [R], sequence after sequence, each in [0, V).
@@ -135,20 +152,19 @@ class Forward {
     const auto residual = Operands<Scalar>{.a = stream, .b = projected, .y = stream};
     switch (op.id) {
       case OpId::kEmbedding:
-        return {.b = weights_.position_embedding.matrix(),
-                .w = weights_.token_embedding.view(),
-                .y = stream};
+        return {.b = Positions(), .w = weights_.token_embedding.view(), .y = stream};
       case OpId::kAttentionNorm: return norm(w.attention_norm_gain, w.attention_norm_bias);
       case OpId::kAttentionQkv: return product(normed, w.attention_qkv, w.attention_qkv_bias, qkv_);
       case OpId::kRope: return {.a = qkv_, .y = qkv_};
       case OpId::kAttentionScores: return {.a = qkv_, .y = scores_};
       case OpId::kAttentionSoftmax: return {.a = scores_, .y = scores_};
-      case OpId::kAttentionValues: return {.a = scores_, .b = qkv_, .y = normed};
+      case OpId::kAttentionValues:
+        return {.a = scores_, .b = qkv_, .cache = Cache(layer), .y = normed};
       case OpId::kAttentionOut:
         return product(normed, w.attention_out, w.attention_out_bias, projected);
       case OpId::kAttentionResidual: return residual;
       case OpId::kFfnNorm: return norm(w.ffn_norm_gain, w.ffn_norm_bias);
-      case OpId::kAttention: return {.a = qkv_, .y = normed};
+      case OpId::kAttention: return {.a = qkv_, .cache = Cache(layer), .y = normed};
       case OpId::kFfnGate: return product(normed, w.ffn_gate, w.ffn_gate_bias, gate_);
       case OpId::kFfnUp: return product(normed, w.ffn_up, w.ffn_up_bias, hidden);
       case OpId::kFfnActivation:
@@ -177,12 +193,19 @@ class Forward {
       case OpKind::kMatmul:
         return matmul_.run(
             {.x = o.a, .w = o.w, .bias = o.bias, .y = o.y, .scratch = packed_.data()});
-      case OpKind::kRope: return ApplyRope(attention_, rope_, o.y);
+      case OpKind::kRope: return ApplyRope(attention_, rope_, o.y, shape_.past);
       case OpKind::kAttentionScores: return AttentionScores(attention_, PlainMatmul(), o.a, o.y);
       case OpKind::kAttentionSoftmax: return AttentionSoftmax(attention_, o.y);
       case OpKind::kAttentionValues:
+        Remember(o.b, o.cache);
         return AttentionValues(attention_, PlainMatmul(), o.a, o.b, o.y);
-      case OpKind::kAttention: return AttentionFused(attention_, o.a, o.y, fused_scratch_.view());
+      case OpKind::kAttention:
+        Remember(o.a, o.cache);
+        if (shape_.past > 0) {
+          return AttentionCached<Scalar>(attention_, shape_.past, o.a, o.cache, o.y,
+                                         attention_scratch_.view());
+        }
+        return AttentionFused(attention_, o.a, o.y, attention_scratch_.view());
       case OpKind::kActivation: return Activate(o);
       case OpKind::kResidual: return AddResidual(o.y, o.b);
     }
@@ -193,6 +216,21 @@ class Forward {
   MatrixView<Scalar> Shared(int64_t begin, int64_t rows, int64_t cols) {
     FL_CHECK(begin + rows * cols <= shared_.size(), begin, rows, cols, shared_.size());
     return {shared_.data() + begin, rows, cols, cols};
+  }
+
+  /// The learned positions from the first of this shape on, if there are any.
+  ConstMatrixView<Scalar> Positions() const {
+    const ConstMatrixView<Scalar> all = weights_.position_embedding.matrix();
+    if (all.data == nullptr) return all;
+    return all.block(shape_.past, 0, all.rows - shape_.past, all.cols);
+  }
+
+  CacheView<Scalar> Cache(int64_t layer) {
+    return cache_ != nullptr ? cache_->layer(layer) : CacheView<Scalar>{};
+  }
+
+  void Remember(ConstMatrixView<Scalar> qkv, CacheView<Scalar> cache) const {
+    if (cache.keys != nullptr) AppendToCache(attention_, shape_.past, qkv, cache);
   }
 
   /// What reference attention computes its products with: activations come unpacked.
@@ -211,10 +249,11 @@ class Forward {
 
   const ModelConfig& config_;
   const Weights<Scalar>& weights_;
-  const RunShape shape_;
+  RunShape shape_;
   const MatmulBackend<Scalar> matmul_;
+  KvCache<Scalar>* cache_;
   const AttentionShape attention_;
-  const std::vector<Op> ops_;
+  std::vector<Op> ops_;
   RopeTable<Scalar> rope_;
   Matrix<Scalar> stream_;         // [R, C] the residual stream
   Matrix<Scalar> normed_;         // [R, C] a norm's output, then attention's
@@ -226,7 +265,8 @@ class Forward {
   MatrixView<Scalar> gate_;       // [R, F], SwiGLU only
   MatrixView<Scalar> logits_;     // [R, V]
   Matrix<Scalar> packed_;         // the product's activations in its own order
-  Matrix<Scalar> fused_scratch_;  // [threads, …] fused attention's tiles
+  Matrix<Scalar>
+      attention_scratch_;  // [threads, …] fused attention's tiles, or cached one's scores
 };
 
 }  // namespace flopledger

@@ -86,8 +86,8 @@ std::vector<Op> ForwardOps(const ModelConfig& config, const RunShape& shape) {
   elementwise(OpId::kAttentionNorm, rows, C);
   weight_product(OpId::kAttentionQkv, qkv, C, config.bias);
   if (config.position == Position::kRope) elementwise(OpId::kRope, rows, turned);
-  if (shape.fused_attention) {
-    head_product(OpId::kAttention, T, HS);
+  if (shape.fused_attention || shape.past > 0) {
+    head_product(OpId::kAttention, CheckedAdd(shape.past, T), HS);
   } else {
     head_product(OpId::kAttentionScores, T, HS);
     elementwise(OpId::kAttentionSoftmax, T, T, heads);
@@ -104,6 +104,13 @@ std::vector<Op> ForwardOps(const ModelConfig& config, const RunShape& shape) {
   if (config.final_norm) elementwise(OpId::kFinalNorm, rows, C);
   weight_product(OpId::kLmHead, V, C, false);
   return ops;
+}
+
+RunShape DecodeStep(const RunShape& prompt, int64_t i) {
+  RunShape step = prompt;
+  step.context = 1;
+  step.past = CheckedAdd(prompt.context, i);
+  return step;
 }
 
 int64_t TotalCount(const Op& op, const RunShape& shape) {

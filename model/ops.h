@@ -54,8 +54,8 @@ struct Op {
   OpId id;
   OpKind kind;
   bool per_layer;     // executed once in every layer, else once in the pass
-  int64_t m, n, k;    // of one product; for the other kinds m×n elements, and k is 0. Fused
-                      // attention has those of its scores, [T, HS]·[HS, T]
+  int64_t m, n, k;    // of one product; for the other kinds m×n elements, and k is 0. Attention in
+                      // one op has those of its scores, [T, HS]·[HS, past + T]
   int64_t products;   // independent products (or blocks of m×n) in one execution: B·NH per head
   bool bias = false;  // adds a vector [n] to each row
 
@@ -71,12 +71,17 @@ struct RunShape {
   int64_t batch = 1;
   int64_t num_layers = 1;
   bool fused_attention = false;  // attention is one op, and its scores are not stored
+  int64_t past = 0;  // positions before these, whose keys and values are cached; then too it is one
 };
 
 /// Every distinct op of a forward pass in the order of execution: those before the layers, those of
 /// one layer (per_layer, executed num_layers times), those after. Logits are computed at every
 /// position. Throws InputError where a size overflows 64 bits.
 std::vector<Op> ForwardOps(const ModelConfig& config, const RunShape& shape);
+
+/// The shape of step i ≥ 0 of decoding after a prompt of `prompt`'s context: one new position of
+/// each sequence, attending to all before it through the cache.
+RunShape DecodeStep(const RunShape& prompt, int64_t i);
 
 /// How often `op` executes in one pass, counting each product: products · (layers or 1).
 int64_t TotalCount(const Op& op, const RunShape& shape);
