@@ -2,6 +2,9 @@
 
 #include <dlfcn.h>
 
+#include <filesystem>
+#include <system_error>
+
 namespace flopledger {
 namespace {
 
@@ -36,7 +39,9 @@ void* FindSymbol(SharedLibrary& library, const char* symbol) {
     return nullptr;
   }
   if (Dl_info info; library.path.empty() && dladdr(address, &info) != 0) {
-    library.path = info.dli_fname;
+    std::error_code unresolved;  // behind Debian's alternatives: which build it is
+    const auto file = std::filesystem::canonical(info.dli_fname, unresolved);
+    library.path = unresolved ? info.dli_fname : file.string();
   }
   return address;
 }
