@@ -25,7 +25,8 @@ int Run(int argc, char** argv, const char* description, const RegisterFn& regist
   app.add_option("--batch", options.batch, "sequences")->capture_default_str();
   app.add_option("--layers", options.layers, "layers of the model; default: 1");
   app.add_option("--threads", options.threads, "OpenMP threads; default: every processor");
-  app.add_option("--matmul", options.matmul, "the product kernels")->capture_default_str();
+  app.add_option("--matmul", options.matmul, "the product kernels, or all, side by side")
+      ->capture_default_str();
   app.add_option("--attention", options.attention, "fused or reference")->capture_default_str();
   app.allow_extras();
   app.footer(
@@ -45,10 +46,19 @@ int Run(int argc, char** argv, const char* description, const RegisterFn& regist
   benchmark::Initialize(&count, flags.data());
   if (count > 1) throw InputError(fmt::format("unknown option '{}'; see --help", flags[1]));
 
-  const RunSettings settings = ParseWorkload(options);
+  std::vector<RunSettings> side_by_side;
+  for (const std::string& matmul : MatmulsNamed(options.matmul, std::cerr)) {
+    options.matmul = matmul;
+    side_by_side.push_back(ParseWorkload(options));
+  }
   benchmark::AddCustomContext("environment", EnvironmentLine(DescribeEnvironment()));
-  Workload workload(settings, PlanLayers(settings).layers);
-  register_all(workload);
+  WeightStore weights;
+  std::vector<std::unique_ptr<Workload>> workloads;
+  for (const RunSettings& settings : side_by_side) {
+    workloads.push_back(
+        std::make_unique<Workload>(settings, PlanLayers(side_by_side).layers, weights));
+    register_all(*workloads.back());
+  }
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
   return kDone;

@@ -8,7 +8,7 @@
 
 namespace flopledger {
 
-/// Registers benchmarks on a workload that lives until they have run.
+/// Registers benchmarks on a workload that lives until they have run; called for each backend.
 using RegisterFn = std::function<void(Workload&)>;
 
 /// Parses --model, --context, --layers, --threads, --matmul and Google Benchmark's flags, makes the

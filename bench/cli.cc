@@ -11,7 +11,7 @@
 #include "analysis/accounting.h"
 #include "bench/build_info.h"
 #include "bench/verbs.h"
-#include "kernels/matmul.h"
+#include "kernels/matmul_library.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -31,6 +31,9 @@ std::string MatmulHelp() {
   std::string text = "the product kernels:";
   for (const auto& backend : MatmulBackends<float>()) {
     text += fmt::format(" {} ({});", backend.name, backend.description);
+  }
+  for (const MatmulLibrary& library : MatmulLibraries()) {
+    text += fmt::format(" {} ({});", library.backend.name, library.backend.description);
   }
   text.pop_back();
   return text;
@@ -119,7 +122,11 @@ class Parser {
     verb->add_option("--layers", run_.workload.layers,
                      "run only the first N layers; default: all, or as many as fit in memory");
     AddThreads(verb, run_.workload.threads);
-    AddMatmul(verb, run_.workload.matmul);
+    verb->add_option("--matmul", run_.workload.matmul,
+                     MatmulHelp() +
+                         "; all (every one of them but reference, side by side: repetitions "
+                         "interleaved, one table)")
+        ->capture_default_str();
     AddAttention(verb, run_.workload.attention);
     verb->add_option("--convention", run_.convention, ConventionHelp())->capture_default_str();
     verb->add_option(

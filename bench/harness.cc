@@ -10,12 +10,14 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "analysis/stats.h"
 #include "analysis/table.h"
 #include "bench/calibrate.h"
 #include "bench/interrupt.h"
 #include "bench/machine.h"
+#include "kernels/matmul_library.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -140,11 +142,18 @@ int64_t ScratchBytes(const RunSettings& settings) {
   return floats * static_cast<int64_t>(sizeof(float));
 }
 
-int64_t NeededBytes(const RunSettings& settings, int64_t layers) {
-  const MemoryFigures memory = CountMemory(settings.model, settings.Shape(layers));
+int64_t NeededBytes(std::span<const RunSettings> side_by_side, int64_t layers) {
   // The program itself, thread stacks and the kernels' packing buffers.
   constexpr int64_t kOverhead = int64_t{128} << 20;
-  return memory.weights_bytes + memory.activation_bytes + ScratchBytes(settings) + kOverhead;
+  int64_t bytes = 0;
+  bool has_layout[2] = {false, false};  // plain, packed: filled once for all that read it
+  for (const RunSettings& settings : side_by_side) {
+    const MemoryFigures memory = CountMemory(settings.model, settings.Shape(layers));
+    bytes += memory.activation_bytes + ScratchBytes(settings) + kOverhead;
+    bool& has = has_layout[FindMatmul<float>(settings.matmul)->packs_weights ? 1 : 0];
+    if (!std::exchange(has, true)) bytes += memory.weights_bytes;
+  }
+  return bytes;
 }
 
 /// Google Benchmark runs trials to find its number of iterations, then those that count: they are
@@ -167,7 +176,8 @@ std::string NewRunId(const ModelConfig& model) {
 
 /// Hands `flags` to Google Benchmark. Throws InputError for one that it does not take.
 void InitializeGoogleBenchmark(const std::vector<std::string>& flags) {
-  std::vector<std::string> words = {"flopledger", "--benchmark_repetitions=3"};
+  std::vector<std::string> words = {"flopledger", "--benchmark_repetitions=3",
+                                    "--benchmark_enable_random_interleaving=true"};
   words.insert(words.end(), flags.begin(), flags.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -312,14 +322,15 @@ void SetTotalFlops(Record& total, std::span<const Record> rows) {
 
 }  // namespace
 
-LayerPlan PlanLayers(const RunSettings& settings) {
+LayerPlan PlanLayers(std::span<const RunSettings> side_by_side) {
+  const RunSettings& settings = side_by_side.front();
   LayerPlan plan;
   plan.available_bytes =
       settings.max_memory_bytes ? settings.max_memory_bytes : AvailableMemoryBytes();
-  plan.whole_bytes = NeededBytes(settings, settings.model.num_layers);
+  plan.whole_bytes = NeededBytes(side_by_side, settings.model.num_layers);
   plan.layers = settings.layers.value_or(settings.model.num_layers);
   const auto fits = [&](int64_t layers) {
-    return !plan.available_bytes || NeededBytes(settings, layers) <= *plan.available_bytes;
+    return !plan.available_bytes || NeededBytes(side_by_side, layers) <= *plan.available_bytes;
   };
   if (!fits(plan.layers)) {
     const int64_t least = settings.layers.value_or(1);
@@ -328,7 +339,7 @@ LayerPlan PlanLayers(const RunSettings& settings) {
           "{} layer{} of {} at context {}, batch {} need{} {}, and {} can be had; use a shorter "
           "--context or a smaller model",
           least, least == 1 ? "" : "s", settings.model.name, settings.context, settings.batch,
-          least == 1 ? "s" : "", HumanBytes(NeededBytes(settings, least)),
+          least == 1 ? "s" : "", HumanBytes(NeededBytes(side_by_side, least)),
           HumanBytes(*plan.available_bytes)));
     }
     plan.cut_by_memory = true;
@@ -339,20 +350,32 @@ LayerPlan PlanLayers(const RunSettings& settings) {
     }
     plan.layers = fitting;
   }
-  plan.needed_bytes = NeededBytes(settings, plan.layers);
+  plan.needed_bytes = NeededBytes(side_by_side, plan.layers);
   return plan;
 }
 
-Workload::Workload(const RunSettings& settings, int64_t layers) : settings_(settings) {
+std::shared_ptr<const Weights<float>> WeightStore::Get(const RunSettings& settings, int64_t layers,
+                                                       bool packed) {
+  std::shared_ptr<const Weights<float>>& weights = packed ? packed_ : plain_;
+  if (!weights) {
+    weights = std::make_shared<const Weights<float>>(
+        SeededWeights<float>(settings.model, layers, settings.seed, packed));
+  }
+  FL_CHECK(static_cast<int64_t>(weights->layers.size()) == layers, layers);
+  return weights;
+}
+
+Workload::Workload(const RunSettings& settings, int64_t layers, WeightStore& weights)
+    : settings_(settings) {
   omp_set_num_threads(settings.threads);
   const MatmulBackend<float>& matmul = *FindMatmul<float>(settings.matmul);
-  weights_ = SeededWeights<float>(settings_.model, layers, settings.seed, matmul.packs_weights);
+  weights_ = weights.Get(settings, layers, matmul.packs_weights);
   const int64_t rows = settings.batch * settings.context;
   for (int64_t r = 0; r < rows; ++r) {  // any spread of tokens will do: time does not depend on it
     tokens_.push_back(static_cast<int32_t>((r * 7919 + 13) % settings.model.vocab_size));
   }
   forward_ =
-      std::make_unique<Forward<float>>(settings_.model, weights_, settings.Shape(layers), matmul);
+      std::make_unique<Forward<float>>(settings_.model, *weights_, settings.Shape(layers), matmul);
 }
 
 Verification Workload::Verify(Progress& progress) {
@@ -524,90 +547,150 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
   return rows;
 }
 
-RunResult RunUnderGoogleBenchmark(const RunSettings& settings,
-                                  const std::vector<std::string>& benchmark_flags,
-                                  std::ostream& talk, bool on_terminal,
-                                  const std::function<void(const Ledger&)>& on_trial) {
-  InitializeGoogleBenchmark(benchmark_flags);
-  RunResult result;
-  result.plan = PlanLayers(settings);
-  const int64_t layers = result.plan.layers;
-  const std::string run_id = NewRunId(settings.model);
-  Progress progress(talk, on_terminal);
-  omp_set_num_threads(settings.threads);
+Ledger MergedLedger(std::span<const RunResult> results) {
+  Ledger merged = results.front().ledger;
+  for (const RunResult& result : results.subspan(1)) {
+    merged.rows.insert(merged.rows.end(), result.ledger.rows.begin(), result.ledger.rows.end());
+  }
+  return merged;
+}
+
+namespace {
+
+/// The libraries among the backends of a run, each with its version and its file.
+nlohmann::json LibrariesOf(std::span<const RunSettings> side_by_side) {
+  nlohmann::json versions = nlohmann::json::object();
+  for (const RunSettings& settings : side_by_side) {
+    for (const MatmulLibrary& library : MatmulLibraries()) {
+      if (library.backend.name != settings.matmul) continue;
+      versions[settings.matmul] =
+          fmt::format("{}, {}", library.load().version, library.load().path);
+    }
+  }
+  return versions;
+}
+
+/// One backend of a run, as far as it has come.
+struct Contestant {
+  RunSettings settings;
   std::unique_ptr<Workload> workload;
-  std::vector<Trial> trials;
+  std::vector<Trial> trials;  // those too in which Google Benchmark looks for its iterations
+  RunResult result;
+};
 
-  const auto time_forward = [&](benchmark::State& state) {
-    if (!workload) {  // once, and only if the filter selects this benchmark at all
-      result.evidence = GatherEvidence(
-          settings.count,
-          {settings.model, settings.context, settings.batch, settings.matmul, settings.attention},
-          talk, progress);
-      progress.Show(fmt::format("filling {} of weights", HumanBytes(result.plan.needed_bytes)));
-      workload = std::make_unique<Workload>(settings, layers);
-      try {
-        result.verification = workload->Verify(progress);
-      } catch (const Interrupted&) {
-        state.SkipWithError("interrupted");
-        return;
-      }
-    }
-    if (!result.verification.ok()) {
-      state.SkipWithError(result.verification.first_failure.c_str());
-      return;
-    }
-    const Trial trial = workload->Time(state, progress);
-    if (interrupted || trial.passes == 0) return;
-    trials.push_back(trial);
-    result.trials = Accepted(trials);
-    result.ledger.rows = MakeRecords(settings, layers, workload->forward().ops(), result.trials,
-                                     run_id, result.evidence);
-    on_trial(result.ledger);
-  };
+/// Takes the memory, fills it and verifies a pass.
+void Prepare(Contestant& contestant, WeightStore& weights, std::ostream& talk, Progress& progress) {
+  const RunSettings& settings = contestant.settings;
+  RunResult& result = contestant.result;
+  result.evidence = GatherEvidence(
+      settings.count,
+      {settings.model, settings.context, settings.batch, settings.matmul, settings.attention}, talk,
+      progress);
+  progress.Show(fmt::format("filling {} of weights", HumanBytes(result.plan.needed_bytes)));
+  contestant.workload = std::make_unique<Workload>(settings, result.plan.layers, weights);
+  result.verification = contestant.workload->Verify(progress);
+}
 
-  result.ledger.environment = DescribeEnvironment();
-  result.ledger.environment["model"] = ToJson(settings.model);
-  result.ledger.environment["seed"] = settings.seed;
-  result.ledger.environment["run_id"] = run_id;
+void MakeRows(Contestant& contestant, const std::string& run_id) {
+  RunResult& result = contestant.result;
+  result.trials = Accepted(contestant.trials);
+  result.ledger.rows =
+      MakeRecords(contestant.settings, result.plan.layers, contestant.workload->forward().ops(),
+                  result.trials, run_id, result.evidence);
+}
+
+/// One more pass, with the hardware counters read around each op; `environment` says what they are.
+void CountByHardware(Contestant& contestant, const std::string& run_id, Progress& progress) {
+  if (!contestant.settings.counters || contestant.result.trials.empty() || interrupted) return;
+  Counters counters(contestant.settings.threads);
+  RunResult& result = contestant.result;
+  result.counters_line =
+      counters.Has(Quantity::kInstructions)
+          ? fmt::format(
+                "hardware counters: {}{}{}", fmt::join(counters.available(), ", "),
+                counters.Has(Quantity::kFlops) ? "" : "; no FLOPs: ", counters.no_flops_because())
+          : "hardware counters: unavailable: " + counters.unavailable().front().reason;
+  result.ledger.environment["counters"] = result.counters_line;
+  if (!counters.Has(Quantity::kInstructions) && !counters.Has(Quantity::kFlops)) return;
+  try {
+    result.evidence.counters = contestant.workload->Count(counters, progress);
+    MakeRows(contestant, run_id);
+  } catch (const Interrupted&) {  // the ledger stands without them
+  }
+}
+
+std::vector<RunResult> ResultsOf(const std::vector<Contestant>& contestants) {
+  std::vector<RunResult> results;
+  for (const Contestant& contestant : contestants) results.push_back(contestant.result);
+  return results;
+}
+
+}  // namespace
+
+std::vector<RunResult> RunUnderGoogleBenchmark(std::span<const RunSettings> side_by_side,
+                                               const std::vector<std::string>& benchmark_flags,
+                                               std::ostream& talk, bool on_terminal,
+                                               const std::function<void(const Ledger&)>& on_trial) {
+  InitializeGoogleBenchmark(benchmark_flags);
+  const RunSettings& first = side_by_side.front();
+  const LayerPlan plan = PlanLayers(side_by_side);
+  const std::string run_id = NewRunId(first.model);
+  Progress progress(talk, on_terminal);
+  omp_set_num_threads(first.threads);
+
+  nlohmann::json environment = DescribeEnvironment();
+  environment["model"] = ToJson(first.model);
+  environment["seed"] = first.seed;
+  environment["run_id"] = run_id;
+  environment["matmul_libraries"] = LibrariesOf(side_by_side);
   const auto steal_before = StealSeconds();
 
+  WeightStore weights;
+  std::vector<Contestant> contestants;
+  for (const RunSettings& settings : side_by_side) {
+    contestants.push_back({.settings = settings, .workload = {}, .trials = {}, .result = {}});
+    contestants.back().result.plan = plan;
+    contestants.back().result.ledger.environment = environment;
+  }
+
   benchmark::ClearRegisteredBenchmarks();
-  const std::string name =
-      fmt::format("forward/{}/context:{}/batch:{}/layers:{}/threads:{}", settings.model.name,
-                  settings.context, settings.batch, layers, settings.threads);
-  benchmark::RegisterBenchmark(name.c_str(), time_forward)
-      ->UseRealTime()
-      ->Unit(benchmark::kMillisecond);
+  for (Contestant& contestant : contestants) {
+    const auto repeat = [&](benchmark::State& state) {
+      const Verification& verification = contestant.result.verification;
+      try {  // once, and only if the filter selects this benchmark at all
+        if (!contestant.workload) Prepare(contestant, weights, talk, progress);
+      } catch (const Interrupted&) {
+        return state.SkipWithError("interrupted");
+      }
+      if (!verification.ok()) return state.SkipWithError(verification.first_failure.c_str());
+      const Trial trial = contestant.workload->Time(state, progress);
+      if (interrupted || trial.passes == 0) return;
+      contestant.trials.push_back(trial);
+      MakeRows(contestant, run_id);
+      on_trial(MergedLedger(ResultsOf(contestants)));
+    };
+    const RunSettings& settings = contestant.settings;
+    const std::string name = fmt::format("forward/{}/{}/context:{}/batch:{}/layers:{}/threads:{}",
+                                         settings.model.name, settings.matmul, settings.context,
+                                         settings.batch, plan.layers, settings.threads);
+    benchmark::RegisterBenchmark(name.c_str(), repeat)
+        ->UseRealTime()
+        ->Unit(benchmark::kMillisecond);
+  }
   SilentReporter reporter;
   benchmark::RunSpecifiedBenchmarks(&reporter);
   benchmark::ClearRegisteredBenchmarks();
 
-  if (settings.counters && workload && !result.trials.empty() && !interrupted) {
-    Counters counters(settings.threads);
-    result.counters_line =
-        counters.Has(Quantity::kInstructions)
-            ? fmt::format(
-                  "hardware counters: {}{}{}", fmt::join(counters.available(), ", "),
-                  counters.Has(Quantity::kFlops) ? "" : "; no FLOPs: ", counters.no_flops_because())
-            : "hardware counters: unavailable: " + counters.unavailable().front().reason;
-    if (counters.Has(Quantity::kInstructions) || counters.Has(Quantity::kFlops)) {
-      try {
-        result.evidence.counters = workload->Count(counters, progress);
-        result.ledger.rows = MakeRecords(settings, layers, workload->forward().ops(), result.trials,
-                                         run_id, result.evidence);
-      } catch (const Interrupted&) {  // the ledger stands without them
-      }
-    }
-    result.ledger.environment["counters"] = result.counters_line;
+  const double observer_s = MeasureObserverSeconds();
+  for (Contestant& contestant : contestants) {
+    CountByHardware(contestant, run_id, progress);
+    RunResult& result = contestant.result;
+    result.was_interrupted = interrupted;
+    result.observer_s = observer_s;
+    result.ledger.environment["observer_ns_per_op"] = observer_s * 1e9;
+    if (steal_before) result.ledger.environment["steal_s"] = *StealSeconds() - *steal_before;
   }
-  result.was_interrupted = interrupted;
-  if (steal_before) {
-    result.ledger.environment["steal_s"] = *StealSeconds() - *steal_before;
-  }
-  result.observer_s = MeasureObserverSeconds();
-  result.ledger.environment["observer_ns_per_op"] = result.observer_s * 1e9;
-  return result;
+  return ResultsOf(contestants);
 }
 
 }  // namespace flopledger

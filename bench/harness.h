@@ -56,8 +56,10 @@ struct LayerPlan {
 };
 
 /// Plans before any memory is taken. Throws CannotMeasure where not even one layer fits, and where
-/// the layers that were asked for do not.
-LayerPlan PlanLayers(const RunSettings& settings);
+/// the layers that were asked for do not. Several settings (which differ in their matmul alone) are
+/// planned to stand in memory together.
+LayerPlan PlanLayers(std::span<const RunSettings> side_by_side);
+inline LayerPlan PlanLayers(const RunSettings& settings) { return PlanLayers({&settings, 1}); }
 
 /// One accepted trial of Google Benchmark, per pass.
 struct Trial {
@@ -70,11 +72,22 @@ struct Trial {
   double peak() const { return (peak_before_flops_per_s + peak_after_flops_per_s) / 2; }
 };
 
+/// Seeded weights, filled when they are first asked for, once for each layout: workloads that run
+/// side by side share them.
+class WeightStore {
+ public:
+  std::shared_ptr<const Weights<float>> Get(const RunSettings& settings, int64_t layers,
+                                            bool packed);
+
+ private:
+  std::shared_ptr<const Weights<float>> plain_, packed_;
+};
+
 /// A model with seeded weights, its buffers and random tokens, ready to run: all memory is taken in
 /// the constructor.
 class Workload {
  public:
-  Workload(const RunSettings& settings, int64_t layers);
+  Workload(const RunSettings& settings, int64_t layers, WeightStore& weights);
 
   Forward<float>& forward() { return *forward_; }
   const RunSettings& settings() const { return settings_; }
@@ -95,7 +108,7 @@ class Workload {
 
  private:
   RunSettings settings_;
-  Weights<float> weights_;
+  std::shared_ptr<const Weights<float>> weights_;
   std::vector<int32_t> tokens_;
   std::unique_ptr<Forward<float>> forward_;
 };
@@ -109,7 +122,7 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
                                 std::span<const Op> ops, std::span<const Trial> trials,
                                 const std::string& run_id, const FlopsEvidence& evidence = {});
 
-/// What a whole `run` gives.
+/// What a whole `run` gives for one backend.
 struct RunResult {
   LayerPlan plan;
   Verification verification;
@@ -121,12 +134,17 @@ struct RunResult {
   bool was_interrupted = false;
 };
 
-/// Plans, fills, verifies and times under Google Benchmark with the given --benchmark_ flags.
+/// The rows of all results, in order, and the environment, which they share.
+Ledger MergedLedger(std::span<const RunResult> results);
+
+/// Plans, fills, verifies and times under Google Benchmark with the given --benchmark_ flags: one
+/// result for each of the settings, which differ in their matmul alone. The repetitions of several
+/// are interleaved in random order, so that a machine that changes favours none.
 /// `on_trial` is called with the ledger so far after each trial. Throws InputError for a flag that
 /// Google Benchmark does not know, CannotMeasure where memory does not suffice.
-RunResult RunUnderGoogleBenchmark(const RunSettings& settings,
-                                  const std::vector<std::string>& benchmark_flags,
-                                  std::ostream& talk, bool on_terminal,
-                                  const std::function<void(const Ledger&)>& on_trial);
+std::vector<RunResult> RunUnderGoogleBenchmark(std::span<const RunSettings> side_by_side,
+                                               const std::vector<std::string>& benchmark_flags,
+                                               std::ostream& talk, bool on_terminal,
+                                               const std::function<void(const Ledger&)>& on_trial);
 
 }  // namespace flopledger

@@ -13,6 +13,7 @@
 #include "bench/machine.h"
 #include "bench/verbs.h"
 #include "kernels/fma_chains.h"
+#include "kernels/matmul_library.h"
 
 namespace flopledger {
 namespace {
@@ -54,6 +55,22 @@ json DescribeCounters() {
   return described;
 }
 
+json DescribeLibraries() {
+  json described = json::array();
+  for (const MatmulLibrary& library : MatmulLibraries()) {
+    const SharedLibrary& found = library.load();
+    const auto text_or_null = [](const std::string& text) {
+      return text.empty() ? json(nullptr) : json(text);
+    };
+    described.push_back({{"matmul", library.backend.name},
+                         {"available", found.usable()},
+                         {"version", text_or_null(found.version)},
+                         {"path", text_or_null(found.path)},
+                         {"reason", text_or_null(found.usable() ? "" : AbsenceOf(library))}});
+  }
+  return described;
+}
+
 json Diagnosis() {
   json diagnosis = DescribeEnvironment();
   const auto steal = StealSeconds();
@@ -65,6 +82,7 @@ json Diagnosis() {
                                {"l2_bytes", Eigen::l2CacheSize()},
                                {"l3_bytes", Eigen::l3CacheSize()}};
   diagnosis["counters"] = DescribeCounters();
+  diagnosis["matmul_libraries"] = DescribeLibraries();
   return diagnosis;
 }
 
@@ -141,6 +159,18 @@ Table EventsTable(const json& counters) {
   return table;
 }
 
+Table LibrariesTable(const json& libraries) {
+  Table table{{{"matmul", false}, {"available", false}, {"which, or what to do", false}}, {}};
+  for (const json& library : libraries) {
+    const bool available = library["available"].get<bool>();
+    table.rows.push_back(
+        {library["matmul"].get<std::string>(), available ? "yes" : "no",
+         available ? fmt::format("{}, {}", Text(library["version"]), Text(library["path"]))
+                   : Text(library["reason"])});
+  }
+  return table;
+}
+
 std::string Verdict(const json& counters) {
   if (!counters["flops_available"].get<bool>()) {
     return "measured FLOPs by hardware counters: unavailable: " + Text(counters["flops_reason"]);
@@ -163,9 +193,11 @@ int RunDoctor(const DoctorOptions& options, std::ostream& out) {
     case Format::kCsv: out << EventsTable(counters).ToCsv(); break;
     case Format::kMarkdown:
       out << FactsTable(diagnosis).ToMarkdown() << '\n' << EventsTable(counters).ToMarkdown();
+      out << '\n' << LibrariesTable(diagnosis["matmul_libraries"]).ToMarkdown();
       break;
     case Format::kTable:
       out << FactsTable(diagnosis).ToText() << '\n' << EventsTable(counters).ToText() << '\n';
+      out << LibrariesTable(diagnosis["matmul_libraries"]).ToText() << '\n';
       fmt::print(out, "{}\n", Verdict(counters));
       if (const std::string note = Text(counters["flops_note"]);
           !note.empty() && !counters["flops_note"].is_null()) {

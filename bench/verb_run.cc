@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "analysis/side_by_side.h"
 #include "analysis/stats.h"
 #include "analysis/table.h"
 #include "bench/cli.h"
@@ -14,13 +15,16 @@
 #include "bench/interrupt.h"
 #include "bench/machine.h"
 #include "bench/verbs.h"
+#include "kernels/matmul_library.h"
 #include "model/input_error.h"
 
 namespace flopledger {
 namespace {
 
-RunSettings MakeSettings(const RunOptions& options) {
-  RunSettings settings = ParseWorkload(options.workload);
+RunSettings MakeSettings(const RunOptions& options, const std::string& matmul) {
+  WorkloadOptions workload = options.workload;
+  workload.matmul = matmul;
+  RunSettings settings = ParseWorkload(workload);
   settings.convention = ParseConvention(options.convention);
   if (settings.convention == Convention::kRuleOfThumb) {
     throw InputError("the rule of thumb has no figure for single operations; 'account' prints it");
@@ -139,14 +143,41 @@ void PrintResidual(const Ledger& ledger, std::ostream& out) {
   }
 }
 
+std::string WhatRan(const RunSettings& settings, const LayerPlan& plan) {
+  return fmt::format("{}: context {}, batch {}, {} of {} layers, {} thread{}", settings.model.name,
+                     Grouped(settings.context), settings.batch, plan.layers,
+                     settings.model.num_layers, settings.threads, settings.threads == 1 ? "" : "s");
+}
+
+/// The machine, the build, and the libraries that ran.
+void PrintEnvironment(const Ledger& ledger, std::ostream& out) {
+  fmt::print(out, "{}\n", EnvironmentLine(ledger.environment));
+  for (const auto& library : ledger.environment.at("matmul_libraries").items()) {
+    fmt::print(out, "{}: {}\n", library.key(), library.value().get<std::string>());
+  }
+}
+
+/// Several backends: what each took for every operation, and its share of the peak.
+void PrintSideBySide(const RunSettings& settings, const std::vector<RunResult>& results,
+                     const Ledger& ledger, std::ostream& out) {
+  fmt::print(out, "{}, attention {}\n", WhatRan(settings, results.front().plan),
+             settings.attention);
+  PrintEnvironment(ledger, out);
+  fmt::print(out,
+             "repetitions interleaved at random, each verified before it was timed, between two "
+             "measurements of the FMA peak\n\n");
+  out << SideBySide(ledger.rows, "milliseconds (medians)", &Record::time_s, 1e3, 3).ToText()
+      << '\n';
+  const std::string shares =
+      fmt::format("% of FMA peak ({} FLOPs; medians of ratios)", InfoOf(settings.convention).name);
+  out << SideBySide(ledger.rows, shares, &Record::pct_peak, 1, 1).ToText();
+}
+
 void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostream& out) {
   const Ledger& ledger = result.ledger;
-  fmt::print(out,
-             "{}: context {}, batch {}, {} of {} layers, {} thread{}, matmul {}, attention {}\n",
-             settings.model.name, Grouped(settings.context), settings.batch, result.plan.layers,
-             settings.model.num_layers, settings.threads, settings.threads == 1 ? "" : "s",
-             settings.matmul, settings.attention);
-  fmt::print(out, "{}\n", EnvironmentLine(ledger.environment));
+  fmt::print(out, "{}, matmul {}, attention {}\n", WhatRan(settings, result.plan), settings.matmul,
+             settings.attention);
+  PrintEnvironment(ledger, out);
   fmt::print(out,
              "{} repetition{}; verified before timing: {} outputs, worst error {:.2f} of its "
              "bound ({})\n\n",
@@ -220,11 +251,36 @@ int CheckedThreads(const std::optional<int64_t>& threads) {
   return static_cast<int>(threads.value_or(processors));
 }
 
+std::vector<std::string> MatmulsNamed(const std::string& name, std::ostream& err) {
+  if (name != "all") return {name};
+  std::vector<std::string> names;
+  for (const auto& backend : MatmulBackends<float>()) {
+    if (backend.name != "reference") names.emplace_back(backend.name);
+  }
+  for (const MatmulLibrary& library : MatmulLibraries()) {
+    if (library.load().usable()) {
+      names.emplace_back(library.backend.name);
+    } else {
+      fmt::print(err, "flopledger: left out: {}\n", AbsenceOf(library));
+    }
+  }
+  return names;
+}
+
 void CheckMatmul(const std::string& name) {
   if (FindMatmul<float>(name) != nullptr) return;
   std::vector<std::string> names;
   for (const auto& backend : MatmulBackends<float>()) names.emplace_back(backend.name);
+  for (const MatmulLibrary& library : MatmulLibraries()) {
+    if (library.backend.name == name) throw CannotMeasure(AbsenceOf(library));
+    names.emplace_back(library.backend.name);
+  }
   throw InputError(fmt::format("unknown matmul '{}'{}", name, Suggest(name, names)));
+}
+
+std::string AbsenceOf(const MatmulLibrary& library) {
+  return fmt::format("matmul {} is not to be had here: {}; on Debian, install {}",
+                     library.backend.name, library.load().error, library.package);
 }
 
 void CheckAttention(const std::string& name) {
@@ -248,11 +304,15 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
     stepped.attention = options.workload.attention;
     return RunCountInstructions(stepped, out, err);
   }
-  const RunSettings settings = MakeSettings(options);
+  std::vector<RunSettings> side_by_side;
+  for (const std::string& matmul : MatmulsNamed(options.workload.matmul, err)) {
+    side_by_side.push_back(MakeSettings(options, matmul));
+  }
+  const RunSettings& settings = side_by_side.front();
   const Outputs outputs = PrepareOutputs(options, settings);
   const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
   const InterruptGuard guard;
-  const LayerPlan plan = PlanLayers(settings);
+  const LayerPlan plan = PlanLayers(side_by_side);
   if (plan.cut_by_memory) {
     fmt::print(err,
                "flopledger: the whole of {} needs {}, and {} can be had: running {} of its {} "
@@ -260,32 +320,43 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
                settings.model.name, HumanBytes(plan.whole_bytes), HumanBytes(*plan.available_bytes),
                plan.layers, settings.model.num_layers);
   }
-  const RunResult result =
-      RunUnderGoogleBenchmark(settings, options.benchmark_flags, err, on_terminal,
+  const std::vector<RunResult> results =
+      RunUnderGoogleBenchmark(side_by_side, options.benchmark_flags, err, on_terminal,
                               [&](const Ledger& ledger) { outputs.Write(ledger); });
-  if (!result.verification.ok()) {
-    fmt::print(err, "flopledger: not timed, its result is wrong: {}\n",
-               result.verification.first_failure);
-    return kAnswerIsNo;
+  int code = kDone;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (results[i].verification.ok()) continue;
+    fmt::print(err, "flopledger: matmul {} not timed, its result is wrong: {}\n",
+               side_by_side[i].matmul, results[i].verification.first_failure);
+    code = kAnswerIsNo;
   }
-  if (result.trials.empty()) {
-    if (result.was_interrupted) throw CannotMeasure("interrupted before a repetition had finished");
+  const Ledger ledger = MergedLedger(results);
+  const bool was_interrupted = results.front().was_interrupted;
+  if (ledger.rows.empty()) {
+    if (code != kDone) return code;
+    if (was_interrupted) throw CannotMeasure("interrupted before a repetition had finished");
     const bool listed = std::ranges::any_of(options.benchmark_flags, [](const std::string& flag) {
       return flag.starts_with("--benchmark_list_tests");
     });
     if (listed) return kDone;
     throw InputError("nothing was run: --benchmark_filter matches no benchmark");
   }
-  outputs.Write(result.ledger);
-  PrintLedger(settings, result, out);
+  outputs.Write(ledger);
+  if (results.size() == 1) {
+    PrintLedger(settings, results.front(), out);
+  } else {
+    PrintSideBySide(settings, results, ledger, out);
+  }
   for (const auto& paths : {outputs.csv, outputs.json}) {
     for (const std::string& path : paths) fmt::print(err, "flopledger: wrote {}\n", path);
   }
-  if (result.was_interrupted) {
-    throw CannotMeasure(fmt::format(
-        "interrupted: the ledger holds the {} repetitions that finished", result.trials.size()));
+  if (was_interrupted) {
+    std::size_t finished = 0;
+    for (const RunResult& result : results) finished += result.trials.size();
+    throw CannotMeasure(
+        fmt::format("interrupted: the ledger holds the {} repetitions that finished", finished));
   }
-  return kDone;
+  return code;
 }
 
 }  // namespace flopledger

@@ -10,7 +10,8 @@
 
 namespace flopledger {
 
-struct RunSettings;  // bench/harness.h
+struct MatmulLibrary;  // kernels/matmul_library.h
+struct RunSettings;    // bench/harness.h
 
 /// Options of `account`, with their defaults.
 struct AccountOptions {
@@ -100,8 +101,16 @@ int RunLogits(const LogitsOptions& options, std::ostream& out);
 /// The threads asked for, or every processor. Throws InputError outside 1 to that number.
 int CheckedThreads(const std::optional<int64_t>& threads);
 
-/// Throws InputError, with a suggestion, unless this build has that product backend.
+/// The backends that --matmul names: itself, or for "all" every one that is to be had but
+/// "reference"; libraries that are absent are named on `err`.
+std::vector<std::string> MatmulsNamed(const std::string& name, std::ostream& err);
+
+/// Throws InputError, with a suggestion, unless this build knows that product backend, and
+/// CannotMeasure where it is a library that cannot be loaded here.
 void CheckMatmul(const std::string& name);
+
+/// Why a library of products cannot be used and which package provides it: one line.
+std::string AbsenceOf(const MatmulLibrary& library);
 
 /// Throws InputError, with a suggestion, unless it is "fused" or "reference".
 void CheckAttention(const std::string& name);

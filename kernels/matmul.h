@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 #include "kernels/tensor.h"
 #include "kernels/weight.h"
@@ -54,12 +55,16 @@ struct MatmulBackend {
 template <class Scalar>
 std::span<const MatmulBackend<Scalar>> MatmulBackends();
 
-/// The backend of that name, or null where this build has none.
+/// The library of that name (kernels/matmul_library.h), or null where it cannot be loaded here.
+const MatmulBackend<float>* FindLoadedMatmul(std::string_view name);
+
+/// The backend of that name, or null where this build has none and no library is loaded for it.
 template <class Scalar>
 const MatmulBackend<Scalar>* FindMatmul(std::string_view name) {
   for (const MatmulBackend<Scalar>& backend : MatmulBackends<Scalar>()) {
     if (backend.name == name) return &backend;
   }
+  if constexpr (std::is_same_v<Scalar, float>) return FindLoadedMatmul(name);
   return nullptr;
 }
 

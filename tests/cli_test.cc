@@ -11,6 +11,8 @@
 
 #include "analysis/csv.h"
 #include "analysis/record.h"
+#include "bench/verbs.h"
+#include "kernels/matmul_library.h"
 #include "model/config.h"
 #include "model/ops.h"
 #include "tests/temporary_folder.h"
@@ -160,6 +162,7 @@ TEST_F(CommandLine, BadInputGetsOneLineItsExitCodeAndLeavesNoFile) {
       {run({"--layers", "0"}), "layers"},
       {run({"--layers", "4"}), "layers must be from 1 to 3"},
       {run({"--matmul", "eigenn"}), "did you mean 'eigen'"},
+      {run({"--matmul", "openblass"}), "did you mean 'openblas'"},
       {run({"--attention", "flash"}), "fused, reference"},
       {run({"--count", "half"}), "off, sample, full"},
       {run({"--counters", "on"}), "auto, off"},
@@ -410,6 +413,66 @@ TEST_F(CommandLine, AuditAnswersNoWhereAClaimIsWrong) {
   EXPECT_THAT(Run({"audit", "--quantities"}).out, HasSubstr("params.total.model"));
 }
 
+TEST_F(CommandLine, RunsEveryBackendSideBySideInOneLedger) {
+  const Outcome outcome = Run({"run", "--model", "%DIR%/tiny.json", "--matmul", "all", "--csv",
+                               "%DIR%/all.csv", "--json", "%DIR%/all.json", "--threads", "2",
+                               "--benchmark_repetitions=2", "--benchmark_min_time=0.001"});
+  ASSERT_EQ(outcome.code, kDone) << outcome.err;
+  std::vector<std::string> expected = {"packed", "eigen"};
+  for (const MatmulLibrary& library : MatmulLibraries()) {
+    const std::string name(library.backend.name);
+    if (library.load().usable()) {
+      expected.push_back(name);
+    } else {
+      EXPECT_THAT(outcome.err, HasSubstr("left out: " + AbsenceOf(library)));
+    }
+  }
+  const auto rows = RecordsFromCsv(ReadFile(folder_.path("all.csv")), "all.csv");
+  std::vector<std::string> totals;
+  for (const Record& row : rows) {
+    if (row.op == "total") totals.push_back(row.matmul);
+    EXPECT_EQ(row.repetitions, 2);
+    EXPECT_EQ(row.run_id, rows.front().run_id);
+    const bool is_ours = row.matmul == "packed" || row.matmul == "eigen";
+    if (row.op == "ffn_up") {
+      EXPECT_EQ(row.flops_source, is_ours ? "confirmed" : "none");
+      EXPECT_EQ(row.executed_flops.has_value(), is_ours);
+    }
+  }
+  EXPECT_EQ(totals, expected);
+  for (const std::string& name : expected) EXPECT_THAT(outcome.out, HasSubstr(name));
+  const auto json = nlohmann::json::parse(ReadFile(folder_.path("all.json")));
+  EXPECT_EQ(json["rows"].size(), rows.size());
+  EXPECT_EQ(json["environment"]["matmul_libraries"].size(), expected.size() - 2);
+}
+
+TEST_F(CommandLine, EachLibraryRunsOrSaysWhichPackageProvidesIt) {
+  for (const MatmulLibrary& library : MatmulLibraries()) {
+    const std::string name(library.backend.name);
+    const Outcome outcome =
+        Run({"run", "--model", "%DIR%/tiny.json", "--matmul", name, "--attention", "reference",
+             "--benchmark_repetitions=1", "--benchmark_min_time=0.001"});
+    if (library.load().usable()) {
+      EXPECT_EQ(outcome.code, kDone) << outcome.err;
+      EXPECT_THAT(outcome.out, HasSubstr(library.load().path));
+    } else {
+      EXPECT_EQ(outcome.code, kNoAnswer);
+      EXPECT_THAT(outcome.err, HasSubstr(std::string(library.package)));
+    }
+  }
+}
+
+TEST(AbsenceOf, NamesTheLibraryAndItsPackage) {
+  const MatmulLibrary absent = {.backend = {.name = "fast", .description = "", .run = nullptr},
+                                .package = "libfast9",
+                                .load = []() -> const SharedLibrary& {
+                                  static const auto library = LoadSharedLibrary("libfast.so.9");
+                                  return library;
+                                }};
+  const std::string why = AbsenceOf(absent);
+  for (const char* part : {"fast", "libfast.so.9", "libfast9"}) EXPECT_THAT(why, HasSubstr(part));
+}
+
 TEST_F(CommandLine, DoctorSaysWhyNotAndNeverZero) {
   const Outcome table = Run({"doctor"});
   EXPECT_EQ(table.code, kDone);
@@ -418,6 +481,11 @@ TEST_F(CommandLine, DoctorSaysWhyNotAndNeverZero) {
   for (const auto& event : json["counters"]["events"]) {
     EXPECT_EQ(event["available"] == true, event["reason"].is_null()) << event;
     EXPECT_NE(event["reason"], "") << event;
+  }
+  for (const auto& library : json["matmul_libraries"]) {
+    EXPECT_EQ(library["available"] == true, library["reason"].is_null()) << library;
+    EXPECT_EQ(library["available"] == true, library["path"].is_string()) << library;
+    EXPECT_THAT(table.out, HasSubstr(library["matmul"].get<std::string>()));
   }
 }
 

@@ -90,6 +90,33 @@ TEST(PlanLayers, RunsAsManyLayersAsFit) {
   EXPECT_THROW(PlanLayers(settings), CannotMeasure);
 }
 
+TEST(PlanLayers, CountsWeightsOnceForEachLayoutAndBuffersForEachBackend) {
+  const RunSettings packed = SmallRun();
+  RunSettings plain = packed;
+  plain.matmul = "eigen";
+  const auto bytes = [](const std::vector<RunSettings>& side_by_side) {
+    return PlanLayers(side_by_side).needed_bytes;
+  };
+  const int64_t weights = CountMemory(packed.model, packed.Shape(4)).weights_bytes;
+  const int64_t buffers = bytes({packed}) - weights;
+  EXPECT_EQ(bytes({packed, plain}), 2 * weights + 2 * buffers);
+  EXPECT_EQ(bytes({plain, packed, plain, plain}), 2 * weights + 4 * buffers);
+  EXPECT_EQ(bytes({plain, plain}), weights + 2 * buffers);
+}
+
+TEST(WeightStore, FillsEachLayoutOnce) {
+  WeightStore store;
+  RunSettings settings = SmallRun();
+  settings.model.vocab_size = 100;
+  const auto plain = store.Get(settings, 1, false);
+  EXPECT_EQ(store.Get(settings, 1, false), plain);
+  const auto packed = store.Get(settings, 1, true);
+  EXPECT_NE(packed, plain);
+  EXPECT_EQ(store.Get(settings, 1, true), packed);
+  EXPECT_EQ(packed->layers[0].ffn_up.view()(3, 70), plain->layers[0].ffn_up.view()(3, 70));
+  EXPECT_THROW(store.Get(settings, 2, true), Fault);
+}
+
 TEST(MakeRecords, MediansSharesAndTheExtrapolatedRow) {
   const RunSettings settings = SmallRun();
   const auto ops = ForwardOps(settings.model, settings.Shape(2));

@@ -5,8 +5,11 @@
 #include <omp.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <random>
 
+#include "kernels/counted.h"
+#include "kernels/matmul_library.h"
 #include "kernels/matmul_packed.h"
 #include "kernels/pack.h"
 
@@ -51,6 +54,7 @@ class Matmul : public ::testing::Test {
     omp_set_num_threads(threads);
     const auto x_view = x.view().block(0, 1, M, K);
     const auto y_view = y.view().block(0, 2, M, N);
+    for (int64_t m = 0; m < M; ++m) std::fill_n(y_view.row(m), N, Scalar(NAN));  // overwritten
     const Weight<Scalar>& const_w = w;
     backend.run({.x = x_view,
                  .w = const_w.view(),
@@ -111,6 +115,106 @@ TYPED_TEST(Matmul, ShapesThatDoNotFitAreAFault) {
         backend.run({.x = x.view(), .w = w.view(), .y = y.view(), .scratch = scratch.data()}),
         Fault);
   }
+}
+
+/// The libraries that can be loaded here; all of them, where the environment says that they must.
+std::vector<MatmulLibrary> UsableLibraries() {
+  std::vector<MatmulLibrary> usable;
+  for (const MatmulLibrary& library : MatmulLibraries()) {
+    const SharedLibrary& found = library.load();
+    EXPECT_TRUE(found.usable() || std::getenv("FLOPLEDGER_TEST_ALL_LIBRARIES") == nullptr)
+        << found.error;
+    if (found.usable()) usable.push_back(library);
+  }
+  return usable;
+}
+
+using MatmulOfLibraries = Matmul<float>;
+
+// In turn, in one process: a symbol of one that reached into another would show.
+TEST_F(MatmulOfLibraries, MeetTheDefinitionSideBySide) {
+  const auto libraries = UsableLibraries();
+  if (libraries.empty()) GTEST_SKIP() << "no library of products is installed";
+  int i = 0;
+  for (const Shape& shape : kShapes) {
+    for (const WeightLayout layout :
+         {WeightLayout::kInputsByOutputs, WeightLayout::kOutputsByInputs}) {
+      for (const bool with_bias : {false, true}) {
+        ++i;
+        for (const MatmulLibrary& library : libraries) {
+          Check(library.backend, shape, layout, with_bias, 1 + i % 3);
+          if (HasFatalFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+// As reference attention calls them: one product a thread, then again all threads for one.
+TEST_F(MatmulOfLibraries, RunInsideAParallelRegion) {
+  constexpr int64_t kSize = 70;
+  Matrix<float> x(kSize, kSize), w(kSize, kSize);
+  for (int64_t i = 0; i < x.size(); ++i) {  // small integers: exact
+    x.data()[i] = static_cast<float>(i % 7 - 3);
+    w.data()[i] = static_cast<float>(i % 5 - 2);
+  }
+  Matrix<float> expected(kSize, kSize);
+  const auto operands = [&](Matrix<float>& y) {
+    return MatmulArgs<float>{
+        .x = x.view(), .w = WeightView<const float>::Of(w.view()), .y = y.view()};
+  };
+  FindMatmul<float>("reference")->run(operands(expected));
+  omp_set_num_threads(2);
+  for (const MatmulLibrary& library : UsableLibraries()) {
+    std::vector<Matrix<float>> results;
+    for (int i = 0; i < 20; ++i) results.emplace_back(kSize, kSize);
+#pragma omp parallel for
+    for (int i = 0; i < 19; ++i)
+      library.backend.run(operands(results[static_cast<std::size_t>(i)]));
+    library.backend.run(operands(results[19]));
+    EXPECT_EQ(omp_get_max_threads(), 2) << library.backend.name << " changed our threads";
+    for (const Matrix<float>& y : results) {
+      for (int64_t i = 0; i < y.size(); ++i) {
+        ASSERT_EQ(y.data()[i], expected.data()[i]) << library.backend.name;
+      }
+    }
+  }
+}
+
+TEST_F(MatmulOfLibraries, RefuseShapesThatDoNotFit) {
+  Matrix<float> x(2, 3), y(2, 4);
+  const Weight<float> w(4, 4, WeightLayout::kInputsByOutputs);
+  for (const MatmulLibrary& library : UsableLibraries()) {
+    EXPECT_THROW(library.backend.run({.x = x.view(), .w = w.view(), .y = y.view()}), Fault);
+  }
+}
+
+TEST_F(MatmulOfLibraries, SayWhatTheyAreAndAreForFloatAlone) {
+  for (const MatmulLibrary& library : MatmulLibraries()) {
+    const SharedLibrary& found = library.load();
+    EXPECT_EQ(FindMatmul<float>(library.backend.name) != nullptr, found.usable());
+    EXPECT_EQ(FindMatmul<double>(library.backend.name), nullptr);
+    EXPECT_EQ(FindMatmul<Counted<float>>(library.backend.name), nullptr);
+    EXPECT_EQ(found.version.empty(), !found.usable());
+    EXPECT_EQ(found.path.empty(), !found.usable());
+  }
+}
+
+TEST(SharedLibrary, ThatIsAbsentOrLacksAFunctionSaysSo) {
+  SharedLibrary absent = LoadSharedLibrary("libflopledger-no-such.so.9");
+  EXPECT_FALSE(absent.usable());
+  EXPECT_NE(absent.error.find("libflopledger-no-such.so.9"), std::string::npos) << absent.error;
+  EXPECT_EQ(FindSymbol(absent, "cos"), nullptr);
+
+  SharedLibrary math = LoadSharedLibrary("libm.so.6");
+  double (*cosine)(double) = nullptr;
+  Bind(math, "cos", cosine);
+  ASSERT_TRUE(math.usable()) << math.error;
+  EXPECT_EQ(cosine(0), 1);
+  EXPECT_NE(math.path.find("libm"), std::string::npos);
+  EXPECT_EQ(FindSymbol(math, "no_such_function"), nullptr);
+  EXPECT_FALSE(math.usable());
+  EXPECT_NE(math.error.find("no_such_function"), std::string::npos) << math.error;
 }
 
 TEST(MatmulBackends, AreFoundByName) {

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "analysis/csv.h"
+#include "analysis/side_by_side.h"
 #include "analysis/table.h"
 #include "model/input_error.h"
 #include "tests/refusal.h"
@@ -120,6 +121,27 @@ TEST(Table, AlignsGroupsAndEscapes) {
   EXPECT_EQ(Grouped(0), "0");
   EXPECT_EQ(HumanBytes(6230444800), "6.23 GB (5.80 GiB)");
   EXPECT_THROW(ParseFormat("xml"), InputError);
+}
+
+TEST(SideBySide, HasALineForEachOpAndAColumnForEachBackend) {
+  const auto row = [](const char* matmul, const char* op, std::optional<double> seconds) {
+    Record record;
+    record.matmul = matmul;
+    record.op = op;
+    record.time_s = seconds;
+    if (op != std::string("total")) record.n = 50'257;
+    return record;
+  };
+  const Table table = SideBySide(
+      {row("packed", "ffn_up", 0.25), row("packed", "total", 0.5), row("blis", "ffn_up", {}),
+       row("blis", "lm_head", 0.0625), row("blis", "total", 2.0)},
+      "ms", &Record::time_s, 1e3, 1);
+  std::vector<std::string> titles;
+  for (const Column& column : table.columns) titles.push_back(column.title);
+  EXPECT_THAT(titles, ElementsAre("ms", "m", "n", "k", "packed", "blis"));
+  EXPECT_THAT(table.rows, ElementsAre(ElementsAre("ffn_up", "", "50,257", "", "250.0", ""),
+                                      ElementsAre("total", "", "", "", "500.0", "2000.0"),
+                                      ElementsAre("lm_head", "", "50,257", "", "", "62.5")));
 }
 
 }  // namespace
