@@ -57,6 +57,7 @@ class Parser {
     AddAccount();
     AddAudit();
     AddRun();
+    AddReport();
     AddLogits();
     AddCountInstructions();
     AddDoctor();
@@ -146,6 +147,25 @@ class Parser {
         "--benchmark_min_time=S, --benchmark_filter=RE, --benchmark_out=FILE, …\n"
         "A run that is interrupted (Ctrl-C) still reports the repetitions that it finished.");
     verb->final_callback([this] { verb_ = [this] { return RunRun(run_, out_, err_); }; });
+  }
+
+  void AddReport() {
+    CLI::App* verb = app_.add_subcommand(
+        "report",
+        "The page of a run: verdict, roofline, predicted beside measured, shares, the ledger, how "
+        "to repeat it. One file that loads nothing; several runs become a comparison.");
+    verb->add_option("results", report_.results,
+                     "the .json of a run ('run --json'); several are compared with the first");
+    verb->add_option("--out", report_.out, "write here instead of to standard output");
+    verb->add_option("--format", report_.format,
+                     "html; md (Markdown for a CI summary). Default: what --out ends with, else "
+                     "html");
+    verb->footer(
+        "Examples:\n"
+        "  flopledger report results/gpt2.json --out gpt2.html\n"
+        "  flopledger report before.json after.json --out compared.html\n"
+        "  flopledger report gpt2.json --format md >> \"$GITHUB_STEP_SUMMARY\"");
+    verb->final_callback([this] { verb_ = [this] { return RunReport(report_, out_); }; });
   }
 
   void AddLogits() {
@@ -255,6 +275,7 @@ class Parser {
   AccountOptions account_;
   AuditOptions audit_;
   RunOptions run_;
+  ReportOptions report_;
   LogitsOptions logits_;
   DoctorOptions doctor_;
   CountInstructionsOptions stepped_;
