@@ -63,7 +63,7 @@ std::string EscapedMarkdown(std::string_view text) {
     return text[i] == '_' && i > 0 && letter(i - 1) && letter(i + 1);
   };
   return Cleaned(text, [&](std::string& clean, std::size_t i) {
-    constexpr std::string_view kMarks = "\\`*_[]()#!|~$@";
+    constexpr std::string_view kMarks = "\\`*_[]#!|~$@";
     const char c = text[i];
     if (c == '&' || c == '<' || c == '>') {
       AppendEntity(clean, c);

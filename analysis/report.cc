@@ -170,9 +170,10 @@ std::string Headline(const ReportView& view) {
 
 std::string Summary(const ReportView& view) {
   const Record& row = view.first();
-  std::string text = row.layers_run == row.layers_total
-                         ? "One forward pass"
-                         : fmt::format("{} of {} layers", row.layers_run, row.layers_total);
+  std::string text =
+      row.layers_run == row.layers_total
+          ? "One forward pass"
+          : fmt::format("A pass through {} of {} layers", row.layers_run, row.layers_total);
   if (!view.pass_s) return text + ": no time was measured.";
   text += fmt::format(" took {}", ShowSeconds(*view.pass_s));
   if (view.total != nullptr && view.total->gflops) {

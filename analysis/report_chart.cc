@@ -59,6 +59,7 @@ class Chart {
   std::string Draw() {
     Open();
     Grid();
+    SortDots();
     Ceilings();
     Dots();
     text_ += "</svg>\n";
@@ -141,13 +142,13 @@ class Chart {
           x_.begin, y_.end, x_.end - x_.begin, y_(*peak) - y_.end);
       text_ += fmt::format("<path class=\"peak\" d=\"M{:.1f} {:.1f}H{:.1f}\"/>\n", PeakStart(),
                            y_(*peak), x_.end);
-      Label(x_.end - 4, y_(*peak) - 6, "end",
+      Label(std::min(PeakStart() + 8, x_.end - 200), y_(*peak) - 6, "start",
             fmt::format("FMA peak {}, measured", ShowScaled(*peak, "FLOP/s")));
     }
     if (const auto& theory = roofline_.theoretical_flops_per_s) {
       text_ += fmt::format("<path class=\"theory\" d=\"M{:.1f} {:.1f}H{:.1f}\"/>\n", x_.begin,
                            y_(*theory), x_.end);
-      Label(x_.begin + 6, y_(*theory) - 6, "start",
+      Label(x_.end - 4, y_(*theory) - 6, "end",
             fmt::format("theoretical {}", ShowScaled(*theory, "FLOP/s")));
     }
     for (const BandwidthCeiling& ceiling : roofline_.bandwidth) Slope(ceiling);
@@ -180,15 +181,42 @@ class Chart {
         fmt::format("<path class=\"{}\" d=\"M{:.1f} {:.1f}L{:.1f} {:.1f}\"/>\n",
                     outermost ? "slope" : "slope inner", x_(left), y_(left * ceiling.bytes_per_s),
                     x_(right), y_(right * ceiling.bytes_per_s));
-    const double middle = std::sqrt(left * right);
-    const double turn = std::atan2(y_.PixelsPerDecade(), x_.PixelsPerDecade());
-    text_ += fmt::format(
-        "<text class=\"on-slope\" text-anchor=\"middle\" transform=\"translate({:.1f} {:.1f}) "
-        "rotate({:.1f})\">{} {}</text>\n",
-        x_(middle) - 6 * std::sin(turn), y_(middle * ceiling.bytes_per_s) - 6 * std::cos(turn),
-        -turn * 180 / std::numbers::pi, EscapedHtml(ceiling.level),
-        ShowScaled(ceiling.bytes_per_s, "B/s"));
+    NameSlope(ceiling, left, right);
   }
+
+  /// Writes the level along its slope, at the first of a few places that nothing else takes.
+  void NameSlope(const BandwidthCeiling& ceiling, double left, double right) {
+    std::string label = ceiling.level;
+    if (!narrow()) label += " " + ShowScaled(ceiling.bytes_per_s, "B/s");
+    const double turn = std::atan2(y_.PixelsPerDecade(), x_.PixelsPerDecade());
+    const double half = kLetter * static_cast<double>(LengthOf(label)) / 2;
+    for (const double at : {0.5, 0.3, 0.7, 0.15, 0.85}) {
+      const double intensity = left * std::pow(right / left, at);
+      const double x = x_(intensity) - 6 * std::sin(turn);
+      const double y = y_(intensity * ceiling.bytes_per_s) - 6 * std::cos(turn);
+      std::vector<Box> boxes;  // a turned text covers a chain of small ones
+      for (double step = -half; step <= half; step += kLine / 2) {
+        const double at_x = x + step * std::cos(turn), at_y = y - step * std::sin(turn);
+        boxes.push_back({at_x - 6, at_y - 9, at_x + 6, at_y + 3});
+      }
+      const bool inside = boxes.front().left > x_.begin && boxes.front().bottom < y_.begin &&
+                          boxes.back().right < x_.end && boxes.back().top > y_.end;
+      if (!inside || !std::ranges::all_of(boxes, [&](const Box& box) { return IsFree(box); })) {
+        continue;
+      }
+      taken_.insert(taken_.end(), boxes.begin(), boxes.end());
+      text_ += fmt::format(
+          "<text class=\"on-slope\" text-anchor=\"middle\" transform=\"translate({:.1f} {:.1f}) "
+          "rotate({:.1f})\">{}</text>\n",
+          x, y, -turn * 180 / std::numbers::pi, EscapedHtml(label));
+      return;
+    }
+  }
+
+  bool IsFree(const Box& box) const {
+    return std::ranges::none_of(taken_, [&](const Box& other) { return box.Meets(other); });
+  }
+  bool narrow() const { return size_.width < 500; }
 
   /// A ceiling's label; names of dots keep clear of it.
   void Label(double x, double y, const char* anchor, const std::string& label) {
@@ -204,17 +232,24 @@ class Chart {
     return std::max(3.0, largest * std::sqrt(std::clamp(dot.share, 0.0, 1.0)));
   }
 
-  void Dots() {
-    std::vector<RooflineDot> dots = roofline_.dots;  // the largest first, so that none is covered
-    std::ranges::stable_sort(dots, std::greater(), &RooflineDot::share);
-    for (const RooflineDot& dot : dots) {
+  /// The largest first, so that none is covered; names keep clear of them all.
+  void SortDots() {
+    dots_ = roofline_.dots;
+    std::ranges::stable_sort(dots_, std::greater(), &RooflineDot::share);
+    for (const RooflineDot& dot : dots_) {
       const double x = x_(dot.intensity), y = y_(dot.flops_per_s), r = Radius(dot);
       taken_.push_back({x - r, y - r, x + r, y + r});
     }
+  }
+
+  void Dots() {
     text_ += "<g class=\"dots\">\n";
-    for (const RooflineDot& dot : dots) Draw(dot);
+    for (const RooflineDot& dot : dots_) Draw(dot);
     text_ += "</g>\n<g class=\"names\">\n";
-    for (const RooflineDot& dot : dots) Name(dot);
+    const std::size_t most = narrow() ? 6 : 60;  // the others would only crowd it
+    for (std::size_t i = 0; i < dots_.size(); ++i) {
+      if (i < most || dots_[i].above_roof) Name(dots_[i]);
+    }
     text_ += "</g>\n";
   }
 
@@ -257,9 +292,7 @@ class Chart {
         const Box box{left - 1, at_y - kLine / 2, left + width + 1, at_y + kLine / 2};
         const bool inside =
             box.left > x_.begin && box.right < x_.end && box.top > y_.end && box.bottom < y_.begin;
-        const bool free =
-            std::ranges::none_of(taken_, [&](const Box& other) { return box.Meets(other); });
-        if (!inside || !free) continue;
+        if (!inside || !IsFree(box)) continue;
         taken_.push_back(box);
         if (away > 4) {
           text_ += fmt::format("<path class=\"leader\" d=\"M{:.1f} {:.1f}L{:.1f} {:.1f}\"/>",
@@ -280,6 +313,7 @@ class Chart {
   const std::string id_;
   const ChartSize size_;
   Axis x_, y_;
+  std::vector<RooflineDot> dots_;
   std::vector<Box> taken_;
   std::string text_;
 };

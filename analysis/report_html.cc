@@ -42,7 +42,7 @@ struct HtmlTable {
 std::string Draw(const HtmlRow& row, const std::vector<HtmlColumn>& columns) {
   std::string html = "<tr>";
   for (std::size_t c = 0; c < columns.size(); ++c) {
-    const HtmlCell& cell = row.cells[c];
+    const HtmlCell& cell = row.cells.at(c);
     const std::string value = cell.value ? fmt::format(" data-v=\"{:.9g}\"", *cell.value) : "";
     const std::string mark =
         row.colour.empty() ? "" : fmt::format("<i class=\"mark {}\"></i>", row.colour);
@@ -231,7 +231,8 @@ class RunPage {
     const Roofline& roofline = view_.roofline;
     Section("roofline", "Roofline",
             "Each dot is an operation at the FLOPs that its kernel executes; its area is its share "
-            "of the time, its line the spread (±&thinsp;MAD). Nothing can stand above the roof.");
+            "of the time, its line the spread (±&thinsp;MAD). No kernel can stand above the flat "
+            "roof.");
     html_ += "<figure>\n<div class=\"wide\">\n" +
              RooflineSvg(view_, colours_, id_ + "-wide", {1040, 500}) +
              "</div>\n<div class=\"narrow\">\n" +
@@ -368,7 +369,6 @@ class RunPage {
     };
     if (seconds_predicted) add("predicted", "ms");
     add("measured", "ms");
-    add("spread", "± MAD, ms");
     if (seconds_predicted) {
       add("ratio", "measured / predicted");
       add("bound", "", false);
@@ -394,7 +394,6 @@ class RunPage {
       or_why(
           is_total ? Number(record.time_s, 3, 1e3) : Bar(record.time_s, longest, ColourOf(record)),
           "its time was not measured");
-      or_why(Number(record.time_mad_s, 3, 1e3), "no repetitions to take it from");
       if (seconds_predicted) {
         line.cells.push_back(Number(record.time_ratio, 3));
         line.cells.push_back(Text(record.bound));
@@ -425,6 +424,7 @@ class RunPage {
                      {"k", ""},
                      {"count", "in one pass"},
                      {"time", "ms"},
+                     {"spread", "± MAD, ms"},
                      {"of pass", "%"},
                      {"rate", "GFLOP/s"},
                      {"of peak", "%"},
@@ -439,13 +439,13 @@ class RunPage {
     }
     const auto row = [&](const Record& record, bool is_total) {
       const bool in_pass = record.kind != "extrapolated";
-      HtmlRow line{
-          is_total ? "" : ColourOf(record),
-          {Text(record.op), Text(is_total ? "" : record.kind), Number(record.m), Number(record.n),
-           Number(record.k), Number(record.count), Number(record.time_s, 3, 1e3),
-           in_pass ? Number(view_.ShareOfTime(record), 2, 100) : HtmlCell{},
-           Number(record.gflops, 1), Number(record.pct_peak, 1), Number(record.bytes),
-           Number(record.intensity, 1)}};
+      HtmlRow line{is_total ? "" : ColourOf(record),
+                   {Text(record.op), Text(is_total ? "" : record.kind), Number(record.m),
+                    Number(record.n), Number(record.k), Number(record.count),
+                    Number(record.time_s, 3, 1e3), Number(record.time_mad_s, 3, 1e3),
+                    in_pass ? Number(view_.ShareOfTime(record), 2, 100) : HtmlCell{},
+                    Number(record.gflops, 1), Number(record.pct_peak, 1), Number(record.bytes),
+                    Number(record.intensity, 1)}};
       if (counters) {
         const auto count = [](const std::optional<double>& value) {
           return value ? HtmlCell{fmt::format("{:.4g}", *value), value} : HtmlCell{};

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
 
 namespace flopledger {
@@ -12,62 +10,31 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<const char*, 4> kLevels = {"L1", "L2", "L3", "memory"};
-
 bool IsPositive(const std::optional<double>& value) {
   return value && std::isfinite(*value) && *value > 0;
 }
 
-/// A positive figure under `key`: a number, or an object with its median.
-std::optional<double> Figure(const json& object, const char* key) {
-  if (!object.is_object() || !object.contains(key)) return std::nullopt;
-  const json& value = object[key];
-  if (value.is_object()) return Figure(value, "median");
+json Entry(const json& object, const char* key) {
+  return object.is_object() ? object.value(key, json()) : json();
+}
+
+/// A positive figure: a number, or an object with its median.
+std::optional<double> Figure(const json& value) {
+  if (value.is_object()) return Figure(Entry(value, "median"));
   if (!value.is_number()) return std::nullopt;
   const std::optional<double> number = value.get<double>();
   return IsPositive(number) ? number : std::nullopt;
 }
 
-/// "32K" as bytes.
-std::optional<double> CacheBytes(const std::string& text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || value <= 0) return std::nullopt;
-  const std::string unit(end, text.data() + text.size());
-  if (unit == "K") return value * 0x1p10;
-  if (unit == "M") return value * 0x1p20;
-  return unit.empty() ? std::optional(value) : std::nullopt;
-}
-
-/// How many processors a list such as "0-3,8" names.
-double CountOf(const std::string& list) {
-  double count = 0;
-  std::size_t begin = 0;
-  while (begin < list.size()) {
-    const std::size_t end = std::min(list.find(',', begin), list.size());
-    const std::string range = list.substr(begin, end - begin);
-    const std::size_t dash = range.find('-');
-    const int first = std::atoi(range.c_str());
-    const int last = dash == std::string::npos ? first : std::atoi(range.c_str() + dash + 1);
-    count += std::max(0, last - first) + 1;
-    begin = end + 1;
+/// The calibrated ceilings for that many threads; null where there are none.
+json CeilingsFor(const json& environment, int64_t threads) {
+  json list = Entry(environment, "calibration");
+  if (list.is_object()) list = Entry(list, "ceilings");
+  if (!list.is_array()) return nullptr;
+  for (const json& ceilings : list) {
+    if (Entry(ceilings, "threads") == threads) return ceilings;
   }
-  return std::max(count, 1.0);
-}
-
-/// Bytes that the data caches of this level hold for `threads` threads, each on its own core.
-std::optional<double> LevelBytes(const json& environment, int64_t level, int64_t threads) {
-  if (!environment.is_object() || !environment.contains("caches")) return std::nullopt;
-  for (const json& cache : environment["caches"]) {
-    if (!cache.is_object() || cache.value("level", json()) != level) continue;
-    if (cache.value("type", json()) == "Instruction") continue;
-    const json size = cache.value("size", json()), cpus = cache.value("shared_cpus", json());
-    if (!size.is_string() || !cpus.is_string()) return std::nullopt;
-    const auto bytes = CacheBytes(size.get<std::string>());
-    if (!bytes) return std::nullopt;
-    return *bytes * std::ceil(static_cast<double>(threads) / CountOf(cpus.get<std::string>()));
-  }
-  return std::nullopt;
+  return nullptr;
 }
 
 void ReadCeilings(const Ledger& ledger, Roofline& roofline) {
@@ -76,22 +43,25 @@ void ReadCeilings(const Ledger& ledger, Roofline& roofline) {
     roofline.peak_flops_per_s = *row.peak_gflops * 1e9;
     break;
   }
-  const json& environment = ledger.environment;
-  const json calibration =
-      environment.is_object() ? environment.value("calibration", json()) : json();
-  roofline.theoretical_flops_per_s = Figure(calibration, "theoretical_peak_flops_per_s");
-  const json bandwidth =
-      calibration.is_object() ? calibration.value("bandwidth_bytes_per_s", json()) : json();
-  for (std::size_t level = 0; level < kLevels.size(); ++level) {
-    const auto bytes_per_s = Figure(bandwidth, kLevels[level]);
-    if (!bytes_per_s) continue;
-    std::optional<double> spared = 0.0;
-    if (level > 0) {
-      spared = LevelBytes(environment, static_cast<int64_t>(level), ledger.rows.front().threads);
+  const int64_t threads = ledger.rows.front().threads;
+  const json ceilings = CeilingsFor(ledger.environment, threads);
+  roofline.theoretical_flops_per_s = Figure(Entry(ceilings, "theoretical_flops_per_s"));
+  std::optional<double> spared = 0.0;
+  const json levels = Entry(ceilings, "bandwidth");
+  for (const json& level : levels.is_array() ? levels : json::array()) {
+    const json name = Entry(level, "level");
+    const auto bytes_per_s = Figure(Entry(level, "read_bytes_per_s"));
+    if (name.is_string() && bytes_per_s) {
+      roofline.bandwidth.push_back({name.get<std::string>(), *bytes_per_s, spared});
     }
-    roofline.bandwidth.push_back({kLevels[level], *bytes_per_s, spared});
+    spared = Figure(Entry(level, "capacity_bytes"));
   }
-  if (roofline.bandwidth.empty()) roofline.bandwidth_unavailable = "not calibrated";
+  if (!roofline.bandwidth.empty()) return;
+  const bool calibrated = !Entry(ledger.environment, "calibration").is_null();
+  roofline.bandwidth_unavailable =
+      calibrated ? fmt::format("the calibration has no bandwidth for {} thread{}", threads,
+                               threads == 1 ? "" : "s")
+                 : "not calibrated";
 }
 
 /// How often one pass executes a row's operation: once in each layer, or once.
@@ -158,7 +128,8 @@ Roofline MakeRoofline(const Ledger& ledger) {
   for (std::size_t i = 0; i < ledger.rows.size(); ++i) {
     const Record& row = ledger.rows[i];
     if (row.kind == "total" || row.kind == "extrapolated") continue;
-    RooflineDot dot{.row = i};
+    RooflineDot dot;
+    dot.row = i;
     double flops = 0;
     if (IsPositive(row.time_s)) seconds += *row.time_s;
     if (!IsPositive(row.time_s)) {

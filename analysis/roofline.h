@@ -15,8 +15,8 @@ namespace flopledger {
 struct BandwidthCeiling {
   std::string level;  // "L1", "L2", "L3", "memory"
   double bytes_per_s = 0;
-  /// What the caches inside of this level hold, all threads together: so much of an operation's
-  /// traffic may have been spared it. Absent where the caches' sizes are not known.
+  /// What the cache inside of this level holds, all threads together: so much of an operation's
+  /// traffic may have been spared it. Absent where that is not known.
   std::optional<double> spared_bytes;
 };
 
@@ -65,10 +65,11 @@ inline constexpr double kRoofTolerance = 0.02;
 /// FLOPs · b / (W − spared_bytes), where W is the compulsory traffic of one execution: what may
 /// have lain in a cache inside of the level is granted to it for nothing.
 ///
-/// Bandwidths are read from environment.calibration:
-///   {"bandwidth_bytes_per_s": {"L1": 1e11, "L2": …, "L3": …, "memory": …},
-///    "theoretical_peak_flops_per_s": …}
-/// each value a number or an object with "median"; what is absent or no positive number is skipped.
+/// Bandwidths come from environment.calibration, a list of ceilings for each number of threads (or
+/// an object with that list under "ceilings"):
+///   {"threads": 2, "bandwidth": [{"level": "L1", "capacity_bytes": …, "read_bytes_per_s":
+///    {"median": …}}, …, the outermost last], "theoretical_flops_per_s": … where it is known}
+/// What is absent or no positive number is skipped.
 Roofline MakeRoofline(const Ledger& ledger);
 
 }  // namespace flopledger

@@ -140,8 +140,11 @@ class Parser {
         ->transform(CLI::AsSizeValue(true));
     verb->add_option("--csv", run_.csv, "write the ledger here as CSV");
     verb->add_option("--json", run_.json, "write the ledger here as JSON, with every sample");
+    verb->add_option("--trace", run_.trace,
+                     "write a Chrome trace here (for Perfetto or speedscope): a slice for each "
+                     "layer, operation and thread's share, of one more pass after those timed");
     verb->add_option("--results", run_.results,
-                     "write <model>-<time>.csv and .json into this folder");
+                     "write <model>-<time>.csv, .json and .html into this folder");
     verb->footer(
         "Flags of Google Benchmark are passed on: --benchmark_repetitions=N (default 3),\n"
         "--benchmark_min_time=S, --benchmark_filter=RE, --benchmark_out=FILE, …\n"

@@ -401,6 +401,17 @@ CounterEvidence Workload::Count(Counters& counters, Progress& progress) {
   return evidence;
 }
 
+std::vector<Slice> Workload::Trace(Progress& progress) {
+  TraceObserver observer(settings_.threads, progress);
+  try {
+    forward_->Run(tokens_, observer);
+  } catch (const TraceObserver::Interrupted&) {
+    progress.Clear();
+    return {};
+  }
+  return observer.Finish();
+}
+
 void Workload::TimeOp(benchmark::State& state, const Op& op) {
   const int64_t layer = op.per_layer ? 0 : -1;
   const Operands<float> operands = forward_->Bind(op, layer);
@@ -600,6 +611,9 @@ RunResult RunUnderGoogleBenchmark(const RunSettings& settings,
       }
     }
     result.ledger.environment["counters"] = result.counters_line;
+  }
+  if (settings.trace && workload && !result.trials.empty() && !interrupted) {
+    result.trace = workload->Trace(progress);
   }
   result.was_interrupted = interrupted;
   if (steal_before) {

@@ -62,7 +62,7 @@ struct RunOptions {
   std::string counters = "auto";
   uint64_t seed = 1;
   std::optional<uint64_t> max_memory;
-  std::string csv, json, results;
+  std::string csv, json, trace, results;
   std::vector<std::string> benchmark_flags;
 };
 int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err);
