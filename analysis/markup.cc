@@ -51,6 +51,10 @@ void AppendEntity(std::string& text, char c) {
 
 }  // namespace
 
+std::string Printable(std::string_view text) {
+  return Cleaned(text, [&](std::string& clean, std::size_t i) { clean += text[i]; });
+}
+
 std::string EscapedHtml(std::string_view text) {
   return Cleaned(text, [&](std::string& clean, std::size_t i) { AppendEntity(clean, text[i]); });
 }

@@ -6,6 +6,9 @@
 
 namespace flopledger {
 
+/// `text` with U+FFFD for control characters and for marks that turn the direction of writing.
+std::string Printable(std::string_view text);
+
 /// `text` for an element's content or a quoted attribute of HTML: markup is escaped, control
 /// characters and marks that turn the direction of writing become U+FFFD.
 std::string EscapedHtml(std::string_view text);

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/stats.h"
+#include "analysis/markup.h"
 #include "analysis/table.h"
 #include "model/config.h"
 #include "model/input_error.h"
@@ -50,6 +50,12 @@ ReportCheck CheckPass(const ReportView& view) {
     text += fmt::format(
         "; the whole model would take {} if the others ran like these: extrapolated, not measured",
         ShowSeconds(*view.extrapolated->time_s));
+    const json interval = Entry(view.named.ledger, "extrapolation");
+    if (interval.is_object() && interval.value("low_s", json()).is_number() &&
+        interval.value("high_s", json()).is_number()) {
+      text += fmt::format(" (between {} and {})", ShowSeconds(interval["low_s"].get<double>()),
+                          ShowSeconds(interval["high_s"].get<double>()));
+    }
   }
   return {CheckState::kNote, "Part of the model", text};
 }
@@ -121,7 +127,8 @@ ReportCheck CheckSeconds(const ReportView& view) {
   const std::string name = "Predicted seconds";
   const bool any = std::ranges::any_of(
       view.ops, [](const Record* row) { return row->predicted_time_s.has_value(); });
-  if (!any) return {CheckState::kUnavailable, name, "this machine was not calibrated for the run"};
+  if (!any)
+    return {CheckState::kUnavailable, name, "the run had no calibration of this machine and build"};
   if (view.total == nullptr || !view.total->predicted_time_s || !view.total->time_s) {
     return {CheckState::kNote, name, "predicted for single operations only"};
   }
@@ -307,7 +314,7 @@ std::vector<std::string> Commands(const ReportView& view) {
   if (row.flops_source == "counted") run += " --count full";
   if (row.repetitions > 0) run += fmt::format(" --benchmark_repetitions={}", row.repetitions);
   lines.push_back(run);
-  for (std::string& line : lines) line = OneLine(line);
+  for (std::string& line : lines) line = Printable(line);
   return lines;
 }
 

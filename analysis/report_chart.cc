@@ -11,8 +11,9 @@
 namespace flopledger {
 namespace {
 
-constexpr double kLetter = 6.3;       // the mean width of a letter of a label
-constexpr double kLine = 13;          // its height
+constexpr double kLetter = 6.3;  // the mean width of a letter of a label
+constexpr double kLine = 13;     // its height
+constexpr std::size_t kLongestTitle = 60;
 constexpr std::size_t kLongest = 26;  // letters of a label
 
 struct Box {
@@ -261,8 +262,9 @@ class Chart {
       text_ += fmt::format("<path class=\"spread {}\" d=\"M{:.1f} {:.1f}V{:.1f}\"/>", colour, x,
                            y_(*dot.slowest), y_(*dot.fastest));
     }
+    const std::string name = Shortened(row.op, kLongestTitle);
     std::string about = fmt::format(
-        "{}: {}, {:.4g} FLOPs per byte ({} FLOPs), {:.1f} % of the time", row.op,
+        "{}: {}, {:.4g} FLOPs per byte ({} FLOPs), {:.1f} % of the time", name,
         ShowScaled(dot.flops_per_s, "FLOP/s"), dot.intensity, NameOf(dot.basis), 100 * dot.share);
     if (dot.above_roof) {
       about += fmt::format("; above its roof of {} ({})",
@@ -282,6 +284,8 @@ class Chart {
         Shortened(view_.named.ledger.rows[dot.row].op, kLongest) + (dot.above_roof ? " ✗" : "");
     const double width = kLetter * static_cast<double>(LengthOf(name));
     const double x = x_(dot.intensity), y = y_(dot.flops_per_s), r = Radius(dot);
+    const bool under_peak = roofline_.peak_flops_per_s && !dot.above_roof;
+    const double top = under_peak ? y_(*roofline_.peak_flops_per_s) : y_.end;
     for (const double away : {4.0, 16.0, 30.0, 46.0, 64.0}) {
       for (const double turn : {0.0, 180.0, 90.0, 270.0, 45.0, 315.0, 135.0, 225.0}) {
         const double angle = turn * std::numbers::pi / 180;
@@ -291,7 +295,7 @@ class Chart {
         const double left = cosine > 0.1 ? at_x : cosine < -0.1 ? at_x - width : at_x - width / 2;
         const Box box{left - 1, at_y - kLine / 2, left + width + 1, at_y + kLine / 2};
         const bool inside =
-            box.left > x_.begin && box.right < x_.end && box.top > y_.end && box.bottom < y_.begin;
+            box.left > x_.begin && box.right < x_.end && box.top > top && box.bottom < y_.begin;
         if (!inside || !IsFree(box)) continue;
         taken_.push_back(box);
         if (away > 4) {

@@ -16,6 +16,8 @@ namespace {
 
 /// Colours by name: c1 to c8 for what takes the most time, c0 for all else.
 constexpr std::size_t kColours = 8;
+/// Letters of an operation's name in a table.
+constexpr std::size_t kLongestName = 80;
 
 struct HtmlColumn {
   std::string title;
@@ -358,10 +360,10 @@ class RunPage {
     HtmlTable table{"FLOPs and seconds, predicted and measured",
                     {{"operation", "", false},
                      {"predicted", "FLOPs, " + Shortened(view_.first().convention, 20)},
-                     {"executed", "FLOPs, by construction"},
+                     {"executed", "FLOPs"},
                      {"measured", "FLOPs"},
                      {"source", "", false},
-                     {"ratio", "measured / predicted"}},
+                     {"ratio", "meas. / pred."}},
                     {},
                     {}};
     const auto add = [&](const char* title, const char* unit, bool number = true) {
@@ -370,7 +372,7 @@ class RunPage {
     if (seconds_predicted) add("predicted", "ms");
     add("measured", "ms");
     if (seconds_predicted) {
-      add("ratio", "measured / predicted");
+      add("ratio", "meas. / pred.");
       add("bound", "", false);
     }
     double longest = 0;
@@ -382,7 +384,7 @@ class RunPage {
         if (cell.html.empty()) cell.html = reasons.Unavailable(why);
         line.cells.push_back(std::move(cell));
       };
-      line.cells.push_back(Text(record.op));
+      line.cells.push_back(Text(Shortened(record.op, kLongestName)));
       or_why(Number(record.predicted_flops), "the convention has no figure for it");
       or_why(Number(record.executed_flops), "the kernel is not ours: no formula");
       or_why(Number(record.measured_flops), WhyNotMeasured(record));
@@ -405,8 +407,8 @@ class RunPage {
     html_ += flopledger::Draw(table) + reasons.List();
     if (!seconds_predicted) {
       html_ +=
-          "<p class=\"aside\">Predicted seconds unavailable: this machine was not calibrated "
-          "for the run.</p>\n";
+          "<p class=\"aside\">Predicted seconds unavailable: the run had no calibration of "
+          "this machine and build.</p>\n";
     }
     EndSection();
   }
@@ -440,8 +442,8 @@ class RunPage {
     const auto row = [&](const Record& record, bool is_total) {
       const bool in_pass = record.kind != "extrapolated";
       HtmlRow line{is_total ? "" : ColourOf(record),
-                   {Text(record.op), Text(is_total ? "" : record.kind), Number(record.m),
-                    Number(record.n), Number(record.k), Number(record.count),
+                   {Text(Shortened(record.op, kLongestName)), Text(is_total ? "" : record.kind),
+                    Number(record.m), Number(record.n), Number(record.k), Number(record.count),
                     Number(record.time_s, 3, 1e3), Number(record.time_mad_s, 3, 1e3),
                     in_pass ? Number(view_.ShareOfTime(record), 2, 100) : HtmlCell{},
                     Number(record.gflops, 1), Number(record.pct_peak, 1), Number(record.bytes),
@@ -649,7 +651,7 @@ class Comparison {
     const auto line = [&](const std::string& name, auto&& find, bool bars) {
       std::vector<const Record*> found;
       for (const ReportView& view : views_) found.push_back(find(view));
-      HtmlRow row{"", {Text(name)}};
+      HtmlRow row{"", {Text(Shortened(name, kLongestName))}};
       const auto missing = [](const Record* record) {
         return HtmlCell{record == nullptr ? "<span class=\"na\">not in this run</span>"
                                           : "<span class=\"na\">unavailable</span>"};

@@ -11,7 +11,7 @@
 
 namespace flopledger {
 
-/// Bandwidth of one level of the memory hierarchy, as the calibration measured it.
+/// Bandwidth of one level of the memory hierarchy: the best that the calibration measured.
 struct BandwidthCeiling {
   std::string level;  // "L1", "L2", "L3", "memory"
   double bytes_per_s = 0;
@@ -68,7 +68,8 @@ inline constexpr double kRoofTolerance = 0.02;
 /// Bandwidths come from environment.calibration, a list of ceilings for each number of threads (or
 /// an object with that list under "ceilings"):
 ///   {"threads": 2, "bandwidth": [{"level": "L1", "capacity_bytes": …, "read_bytes_per_s":
-///    {"median": …}}, …, the outermost last], "theoretical_flops_per_s": … where it is known}
+///    {"median": …}, "triad_bytes_per_s": …}, …, the outermost last], "theoretical_flops_per_s": …
+///    where it is known}
 /// What is absent or no positive number is skipped.
 Roofline MakeRoofline(const Ledger& ledger);
 

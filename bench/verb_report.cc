@@ -25,9 +25,6 @@ int RunReport(const ReportOptions& options, std::ostream& out) {
   for (const std::string& path : options.results) {
     ledgers.push_back({std::filesystem::path(path).filename().string(),
                        LedgerFromJson(ParseJson(ReadTextFile(path), path), path)});
-    if (ledgers.back().ledger.rows.empty()) {
-      throw InputError(fmt::format("{}: the ledger has no rows", path));
-    }
   }
   const std::string page = format == "md" ? ToMarkdown(ledgers) : ToHtml(ledgers);
   if (options.out.empty()) {

@@ -138,7 +138,7 @@ TEST(Report, WhatWasNotMeasuredIsUnavailableWithItsReason) {
   for (const std::string& text : {Html(named), Markdown(named)}) {
     EXPECT_THAT(text, HasSubstr("nobody looked"));
     EXPECT_THAT(text, HasSubstr("unavailable"));
-    EXPECT_THAT(text, HasSubstr("this machine was not calibrated"));
+    EXPECT_THAT(text, HasSubstr("the run had no calibration"));
     EXPECT_THAT(text, HasSubstr("the FMA peak was not measured"));
     EXPECT_THAT(text, HasSubstr("Nothing contradicts the books"));
   }
