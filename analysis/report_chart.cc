@@ -229,7 +229,7 @@ class Chart {
   }
 
   double Radius(const RooflineDot& dot) const {
-    const double largest = std::min(size_.width, size_.height) / 14.0;
+    const double largest = std::min(size_.width, size_.height) / 17.0;
     return std::max(3.0, largest * std::sqrt(std::clamp(dot.share, 0.0, 1.0)));
   }
 
