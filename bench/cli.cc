@@ -60,6 +60,7 @@ class Parser {
     AddAccount();
     AddAudit();
     AddRun();
+    AddReport();
     AddLogits();
     AddCountInstructions();
     AddDoctor();
@@ -146,13 +147,35 @@ class Parser {
         ->transform(CLI::AsSizeValue(true));
     verb->add_option("--csv", run_.csv, "write the ledger here as CSV");
     verb->add_option("--json", run_.json, "write the ledger here as JSON, with every sample");
+    verb->add_option("--trace", run_.trace,
+                     "write a Chrome trace here (for Perfetto or speedscope): a slice for each "
+                     "layer, operation and thread's share, of one more pass after those timed");
     verb->add_option("--results", run_.results,
-                     "write <model>-<time>.csv and .json into this folder");
+                     "write <model>-<time>.csv, .json and .html into this folder");
     verb->footer(
         "Flags of Google Benchmark are passed on: --benchmark_repetitions=N (default 3),\n"
         "--benchmark_min_time=S, --benchmark_filter=RE, --benchmark_out=FILE, …\n"
         "A run that is interrupted (Ctrl-C) still reports the repetitions that it finished.");
     verb->final_callback([this] { verb_ = [this] { return RunRun(run_, out_, err_); }; });
+  }
+
+  void AddReport() {
+    CLI::App* verb = app_.add_subcommand(
+        "report",
+        "The page of a run: verdict, roofline, predicted beside measured, shares, the ledger, how "
+        "to repeat it. One file that loads nothing; several runs become a comparison.");
+    verb->add_option("results", report_.results,
+                     "the .json of a run ('run --json'); several are compared with the first");
+    verb->add_option("--out", report_.out, "write here instead of to standard output");
+    verb->add_option("--format", report_.format,
+                     "html; md (Markdown for a CI summary). Default: what --out ends with, else "
+                     "html");
+    verb->footer(
+        "Examples:\n"
+        "  flopledger report results/gpt2.json --out gpt2.html\n"
+        "  flopledger report before.json after.json --out compared.html\n"
+        "  flopledger report gpt2.json --format md >> \"$GITHUB_STEP_SUMMARY\"");
+    verb->final_callback([this] { verb_ = [this] { return RunReport(report_, out_); }; });
   }
 
   void AddLogits() {
@@ -262,6 +285,7 @@ class Parser {
   AccountOptions account_;
   AuditOptions audit_;
   RunOptions run_;
+  ReportOptions report_;
   LogitsOptions logits_;
   DoctorOptions doctor_;
   CountInstructionsOptions stepped_;

@@ -424,6 +424,17 @@ CounterEvidence Workload::Count(Counters& counters, Progress& progress) {
   return evidence;
 }
 
+std::vector<Slice> Workload::Trace(Progress& progress) {
+  TraceObserver observer(settings_.threads, progress);
+  try {
+    forward_->Run(tokens_, observer);
+  } catch (const TraceObserver::Interrupted&) {
+    progress.Clear();
+    return {};
+  }
+  return observer.Finish();
+}
+
 void Workload::TimeOp(benchmark::State& state, const Op& op) {
   const int64_t layer = op.per_layer ? 0 : -1;
   const Operands<float> operands = forward_->Bind(op, layer);
@@ -685,6 +696,9 @@ std::vector<RunResult> RunUnderGoogleBenchmark(std::span<const RunSettings> side
   for (Contestant& contestant : contestants) {
     CountByHardware(contestant, run_id, progress);
     RunResult& result = contestant.result;
+    if (contestant.settings.trace && !result.trials.empty() && !interrupted) {
+      result.trace = contestant.workload->Trace(progress);
+    }
     result.was_interrupted = interrupted;
     result.observer_s = observer_s;
     result.ledger.environment["observer_ns_per_op"] = observer_s * 1e9;

@@ -13,6 +13,7 @@
 #include "analysis/record.h"
 #include "bench/counting.h"
 #include "bench/progress.h"
+#include "bench/trace.h"
 #include "bench/verify.h"
 #include "model/forward.h"
 
@@ -34,6 +35,7 @@ struct RunSettings {
   Convention convention = Convention::kMatmul;
   CountMode count = CountMode::kSample;
   bool counters = true;  // hardware counters, where there are any
+  bool trace = false;    // one more pass, traced
   uint64_t seed = 1;
   std::optional<int64_t> max_memory_bytes;  // absent: what the machine has available
 
@@ -102,6 +104,9 @@ class Workload {
   /// One pass with the counters read around each op, after what is timed.
   CounterEvidence Count(Counters& counters, Progress& progress);
 
+  /// One pass that is traced, after what is timed; empty where it was interrupted.
+  std::vector<Slice> Trace(Progress& progress);
+
   /// Times one op of layer 0 alone; operands that it overwrites in place are restored outside the
   /// timed region. FLOP/s, bytes/s and the share of the FMA peak become counters.
   void TimeOp(benchmark::State& state, const Op& op);
@@ -130,6 +135,7 @@ struct RunResult {
   std::vector<Trial> trials;
   Ledger ledger;
   double observer_s = 0;      // of one op
+  std::vector<Slice> trace;   // empty where none was asked for, or it was interrupted
   std::string counters_line;  // what hardware counters there are, or why not
   bool was_interrupted = false;
 };

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "analysis/report.h"
 #include "analysis/side_by_side.h"
 #include "analysis/stats.h"
 #include "analysis/table.h"
@@ -36,17 +37,22 @@ RunSettings MakeSettings(const RunOptions& options, const std::string& matmul) {
   }
   settings.counters = options.counters == "auto";
   settings.seed = options.seed;
+  settings.trace = !options.trace.empty();
   if (options.max_memory) settings.max_memory_bytes = static_cast<int64_t>(*options.max_memory);
   return settings;
 }
 
 /// The files that the ledger goes to.
 struct Outputs {
-  std::vector<std::string> csv, json;
+  std::vector<std::string> csv, json, html, trace;
 
   void Write(const Ledger& ledger) const {
     for (const std::string& path : csv) WriteWhole(path, ToCsv(ledger.rows));
     for (const std::string& path : json) WriteWhole(path, ToJson(ledger).dump(1) + "\n");
+    for (const std::string& path : html) {
+      const NamedLedger named{std::filesystem::path(path).filename().string(), ledger};
+      WriteWhole(path, ToHtml({&named, 1}));
+    }
   }
 };
 
@@ -66,9 +72,12 @@ Outputs PrepareOutputs(const RunOptions& options, const RunSettings& settings) {
     const std::string base = fmt::format("{}/{}-{}", options.results, settings.model.name, stamp);
     outputs.csv.push_back(base + ".csv");
     outputs.json.push_back(base + ".json");
+    outputs.html.push_back(base + ".html");
   }
-  for (const std::string& path : outputs.csv) CheckWritable(path);
-  for (const std::string& path : outputs.json) CheckWritable(path);
+  if (!options.trace.empty()) outputs.trace.push_back(options.trace);
+  for (const auto& paths : {outputs.csv, outputs.json, outputs.html, outputs.trace}) {
+    for (const std::string& path : paths) CheckWritable(path);
+  }
   return outputs;
 }
 
@@ -219,6 +228,17 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
   }
 }
 
+void WriteTrace(const Outputs& outputs, const RunResult& result, std::ostream& err) {
+  if (result.trace.empty()) return;
+  for (const std::string& path : outputs.trace) {
+    WriteWhole(path, ToChromeTrace(result.trace, result.ledger.rows.front().run_id));
+    fmt::print(err, "flopledger: wrote {}{}\n", path,
+               HasThreadSpans() ? ""
+                                : " (the main thread's slices only: of this build's OpenMP the "
+                                  "others are not seen)");
+  }
+}
+
 }  // namespace
 
 RunSettings ParseWorkload(const WorkloadOptions& options) {
@@ -291,7 +311,8 @@ void CheckAttention(const std::string& name) {
 
 int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
   if (options.count == "instructions") {
-    if (!options.csv.empty() || !options.json.empty() || !options.results.empty()) {
+    if (!options.csv.empty() || !options.json.empty() || !options.trace.empty() ||
+        !options.results.empty()) {
       throw InputError(
           "--count instructions times nothing, so it leaves no ledger; 'count-instructions "
           "--format "
@@ -307,6 +328,9 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
   std::vector<RunSettings> side_by_side;
   for (const std::string& matmul : MatmulsNamed(options.workload.matmul, err)) {
     side_by_side.push_back(MakeSettings(options, matmul));
+  }
+  if (side_by_side.size() > 1 && !options.trace.empty()) {
+    throw InputError("--trace shows one pass: it goes with one --matmul");
   }
   const RunSettings& settings = side_by_side.front();
   const Outputs outputs = PrepareOutputs(options, settings);
@@ -347,9 +371,10 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
   } else {
     PrintSideBySide(settings, results, ledger, out);
   }
-  for (const auto& paths : {outputs.csv, outputs.json}) {
+  for (const auto& paths : {outputs.csv, outputs.json, outputs.html}) {
     for (const std::string& path : paths) fmt::print(err, "flopledger: wrote {}\n", path);
   }
+  WriteTrace(outputs, results.front(), err);
   if (was_interrupted) {
     std::size_t finished = 0;
     for (const RunResult& result : results) finished += result.trials.size();

@@ -63,7 +63,7 @@ struct RunOptions {
   std::string counters = "auto";
   uint64_t seed = 1;
   std::optional<uint64_t> max_memory;
-  std::string csv, json, results;
+  std::string csv, json, trace, results;
   std::vector<std::string> benchmark_flags;
 };
 int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err);
@@ -97,6 +97,14 @@ struct LogitsOptions {
   std::optional<int64_t> threads;
 };
 int RunLogits(const LogitsOptions& options, std::ostream& out);
+
+/// Options of `report`.
+struct ReportOptions {
+  std::vector<std::string> results;  // ledgers in JSON
+  std::string out;                   // empty: to standard output
+  std::string format;                // "html", "md"; empty: what `out` ends with, else html
+};
+int RunReport(const ReportOptions& options, std::ostream& out);
 
 /// The threads asked for, or every processor. Throws InputError outside 1 to that number.
 int CheckedThreads(const std::optional<int64_t>& threads);

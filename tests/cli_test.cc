@@ -106,6 +106,9 @@ TEST_F(CommandLine, BadInputGetsOneLineItsExitCodeAndLeavesNoFile) {
   claims("claims_twice.json",
          claim("1", "params.total.model", "5") + "," + claim("1", "params.total.model", "6"));
   claims("claims_huge.json", claim("1", "params.total.model", "1000000000000000000000000000000"));
+  folder_.Write("rows_none.json", R"({"schema": 1, "environment": {}, "rows": []})");
+  folder_.Write("schema.json", R"({"schema": 99, "environment": {}, "rows": []})");
+  folder_.Write("row.json", R"({"schema": 1, "environment": {}, "rows": [{"op": "x"}]})");
   std::filesystem::create_directory(folder_.path("cache"));
   std::filesystem::create_directory(folder_.path("folder"));
   const std::vector<std::string> before = folder_.Files();
@@ -182,6 +185,17 @@ TEST_F(CommandLine, BadInputGetsOneLineItsExitCodeAndLeavesNoFile) {
       {{"audit", "%DIR%/claims_text.json"}, "much"},
       {{"audit", "%DIR%/claims_twice.json"}, "'1'"},
       {{"audit", "%DIR%/claims_huge.json"}, "claims_huge.json"},
+      {{"report"}, "needs the .json of a run"},
+      {{"report", "%DIR%/none.json"}, "none.json"},
+      {{"report", "%DIR%/broken.json"}, "broken.json"},
+      {{"report", "%DIR%/deep.json"}, "deep.json"},
+      {{"report", "%DIR%/heads.json"}, "not a ledger"},
+      {{"report", "%DIR%/rows_none.json"}, "rows_none.json: the ledger has no operation"},
+      {{"report", "%DIR%/schema.json"}, "schema 99"},
+      {{"report", "%DIR%/row.json"}, "row 0: field"},
+      {{"report", "%DIR%/rows_none.json", "--format", "pdf"}, "html, md"},
+      {{"report", "%DIR%/rows_none.json", "--fromat", "md"}, "did you mean '--format'"},
+      {run({"--trace", "%DIR%/no/such/trace.json"}), "cannot be written"},
       {logits("%DIR%/none.safetensors", good_tokens), "none.safetensors"},
       {logits("%DIR%/truncated.safetensors", good_tokens), "truncated"},
       {logits("%DIR%/text.safetensors", good_tokens), "text.safetensors"},
@@ -213,7 +227,7 @@ TEST_F(CommandLine, HelpTeaches) {
   EXPECT_EQ(top.code, kDone);
   EXPECT_THAT(top.err, IsEmpty());
   for (const char* verb :
-       {"presets", "account", "run", "logits", "doctor", "count-instructions", "audit"}) {
+       {"presets", "account", "run", "logits", "doctor", "count-instructions", "audit", "report"}) {
     EXPECT_THAT(top.out, HasSubstr(verb));
     const Outcome help = Run({verb, "--help"});
     EXPECT_EQ(help.code, kDone);
@@ -399,6 +413,41 @@ TEST_F(CommandLine, FewerLayersAreExtrapolatedInARowOfTheirOwn) {
   EXPECT_EQ(rows.back().layers_total, 3);
   EXPECT_FALSE(rows.back().measured_flops.has_value());
   EXPECT_GT(*rows.back().time_s, *rows[rows.size() - 2].time_s);
+}
+
+TEST_F(CommandLine, ReportMakesAPageOfARunAndLeavesNoneWhereItCannot) {
+  const Outcome ran = Run({"run", "--model", "%DIR%/tiny.json", "--results", "%DIR%/results",
+                           "--json", "%DIR%/out.json", "--trace", "%DIR%/trace.json",
+                           "--benchmark_repetitions=2", "--benchmark_min_time=0.01"});
+  ASSERT_EQ(ran.code, kDone) << ran.err;
+  std::vector<std::string> kinds;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.path("results"))) {
+    kinds.push_back(entry.path().extension().string());
+  }
+  EXPECT_THAT(kinds, UnorderedElementsAre(".csv", ".json", ".html"));
+  const auto trace = nlohmann::json::parse(ReadFile(folder_.path("trace.json")));
+  EXPECT_GT(trace["traceEvents"].size(), 3 * 10U);
+
+  const Outcome page = Run({"report", "%DIR%/out.json", "--out", "%DIR%/page.html"});
+  ASSERT_EQ(page.code, kDone) << page.err;
+  EXPECT_THAT(page.out, IsEmpty());
+  const std::string html = ReadFile(folder_.path("page.html"));
+  EXPECT_TRUE(html.starts_with("<!doctype html>"));
+  EXPECT_THAT(html, HasSubstr("attention_qkv"));
+  EXPECT_EQ(Run({"report", "%DIR%/out.json"}).out, html);
+  EXPECT_THAT(Run({"report", "%DIR%/out.json", "--format", "md"}).out, HasSubstr("| ffn_up |"));
+  Run({"report", "%DIR%/out.json", "--out", "%DIR%/page.md"});
+  EXPECT_TRUE(ReadFile(folder_.path("page.md")).starts_with("## tiny"));
+  EXPECT_THAT(Run({"report", "%DIR%/out.json", "%DIR%/out.json"}).out,
+              HasSubstr("2 runs compared"));
+
+  const std::vector<std::string> before = folder_.Files();
+  for (const char* out : {"%DIR%/no/such/page.html", "%DIR%/results"}) {
+    const Outcome unwritable = Run({"report", "%DIR%/out.json", "--out", out});
+    EXPECT_EQ(unwritable.code, kBadInput);
+    EXPECT_THAT(unwritable.err, HasSubstr("cannot be written"));
+    EXPECT_THAT(folder_.Files(), ::testing::UnorderedElementsAreArray(before));
+  }
 }
 
 TEST_F(CommandLine, AuditAnswersNoWhereAClaimIsWrong) {
