@@ -60,6 +60,7 @@ class Parser {
     AddLogits();
     AddCountInstructions();
     AddDoctor();
+    AddCalibrate();
   }
 
   int Run(const std::vector<std::string>& args) {
@@ -193,6 +194,18 @@ class Parser {
     verb->final_callback([this] { verb_ = [this] { return RunDoctor(doctor_, out_); }; });
   }
 
+  void AddCalibrate() {
+    CLI::App* verb = app_.add_subcommand(
+        "calibrate",
+        "Measures the machine's ceilings and samples of every operation, from which seconds are "
+        "predicted. Takes two minutes at most; wants an otherwise idle machine.");
+    verb->add_option("--out", calibrate_.out,
+                     "write here; default: the user's cache, where 'run' and 'predict' look");
+    verb->add_flag("--quick", calibrate_.quick, "half a minute: fewer shapes, wider spread");
+    verb->final_callback(
+        [this] { verb_ = [this] { return RunCalibrate(calibrate_, out_, err_); }; });
+  }
+
   static void AddModel(CLI::App* verb, std::string& model) {
     verb->add_option("--model", model, kModelHelp)->capture_default_str();
   }
@@ -258,6 +271,7 @@ class Parser {
   LogitsOptions logits_;
   DoctorOptions doctor_;
   CountInstructionsOptions stepped_;
+  CalibrateOptions calibrate_;
   std::function<int()> verb_;
 };
 

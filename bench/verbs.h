@@ -88,6 +88,13 @@ struct DoctorOptions {
 };
 int RunDoctor(const DoctorOptions& options, std::ostream& out);
 
+/// Options of `calibrate`.
+struct CalibrateOptions {
+  std::string out;  // empty: the user's cache
+  bool quick = false;
+};
+int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err);
+
 /// Options of `logits`.
 struct LogitsOptions {
   std::string model, weights, tokens, out;

@@ -1,0 +1,299 @@
+#include "bench/probes.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <tuple>
+
+#include "analysis/accounting.h"
+#include "analysis/stats.h"
+#include "analysis/table.h"
+#include "bench/interrupt.h"
+#include "bench/machine.h"
+#include "model/forward.h"
+#include "model/input_error.h"
+
+namespace flopledger {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Weights of a pass come from memory in a model of real size; a probe's layers are as many as make
+// so, for few positions. For many, two layers do: what lies between pushes the weights out.
+constexpr int64_t kStreamedBytes = int64_t{96} << 20;
+constexpr int64_t kMostLayers = 8, kLayersOfLong = 2;
+constexpr int64_t kLongContext = 512;
+// Longer passes (all threads) are not sampled: beyond them a product's cost is taken as constant.
+constexpr double kLongestPass = 1.0;
+// A visit repeats a short pass for at least that long.
+constexpr double kVisitSeconds = 0.04;
+constexpr int64_t kMostPasses = 40;
+
+/// A model made for sampling, and up to which context it is run.
+struct ProbeRow {
+  int64_t d_model, heads, kv_heads, d_ff, vocab;
+  Ffn ffn;
+  Norm norm;
+  Position position;
+  int64_t longest;
+  bool other_backends;  // run by them as well, not by the first alone
+};
+// Sizes lie around those of GPT-2 (768, 1,024, 1,280, 1,600) and Llama, and are none of them.
+constexpr ProbeRow kProbes[] = {
+    {512, 8, 8, 2048, 4096, Ffn::kGeluTanh, Norm::kLayerNorm, Position::kLearned, 4096, false},
+    {640, 5, 5, 2560, 32000, Ffn::kSwiglu, Norm::kRmsNorm, Position::kRope, 2048, true},
+    {960, 15, 15, 3840, 4096, Ffn::kGeluTanh, Norm::kLayerNorm, Position::kLearned, 2048, true},
+    {1344, 14, 2, 3584, 8192, Ffn::kSwiglu, Norm::kRmsNorm, Position::kRope, 1024, false},
+    {1536, 24, 24, 6144, 4096, Ffn::kGeluTanh, Norm::kLayerNorm, Position::kLearned, 1024, false},
+    {448, 7, 7, 1792, 2048, Ffn::kGeluErf, Norm::kRmsNorm, Position::kNone, 1024, false},
+    {448, 7, 7, 1792, 2048, Ffn::kRelu, Norm::kLayerNorm, Position::kNone, 1024, false},
+};
+constexpr int64_t kContexts[] = {1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096};
+constexpr int64_t kQuickContexts[] = {1, 16, 64, 256, 1024};
+
+ModelConfig MakeModel(const ProbeRow& row) {
+  ModelConfig model;
+  model.name = "probe";
+  model.vocab_size = row.vocab;
+  model.context_length = row.longest;
+  model.num_layers = kMostLayers;
+  model.d_model = row.d_model;
+  model.num_heads = row.heads;
+  model.num_kv_heads = row.kv_heads;
+  model.d_ff = row.d_ff;
+  model.ffn = row.ffn;
+  model.norm = row.norm;
+  model.position = row.position;
+  model.bias = row.norm == Norm::kLayerNorm;
+  return model;
+}
+
+/// Layers whose weights are kStreamedBytes or more.
+int64_t StreamedLayers(const ModelConfig& model) {
+  ModelConfig one = model;
+  one.num_layers = 1;
+  const RunShape shape{.num_layers = 1};
+  const int64_t two = CountMemory(model, {.num_layers = 2}).weights_bytes;
+  const int64_t layer = two - CountMemory(one, shape).weights_bytes;
+  return std::clamp((kStreamedBytes + layer - 1) / layer, kLayersOfLong, kMostLayers);
+}
+
+/// Adds up the seconds of each op over passes.
+class OpSeconds {
+ public:
+  explicit OpSeconds(std::span<const Op> ops) : ops_(ops), seconds_(ops.size(), 0.0) {}
+
+  void Before(const Op&, int64_t, const Operands<float>&) { start_ = Clock::now(); }
+  void After(const Op& op, int64_t, const Operands<float>&) {
+    seconds_[static_cast<std::size_t>(&op - ops_.data())] += SecondsSince(start_);
+    if (interrupted) throw CannotMeasure("interrupted: nothing was calibrated");
+  }
+  const std::vector<double>& seconds() const { return seconds_; }
+
+ private:
+  std::span<const Op> ops_;
+  std::vector<double> seconds_;
+  Clock::time_point start_{};
+};
+
+/// One model with its weights and the buffers of each context.
+struct Probe {
+  ModelConfig model;
+  std::string matmul;
+  Weights<float> weights;
+  std::vector<std::unique_ptr<Forward<float>>> forwards;
+};
+
+using SampleId = std::tuple<std::string, std::string, int64_t, int64_t, int64_t, int64_t>;
+/// What the visits of one op at one shape gave.
+struct Visits {
+  std::vector<double> peak_flops, read_bytes;
+  int64_t passes = 0;
+};
+
+class Prober {
+ public:
+  Prober(const ProbeSettings& settings, std::vector<int> threads, CeilingProbe& ceilings,
+         Progress& progress)
+      : settings_(settings),
+        threads_(std::move(threads)),
+        ceilings_(ceilings),
+        progress_(progress),
+        start_(Clock::now()) {
+    omp_set_num_threads(threads_.back());
+    const auto backends = MatmulBackends<float>();
+    for (const MatmulBackend<float>& backend : backends) {
+      const bool first = &backend == &backends.front();
+      for (const ProbeRow& row : kProbes) {
+        if (first) Fill(row, backend, /*fused=*/true);
+        if (row.other_backends) Fill(row, backend, /*fused=*/false);
+      }
+    }
+  }
+
+  bool TimeIsUp() const { return SecondsSince(start_) > settings_.seconds; }
+
+  void Round() {
+    ++round_;
+    ceilings_.Round();
+    for (const auto& probe : probes_) {
+      for (const auto& forward : probe->forwards) {
+        for (const int threads : threads_) {
+          Visit(*probe, *forward, threads);
+          if (round_ > 1 && TimeIsUp()) return;
+        }
+      }
+    }
+  }
+
+  std::vector<OpSample> Result() const {
+    std::vector<OpSample> samples;
+    for (const auto& [id, visits] : visits_) {
+      const double median = Median(visits.peak_flops);
+      const auto& [matmul, op, threads, n, k, m] = id;
+      samples.push_back({.matmul = matmul,
+                         .op = op,
+                         .threads = threads,
+                         .m = m,
+                         .n = n,
+                         .k = k,
+                         .peak_flops = median,
+                         .read_bytes = Median(visits.read_bytes),
+                         .spread = MedianAbsoluteDeviation(visits.peak_flops) / median,
+                         .repetitions = visits.passes});
+    }
+    return samples;
+  }
+
+ private:
+  /// Fills the weights, and goes through the contexts until a pass takes too long.
+  void Fill(const ProbeRow& row, const MatmulBackend<float>& backend, bool fused) {
+    Probe& probe = *probes_.emplace_back(std::make_unique<Probe>());
+    probe.model = MakeModel(row);
+    probe.matmul = backend.name;
+    const int64_t layers = StreamedLayers(probe.model);
+    progress_.Show(fmt::format("calibrating: filling a model of d_model {} for {}", row.d_model,
+                               backend.name));
+    CheckMemory(probe, layers);
+    probe.weights = SeededWeights<float>(probe.model, layers, /*seed=*/1, backend.packs_weights);
+    for (const int64_t context : Contexts()) {
+      if (context > row.longest) break;
+      const RunShape shape{.context = context,
+                           .num_layers = context < kLongContext ? layers : kLayersOfLong,
+                           .fused_attention = fused};
+      auto forward = std::make_unique<Forward<float>>(probe.model, probe.weights, shape, backend);
+      const auto start = Clock::now();
+      RunOnce(*forward);  // the warm-up: pages are touched
+      if (SecondsSince(start) > kLongestPass) break;
+      probe.forwards.push_back(std::move(forward));
+    }
+  }
+
+  std::span<const int64_t> Contexts() const {
+    return settings_.quick ? std::span<const int64_t>(kQuickContexts) : kContexts;
+  }
+
+  static void CheckMemory(const Probe& probe, int64_t layers) {
+    const MemoryFigures memory =
+        CountMemory(probe.model, {.context = kLongContext, .num_layers = layers});
+    const auto available = AvailableMemoryBytes();
+    const int64_t needed = 2 * (memory.weights_bytes + memory.activation_bytes);
+    if (available && needed > *available) {
+      throw CannotMeasure(fmt::format("calibrating needs {} more, and {} can be had",
+                                      HumanBytes(needed), HumanBytes(*available)));
+    }
+  }
+
+  OpSeconds RunOnce(Forward<float>& forward) {
+    OpSeconds observer(forward.ops());
+    Run(forward, observer);
+    return observer;
+  }
+
+  void Run(Forward<float>& forward, OpSeconds& observer) {
+    tokens_.assign(static_cast<std::size_t>(forward.shape().batch * forward.shape().context), 0);
+    for (std::size_t i = 0; i < tokens_.size(); ++i) {
+      tokens_[i] = static_cast<int32_t>((i * 7919 + 13) %
+                                        static_cast<std::size_t>(forward.config().vocab_size));
+    }
+    forward.Run(tokens_, observer);
+  }
+
+  struct Speed {
+    double peak, read;
+  };
+  Speed Measure(int threads) {
+    // The read comes last before a pass: it leaves no weights in the caches.
+    const double peak = MeasureFmaPeakQuickly(threads);
+    return {peak, ceilings_.bandwidth().MeasureMemoryRead(threads)};
+  }
+
+  void Visit(const Probe& probe, Forward<float>& forward, int threads) {
+    progress_.Show(fmt::format(
+        "calibrating: round {}, {:.0f} of {:.0f} s: {}, d_model {}, context "
+        "{}, {} thread{}",
+        round_, SecondsSince(start_), settings_.seconds, probe.matmul, probe.model.d_model,
+        forward.shape().context, threads, threads == 1 ? "" : "s"));
+    omp_set_num_threads(threads);
+    const Speed before = Measure(threads);
+    OpSeconds observer(forward.ops());
+    int64_t passes = 0;
+    for (const auto start = Clock::now();
+         passes == 0 || (passes < kMostPasses && SecondsSince(start) < kVisitSeconds); ++passes) {
+      Run(forward, observer);
+    }
+    const Speed after = Measure(threads);
+    const double peak = (before.peak + after.peak) / 2, read = (before.read + after.read) / 2;
+    for (std::size_t i = 0; i < forward.ops().size(); ++i) {
+      const Op& op = forward.ops()[i];
+      const int64_t executions = passes * (op.per_layer ? forward.shape().num_layers : 1);
+      const double seconds = observer.seconds()[i] / static_cast<double>(executions) / WorkOf(op);
+      const SamplePosition at = PositionOf(op);
+      Visits& visits = visits_[{SampleBackend(probe.matmul, op), SampleKey(probe.model, op),
+                                threads, at.n, at.k, at.m}];
+      visits.peak_flops.push_back(seconds * peak);
+      visits.read_bytes.push_back(seconds * read);
+      visits.passes += passes;
+    }
+    omp_set_num_threads(threads_.back());
+  }
+
+  const ProbeSettings settings_;
+  const std::vector<int> threads_;
+  CeilingProbe& ceilings_;
+  Progress& progress_;
+  const Clock::time_point start_;
+  int64_t round_ = 0;
+  std::vector<std::unique_ptr<Probe>> probes_;
+  std::vector<int32_t> tokens_;
+  std::map<SampleId, Visits> visits_;
+};
+
+}  // namespace
+
+std::vector<int> CalibratedThreads(int processors) {
+  std::vector<int> threads;
+  for (int t = 1; t < processors; t = t < 4 ? t + 1 : 2 * t) threads.push_back(t);
+  threads.push_back(processors);
+  return threads;
+}
+
+std::vector<OpSample> SampleOps(const ProbeSettings& settings, const std::vector<int>& threads,
+                                CeilingProbe& ceilings, Progress& progress) {
+  Prober prober(settings, threads, ceilings, progress);
+  do {
+    prober.Round();
+  } while (!prober.TimeIsUp());
+  progress.Clear();
+  return prober.Result();
+}
+
+}  // namespace flopledger
