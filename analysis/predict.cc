@@ -157,6 +157,20 @@ struct Cost {
   double peak_flops = 0, read_bytes = 0;
 };
 
+/// The least and the largest of some sizes.
+struct Range {
+  double low = INFINITY, high = 0;
+
+  void Add(double x) {
+    low = std::min(low, x);
+    high = std::max(high, x);
+  }
+  double Clamp(int64_t x) const { return std::clamp(static_cast<double>(x), low, high); }
+  bool CoversByFactor(double factor, int64_t x) const {
+    return low / factor <= static_cast<double>(x) && static_cast<double>(x) <= high * factor;
+  }
+};
+
 /// Samples of one op with one number of threads, in columns of equal n and k that rise in m.
 struct Columns {
   struct Column {
@@ -179,16 +193,22 @@ struct Columns {
   }
 
   /// Each column at m; between columns their geometric mean, weighted by the inverse of their
-  /// distance in log n and log k (Shepard 1968), exact at a column.
+  /// distance in log n and log k (Shepard 1968), exact at a column. What lies outside of all
+  /// columns is taken to lie at their edge: far away, such weights would be all alike.
   Cost At(const SamplePosition& position) const {
     constexpr double kPower = 3;
     const auto m = static_cast<double>(position.m);
+    Range range_n, range_k;
+    for (const auto& [n_and_k, column] : by_n_and_k) {
+      range_n.Add(static_cast<double>(n_and_k.first));
+      range_k.Add(static_cast<double>(n_and_k.second));
+    }
+    const double n = range_n.Clamp(position.n), k = range_k.Clamp(position.k);
     double weights = 0, peak_flops = 0, read_bytes = 0;
     for (const auto& [n_and_k, column] : by_n_and_k) {
       const Cost cost{InterpolateLog(column.peak_flops, m), InterpolateLog(column.read_bytes, m)};
-      const double distance = std::hypot(
-          std::log(static_cast<double>(position.n) / static_cast<double>(n_and_k.first)),
-          std::log(static_cast<double>(position.k) / static_cast<double>(n_and_k.second)));
+      const double distance = std::hypot(std::log(n / static_cast<double>(n_and_k.first)),
+                                         std::log(k / static_cast<double>(n_and_k.second)));
       if (distance == 0) return cost;
       const double weight = std::pow(distance, -kPower);
       weights += weight;
@@ -200,17 +220,6 @@ struct Columns {
 };
 
 bool IsBeyond(const Columns& columns, const SamplePosition& at) {
-  constexpr double kFactor = 2;
-  struct Range {
-    double low = INFINITY, high = 0;
-    void Add(double x) {
-      low = std::min(low, x);
-      high = std::max(high, x);
-    }
-    bool Covers(int64_t x) const {
-      return low / kFactor <= static_cast<double>(x) && static_cast<double>(x) <= high * kFactor;
-    }
-  };
   Range m, n, k;
   for (const auto& [n_and_k, column] : columns.by_n_and_k) {
     n.Add(static_cast<double>(n_and_k.first));
@@ -218,7 +227,9 @@ bool IsBeyond(const Columns& columns, const SamplePosition& at) {
     m.Add(column.peak_flops.front().x);
     m.Add(column.peak_flops.back().x);
   }
-  return !m.Covers(at.m) || !n.Covers(at.n) || !k.Covers(at.k);
+  constexpr double kFactor = 2;
+  return !m.CoversByFactor(kFactor, at.m) || !n.CoversByFactor(kFactor, at.n) ||
+         !k.CoversByFactor(kFactor, at.k);
 }
 
 /// The samples of this op, by number of threads.
@@ -389,10 +400,12 @@ double InterpolateLog(const std::vector<CurvePoint>& points, double x) {
 OpPrediction PredictOp(const Calibration& calibration, const PredictedRun& run, const Op& op) {
   const std::map<int64_t, Columns> by_threads = SamplesOf(calibration, run, op);
   if (by_threads.empty()) {
-    return {.unavailable_because =
-                fmt::format("the calibration has no samples of {}{}{}", SampleKey(run.model, op),
-                            SampleBackend(run.matmul, op).empty() ? "" : " by ",
-                            SampleBackend(run.matmul, op))};
+    const std::string backend = SampleBackend(run.matmul, op);
+    OpPrediction none;
+    none.unavailable_because =
+        fmt::format("the calibration has no samples of {}{}{}", SampleKey(run.model, op),
+                    backend.empty() ? "" : " by ", backend);
+    return none;
   }
   const SamplePosition position = PositionOf(op);
   std::vector<CurvePoint> peak_flops, read_bytes;  // over threads

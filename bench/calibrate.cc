@@ -105,32 +105,31 @@ constexpr int64_t Floats(int64_t bytes) {
   return bytes / static_cast<int64_t>(sizeof(float)) / kStreamStep * kStreamStep;
 }
 
-/// How many bytes are far more than the last cache holds.
+}  // namespace
+
+double MeasureFmaPeak(int threads) { return FmaPeak(threads, 5, kBurstSeconds); }
+double MeasureFmaPeakQuickly(int threads) { return FmaPeak(threads, 3, kQuickSeconds); }
+
 int64_t FarBytes() {
   int64_t last = int64_t{16} << 20;
   for (const CacheLevel& cache : DataCaches()) last = std::max(last, cache.bytes);
   return std::min(4 * last, int64_t{512} << 20);
 }
 
-}  // namespace
-
-double MeasureFmaPeak(int threads) { return FmaPeak(threads, 5, kBurstSeconds); }
-double MeasureFmaPeakQuickly(int threads) { return FmaPeak(threads, 3, kQuickSeconds); }
+double MeasureMemoryRead(int threads, std::span<const float> memory) {
+  constexpr int kPasses = 2;
+  const int64_t share = static_cast<int64_t>(memory.size()) / threads / kStreamStep * kStreamStep;
+  const double seconds = TimeTogether(threads, [&](int thread) {
+    float sum = 0;
+    for (int i = 0; i < kPasses; ++i) sum += StreamRead(memory.data() + thread * share, share);
+    return sum;
+  });
+  return static_cast<double>(kPasses * share * threads) * sizeof(float) / seconds;
+}
 
 BandwidthProbe::BandwidthProbe() : memory_(1, Floats(FarBytes())) {
 #pragma omp parallel for
   for (int64_t i = 0; i < memory_.size(); ++i) memory_.data()[i] = 0;
-}
-
-double BandwidthProbe::MeasureMemoryRead(int threads) {
-  constexpr int kPasses = 2;
-  const int64_t share = memory_.size() / threads / kStreamStep * kStreamStep;
-  const double seconds = TimeTogether(threads, [&](int thread) {
-    float sum = 0;
-    for (int i = 0; i < kPasses; ++i) sum += StreamRead(memory_.data() + thread * share, share);
-    return sum;
-  });
-  return static_cast<double>(kPasses * share * threads) * sizeof(float) / seconds;
 }
 
 std::vector<BandwidthProbe::LevelRates> BandwidthProbe::MeasureLevels(int threads) {
@@ -194,31 +193,36 @@ void CeilingProbe::Round() {
 }
 
 std::vector<Ceilings> CeilingProbe::Result() const {
-  const auto measured = [](const std::vector<double>& samples) {
-    return Measured{Median(samples), MedianAbsoluteDeviation(samples)};
-  };
   std::vector<Ceilings> result;
   for (std::size_t i = 0; i < thread_counts_.size(); ++i) {
     const Samples& samples = samples_[i];
+    // Rounds in which another program took part of a processor show no ceiling.
+    const std::vector<double>& peaks = samples.fma.front();
+    const double best = *std::ranges::max_element(peaks);
+    const auto measured = [&](auto&& of_round) {
+      std::vector<double> calm;
+      for (std::size_t round = 0; round < peaks.size(); ++round) {
+        if (peaks[round] >= kCalmPeak * best) calm.push_back(of_round(round));
+      }
+      return Measured{Median(calm), MedianAbsoluteDeviation(calm)};
+    };
     Ceilings& ceilings = result.emplace_back();
     ceilings.threads = thread_counts_[i];
     const std::vector<int> widths = FmaWidths();
     for (std::size_t w = 0; w < widths.size(); ++w) {
       ceilings.fma_flops_per_s.push_back(
-          {fmt::format("{}-bit", 32 * widths[w]), measured(samples.fma[w])});
+          {fmt::format("{}-bit", 32 * widths[w]),
+           measured([&](std::size_t round) { return samples.fma[w][round]; })});
     }
     for (std::size_t l = 0; l < samples.levels.front().size(); ++l) {
-      std::vector<double> read, triad;
-      for (const auto& round : samples.levels) {
-        read.push_back(round[l].read_bytes_per_s);
-        triad.push_back(round[l].triad_bytes_per_s);
-      }
       const auto& level = samples.levels.front()[l];
       ceilings.bandwidth.push_back(
-          {level.level, level.capacity_bytes, measured(read), measured(triad)});
+          {level.level, level.capacity_bytes,
+           measured([&](std::size_t r) { return samples.levels[r][l].read_bytes_per_s; }),
+           measured([&](std::size_t r) { return samples.levels[r][l].triad_bytes_per_s; })});
     }
-    ceilings.fork_join_s = measured(samples.fork_join);
-    ceilings.exp_s = measured(samples.exp);
+    ceilings.fork_join_s = measured([&](std::size_t r) { return samples.fork_join[r]; });
+    ceilings.exp_s = measured([&](std::size_t r) { return samples.exp[r]; });
   }
   return result;
 }

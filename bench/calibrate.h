@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,14 +20,25 @@ double MeasureFmaPeak(int threads);
 /// The same from shorter bursts, about 10 ms in all: for many measurements in a row.
 double MeasureFmaPeakQuickly(int threads);
 
-/// Memory that bandwidth is measured on, taken once: far more than the last cache holds.
+/// Where the FMA peak falls below this share of the best of a session, another program takes part
+/// of a processor: threads wait for one another, which no peak measured beside it scales away.
+inline constexpr double kCalmPeak = 0.92;
+
+/// How many bytes are far more than the last cache holds.
+int64_t FarBytes();
+
+/// Bytes a second that `threads` threads together read from `memory` now; some 20 ms for FarBytes,
+/// which then are all that is left in the caches.
+double MeasureMemoryRead(int threads, std::span<const float> memory);
+
+/// Memory that bandwidth is measured on, taken once.
 class BandwidthProbe {
  public:
   BandwidthProbe();
 
-  /// Bytes a second that `threads` threads together read from memory, now: some 20 ms. Leaves
-  /// nothing else in the caches.
-  double MeasureMemoryRead(int threads);
+  std::span<const float> memory() const {
+    return {memory_.data(), static_cast<std::size_t>(memory_.size())};
+  }
 
   /// One sample of each level, the nearest first, "memory" last.
   struct LevelRates {

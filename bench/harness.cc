@@ -16,6 +16,7 @@
 #include "bench/calibrate.h"
 #include "bench/interrupt.h"
 #include "bench/machine.h"
+#include "bench/predictions.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -368,6 +369,7 @@ Trial Workload::Time(benchmark::State& state, Progress& progress) {
   const int64_t layers = forward_->shape().num_layers;
   OpTimer timer(forward_->ops(), layers, progress, "timing");
   double seconds = 0;
+  const auto read_before = MeasureRead();
   trial.peak_before_flops_per_s = MeasureFmaPeak(settings_.threads);
   for (auto _ : state) {
     const auto start = Clock::now();
@@ -383,12 +385,22 @@ Trial Workload::Time(benchmark::State& state, Progress& progress) {
   }
   benchmark::DoNotOptimize(forward_->logits().data);
   trial.peak_after_flops_per_s = MeasureFmaPeak(settings_.threads);
+  if (const auto read_after = MeasureRead(); read_before && read_after) {
+    trial.read_bytes_per_s = (*read_before + *read_after) / 2;
+  }
   progress.Clear();
   if (trial.passes == 0) return trial;
   const auto passes = static_cast<double>(trial.passes);
   trial.pass_s = seconds / passes;
   for (const double op_seconds : timer.seconds()) trial.op_s.push_back(op_seconds / passes);
   return trial;
+}
+
+std::optional<double> Workload::MeasureRead() const {
+  const Weight<float>& table = weights_.Unembedding();
+  const int64_t floats = FarBytes() / static_cast<int64_t>(sizeof(float));
+  if (table.stored_size() < floats) return std::nullopt;
+  return MeasureMemoryRead(settings_.threads, {table.data(), static_cast<std::size_t>(floats)});
 }
 
 CounterEvidence Workload::Count(Counters& counters, Progress& progress) {
@@ -510,18 +522,29 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
   whole.repetitions = 0;
   whole.predicted_flops =
       CountFlops(model, settings.Shape(model.num_layers), settings.convention).total;
-  double seconds = *total.time_s;
-  for (std::size_t i = 0; i < ops.size(); ++i) {
-    if (!ops[i].per_layer) continue;
-    seconds += *rows[i].time_s * static_cast<double>(model.num_layers - layers_run) /
-               static_cast<double>(layers_run);
-  }
-  whole.time_s = seconds;
-  whole.gflops = static_cast<double>(*whole.predicted_flops) / seconds / 1e9;
+  whole.time_s = ExtrapolatePass(model, layers_run, ops, trials).mean;
+  whole.gflops = static_cast<double>(*whole.predicted_flops) / *whole.time_s / 1e9;
   whole.pct_peak = 100 * *whole.gflops / *whole.peak_gflops;
   whole.flops_note = "extrapolated from the layers that ran, not measured";
   rows.push_back(std::move(whole));
   return rows;
+}
+
+Interval ExtrapolatePass(const ModelConfig& model, int64_t layers_run, std::span<const Op> ops,
+                         std::span<const Trial> trials) {
+  std::vector<double> peaks, passes;
+  for (const Trial& trial : trials) peaks.push_back(trial.peak());
+  const double peak = Median(peaks);
+  for (const Trial& trial : trials) {
+    double layer_s = 0;
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+      if (ops[i].per_layer) layer_s += trial.op_s[i] / static_cast<double>(layers_run);
+    }
+    const auto missing = static_cast<double>(model.num_layers - layers_run);
+    passes.push_back((trial.pass_s + missing * layer_s) * trial.peak() / peak);
+  }
+  if (passes.size() == 1) return {passes[0], passes[0], passes[0]};
+  return PredictionInterval(passes, kExtrapolationConfidence);
 }
 
 RunResult RunUnderGoogleBenchmark(const RunSettings& settings,
@@ -538,6 +561,19 @@ RunResult RunUnderGoogleBenchmark(const RunSettings& settings,
   std::unique_ptr<Workload> workload;
   std::vector<Trial> trials;
 
+  const auto make_rows = [&] {
+    const std::span<const Op> ops = workload->forward().ops();
+    result.ledger.rows = MakeRecords(settings, layers, ops, result.trials, run_id, result.evidence);
+    if (layers < settings.model.num_layers) {
+      result.extrapolated = ExtrapolatePass(settings.model, layers, ops, result.trials);
+    }
+    if (settings.calibration) {
+      const Calibration& calibration = *settings.calibration;
+      const MachineSpeed speed = SpeedAround(result.trials, calibration, settings.threads);
+      result.unpredicted_because =
+          SetPredictions(result.ledger.rows, settings, layers, calibration, speed);
+    }
+  };
   const auto time_forward = [&](benchmark::State& state) {
     if (!workload) {  // once, and only if the filter selects this benchmark at all
       result.evidence = GatherEvidence(
@@ -561,8 +597,7 @@ RunResult RunUnderGoogleBenchmark(const RunSettings& settings,
     if (interrupted || trial.passes == 0) return;
     trials.push_back(trial);
     result.trials = Accepted(trials);
-    result.ledger.rows = MakeRecords(settings, layers, workload->forward().ops(), result.trials,
-                                     run_id, result.evidence);
+    make_rows();
     on_trial(result.ledger);
   };
 
@@ -570,6 +605,11 @@ RunResult RunUnderGoogleBenchmark(const RunSettings& settings,
   result.ledger.environment["model"] = ToJson(settings.model);
   result.ledger.environment["seed"] = settings.seed;
   result.ledger.environment["run_id"] = run_id;
+  if (settings.calibration) {
+    result.ledger.environment["calibration"] = {
+        {"taken", settings.calibration->taken},
+        {"ceilings", CeilingsToJson(*settings.calibration)}};
+  }
   const auto steal_before = StealSeconds();
 
   benchmark::ClearRegisteredBenchmarks();
@@ -594,14 +634,26 @@ RunResult RunUnderGoogleBenchmark(const RunSettings& settings,
     if (counters.Has(Quantity::kInstructions) || counters.Has(Quantity::kFlops)) {
       try {
         result.evidence.counters = workload->Count(counters, progress);
-        result.ledger.rows = MakeRecords(settings, layers, workload->forward().ops(), result.trials,
-                                         run_id, result.evidence);
+        make_rows();
       } catch (const Interrupted&) {  // the ledger stands without them
       }
     }
     result.ledger.environment["counters"] = result.counters_line;
   }
   result.was_interrupted = interrupted;
+  if (settings.calibration && !result.trials.empty()) {
+    const MachineSpeed speed = SpeedAround(result.trials, *settings.calibration, settings.threads);
+    result.ledger.environment["calibration"]["scaled_to"] = {
+        {"peak_flops_per_s", speed.peak_flops_per_s}, {"read_bytes_per_s", speed.read_bytes_per_s}};
+  }
+  if (result.extrapolated && result.trials.size() > 1) {
+    result.ledger.environment["extrapolation"] = {{"layers_run", layers},
+                                                  {"layers_total", settings.model.num_layers},
+                                                  {"seconds", result.extrapolated->mean},
+                                                  {"low_s", result.extrapolated->low},
+                                                  {"high_s", result.extrapolated->high},
+                                                  {"confidence", kExtrapolationConfidence}};
+  }
   if (steal_before) {
     result.ledger.environment["steal_s"] = *StealSeconds() - *steal_before;
   }

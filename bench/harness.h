@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "analysis/accounting.h"
+#include "analysis/predict.h"
 #include "analysis/record.h"
+#include "analysis/stats.h"
 #include "bench/counting.h"
 #include "bench/progress.h"
 #include "bench/verify.h"
@@ -35,7 +37,8 @@ struct RunSettings {
   CountMode count = CountMode::kSample;
   bool counters = true;  // hardware counters, where there are any
   uint64_t seed = 1;
-  std::optional<int64_t> max_memory_bytes;  // absent: what the machine has available
+  std::optional<int64_t> max_memory_bytes;         // absent: what the machine has available
+  std::shared_ptr<const Calibration> calibration;  // null: seconds are not predicted
 
   RunShape Shape(int64_t num_layers) const {
     return {.context = context,
@@ -66,6 +69,8 @@ struct Trial {
   std::vector<double> op_s;  // by index into Forward::ops()
   double peak_before_flops_per_s = 0;
   double peak_after_flops_per_s = 0;
+  // From memory, mean of before and after; absent where the model's weights fit in a cache.
+  std::optional<double> read_bytes_per_s;
 
   double peak() const { return (peak_before_flops_per_s + peak_after_flops_per_s) / 2; }
 };
@@ -94,6 +99,9 @@ class Workload {
   void TimeOp(benchmark::State& state, const Op& op);
 
  private:
+  /// Memory's bandwidth now, read from the vocabulary's table where that is large enough.
+  std::optional<double> MeasureRead() const;
+
   RunSettings settings_;
   Weights<float> weights_;
   std::vector<int32_t> tokens_;
@@ -109,12 +117,22 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
                                 std::span<const Op> ops, std::span<const Trial> trials,
                                 const std::string& run_id, const FlopsEvidence& evidence = {});
 
+/// What the pass would take with all layers, from trials of `layers_run` of them: for each trial,
+/// scaled to the median FMA peak, its ops outside the layers once and those of a layer as often as
+/// the model has layers. The interval is for one more pass; both its ends are the mean where there
+/// is one trial alone.
+inline constexpr double kExtrapolationConfidence = 0.95;
+Interval ExtrapolatePass(const ModelConfig& model, int64_t layers_run, std::span<const Op> ops,
+                         std::span<const Trial> trials);
+
 /// What a whole `run` gives.
 struct RunResult {
   LayerPlan plan;
   Verification verification;
   FlopsEvidence evidence;
   std::vector<Trial> trials;
+  std::optional<Interval> extrapolated;  // seconds of a pass of all layers, where not all ran
+  std::string unpredicted_because;       // why rows lack a predicted time; empty: none does
   Ledger ledger;
   double observer_s = 0;      // of one op
   std::string counters_line;  // what hardware counters there are, or why not

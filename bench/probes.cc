@@ -32,10 +32,13 @@ constexpr int64_t kStreamedBytes = int64_t{96} << 20;
 constexpr int64_t kMostLayers = 8, kLayersOfLong = 2;
 constexpr int64_t kLongContext = 512;
 // Longer passes (all threads) are not sampled: beyond them a product's cost is taken as constant.
-constexpr double kLongestPass = 1.0;
+constexpr double kLongestPass = 0.6;
 // A visit repeats a short pass for at least that long.
 constexpr double kVisitSeconds = 0.04;
 constexpr int64_t kMostPasses = 40;
+// Other backends than the first, and reference attention, are visited once in so many rounds.
+constexpr int64_t kRoundsAVisitOfOthers = 3;
+constexpr double kSecondsBetweenCeilings = 5;
 
 /// A model made for sampling, and up to which context it is run.
 struct ProbeRow {
@@ -49,8 +52,8 @@ struct ProbeRow {
 // Sizes lie around those of GPT-2 (768, 1,024, 1,280, 1,600) and Llama, and are none of them.
 constexpr ProbeRow kProbes[] = {
     {512, 8, 8, 2048, 4096, Ffn::kGeluTanh, Norm::kLayerNorm, Position::kLearned, 4096, false},
-    {640, 5, 5, 2560, 32000, Ffn::kSwiglu, Norm::kRmsNorm, Position::kRope, 2048, true},
-    {960, 15, 15, 3840, 4096, Ffn::kGeluTanh, Norm::kLayerNorm, Position::kLearned, 2048, true},
+    {640, 5, 5, 2560, 32000, Ffn::kSwiglu, Norm::kRmsNorm, Position::kRope, 1024, true},
+    {960, 15, 15, 3840, 4096, Ffn::kGeluTanh, Norm::kLayerNorm, Position::kLearned, 1024, true},
     {1344, 14, 2, 3584, 8192, Ffn::kSwiglu, Norm::kRmsNorm, Position::kRope, 1024, false},
     {1536, 24, 24, 6144, 4096, Ffn::kGeluTanh, Norm::kLayerNorm, Position::kLearned, 1024, false},
     {448, 7, 7, 1792, 2048, Ffn::kGeluErf, Norm::kRmsNorm, Position::kNone, 1024, false},
@@ -108,15 +111,22 @@ class OpSeconds {
 struct Probe {
   ModelConfig model;
   std::string matmul;
+  bool is_main = true;  // the first backend, fused attention
   Weights<float> weights;
   std::vector<std::unique_ptr<Forward<float>>> forwards;
 };
 
 using SampleId = std::tuple<std::string, std::string, int64_t, int64_t, int64_t, int64_t>;
-/// What the visits of one op at one shape gave.
-struct Visits {
-  std::vector<double> peak_flops, read_bytes;
-  int64_t passes = 0;
+/// What one visit to an op at one shape gave, per unit of work.
+struct VisitCost {
+  double peak_flops, read_bytes;
+  double lower_peak;  // of the two FMA peaks around it
+  int64_t passes;
+};
+
+/// How fast the machine is around a pass.
+struct Around {
+  double peak, read;
 };
 
 class Prober {
@@ -143,11 +153,18 @@ class Prober {
 
   void Round() {
     ++round_;
-    ceilings_.Round();
-    for (const auto& probe : probes_) {
-      for (const auto& forward : probe->forwards) {
-        for (const int threads : threads_) {
-          Visit(*probe, *forward, threads);
+    for (const int threads : threads_) {
+      omp_set_num_threads(threads);
+      Around before = Measure(threads);
+      for (const auto& probe : probes_) {
+        if (!probe->is_main && round_ % kRoundsAVisitOfOthers != 1) continue;
+        for (const auto& forward : probe->forwards) {
+          if (SecondsSince(last_ceilings_) > kSecondsBetweenCeilings) {
+            ceilings_.Round();
+            last_ceilings_ = Clock::now();
+            before = Measure(threads);
+          }
+          before = Visit(*probe, *forward, threads, before);
           if (round_ > 1 && TimeIsUp()) return;
         }
       }
@@ -157,29 +174,39 @@ class Prober {
   std::vector<OpSample> Result() const {
     std::vector<OpSample> samples;
     for (const auto& [id, visits] : visits_) {
-      const double median = Median(visits.peak_flops);
       const auto& [matmul, op, threads, n, k, m] = id;
-      samples.push_back({.matmul = matmul,
-                         .op = op,
-                         .threads = threads,
-                         .m = m,
-                         .n = n,
-                         .k = k,
-                         .peak_flops = median,
-                         .read_bytes = Median(visits.read_bytes),
-                         .spread = MedianAbsoluteDeviation(visits.peak_flops) / median,
-                         .repetitions = visits.passes});
+      OpSample sample{.matmul = matmul, .op = op, .threads = threads, .m = m, .n = n, .k = k};
+      std::vector<double> peak_flops, read_bytes;
+      for (const VisitCost& visit : Calm(visits, best_peak_.at(threads))) {
+        peak_flops.push_back(visit.peak_flops);
+        read_bytes.push_back(visit.read_bytes);
+        sample.repetitions += visit.passes;
+      }
+      sample.peak_flops = Median(peak_flops);
+      sample.read_bytes = Median(read_bytes);
+      sample.spread = MedianAbsoluteDeviation(peak_flops) / sample.peak_flops;
+      samples.push_back(std::move(sample));
     }
     return samples;
   }
 
  private:
+  /// Those visits around which the peak was near the best of the session, if there are any.
+  static std::vector<VisitCost> Calm(const std::vector<VisitCost>& visits, double best_peak) {
+    std::vector<VisitCost> calm;
+    for (const VisitCost& visit : visits) {
+      if (visit.lower_peak >= kCalmPeak * best_peak) calm.push_back(visit);
+    }
+    return calm.empty() ? visits : calm;
+  }
+
   /// Fills the weights, and goes through the contexts until a pass takes too long.
   void Fill(const ProbeRow& row, const MatmulBackend<float>& backend, bool fused) {
     Probe& probe = *probes_.emplace_back(std::make_unique<Probe>());
     probe.model = MakeModel(row);
     probe.matmul = backend.name;
-    const int64_t layers = StreamedLayers(probe.model);
+    probe.is_main = fused;
+    const int64_t layers = fused ? StreamedLayers(probe.model) : kLayersOfLong;
     progress_.Show(fmt::format("calibrating: filling a model of d_model {} for {}", row.d_model,
                                backend.name));
     CheckMemory(probe, layers);
@@ -227,43 +254,42 @@ class Prober {
     forward.Run(tokens_, observer);
   }
 
-  struct Speed {
-    double peak, read;
-  };
-  Speed Measure(int threads) {
-    // The read comes last before a pass: it leaves no weights in the caches.
+  Around Measure(int threads) {
+    // The read comes last: it leaves no weights in the caches of the pass that follows.
     const double peak = MeasureFmaPeakQuickly(threads);
-    return {peak, ceilings_.bandwidth().MeasureMemoryRead(threads)};
+    double& best = best_peak_[threads];
+    best = std::max(best, peak);
+    return {peak, MeasureMemoryRead(threads, ceilings_.bandwidth().memory())};
   }
 
-  void Visit(const Probe& probe, Forward<float>& forward, int threads) {
+  /// Runs passes between two measurements of the machine's speed; returns the latter.
+  Around Visit(const Probe& probe, Forward<float>& forward, int threads, const Around& before) {
     progress_.Show(fmt::format(
-        "calibrating: round {}, {:.0f} of {:.0f} s: {}, d_model {}, context "
+        "calibrating: {:.0f} of {:.0f} s, round {}: {}, d_model {}, context "
         "{}, {} thread{}",
-        round_, SecondsSince(start_), settings_.seconds, probe.matmul, probe.model.d_model,
+        SecondsSince(start_), settings_.seconds, round_, probe.matmul, probe.model.d_model,
         forward.shape().context, threads, threads == 1 ? "" : "s"));
-    omp_set_num_threads(threads);
-    const Speed before = Measure(threads);
     OpSeconds observer(forward.ops());
     int64_t passes = 0;
     for (const auto start = Clock::now();
          passes == 0 || (passes < kMostPasses && SecondsSince(start) < kVisitSeconds); ++passes) {
       Run(forward, observer);
     }
-    const Speed after = Measure(threads);
+    const Around after = Measure(threads);
     const double peak = (before.peak + after.peak) / 2, read = (before.read + after.read) / 2;
     for (std::size_t i = 0; i < forward.ops().size(); ++i) {
       const Op& op = forward.ops()[i];
       const int64_t executions = passes * (op.per_layer ? forward.shape().num_layers : 1);
       const double seconds = observer.seconds()[i] / static_cast<double>(executions) / WorkOf(op);
       const SamplePosition at = PositionOf(op);
-      Visits& visits = visits_[{SampleBackend(probe.matmul, op), SampleKey(probe.model, op),
-                                threads, at.n, at.k, at.m}];
-      visits.peak_flops.push_back(seconds * peak);
-      visits.read_bytes.push_back(seconds * read);
-      visits.passes += passes;
+      visits_[{SampleBackend(probe.matmul, op), SampleKey(probe.model, op), threads, at.n, at.k,
+               at.m}]
+          .push_back({.peak_flops = seconds * peak,
+                      .read_bytes = seconds * read,
+                      .lower_peak = std::min(before.peak, after.peak),
+                      .passes = passes});
     }
-    omp_set_num_threads(threads_.back());
+    return after;
   }
 
   const ProbeSettings settings_;
@@ -271,10 +297,12 @@ class Prober {
   CeilingProbe& ceilings_;
   Progress& progress_;
   const Clock::time_point start_;
+  Clock::time_point last_ceilings_{};  // none yet
   int64_t round_ = 0;
   std::vector<std::unique_ptr<Probe>> probes_;
   std::vector<int32_t> tokens_;
-  std::map<SampleId, Visits> visits_;
+  std::map<int64_t, double> best_peak_;  // by threads
+  std::map<SampleId, std::vector<VisitCost>> visits_;
 };
 
 }  // namespace
