@@ -40,14 +40,13 @@ constexpr int64_t kMostPasses = 40;
 constexpr int64_t kRoundsAVisitOfOthers = 3;
 constexpr double kSecondsBetweenCeilings = 5;
 
-/// A model made for sampling, and up to which context it is run.
 struct ProbeRow {
   int64_t d_model, heads, kv_heads, d_ff, vocab;
   Ffn ffn;
   Norm norm;
   Position position;
-  int64_t longest;
-  bool other_backends;  // run by them as well, not by the first alone
+  int64_t longest_context;
+  bool by_others;
 };
 // Sizes lie around those of GPT-2 (768, 1,024, 1,280, 1,600) and Llama, and are none of them.
 constexpr ProbeRow kProbes[] = {
@@ -59,14 +58,13 @@ constexpr ProbeRow kProbes[] = {
     {448, 7, 7, 1792, 2048, Ffn::kGeluErf, Norm::kRmsNorm, Position::kNone, 1024, false},
     {448, 7, 7, 1792, 2048, Ffn::kRelu, Norm::kLayerNorm, Position::kNone, 1024, false},
 };
-constexpr int64_t kContexts[] = {1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096};
-constexpr int64_t kQuickContexts[] = {1, 16, 64, 256, 1024};
 
-ModelConfig MakeModel(const ProbeRow& row) {
-  ModelConfig model;
-  model.name = "probe";
+ProbeModel MakeProbe(const ProbeRow& row) {
+  ProbeModel probe{.longest_context = row.longest_context, .by_others = row.by_others};
+  ModelConfig& model = probe.model;
+  model.name = fmt::format("probe-{}", row.d_model);
   model.vocab_size = row.vocab;
-  model.context_length = row.longest;
+  model.context_length = row.longest_context;
   model.num_layers = kMostLayers;
   model.d_model = row.d_model;
   model.num_heads = row.heads;
@@ -76,17 +74,16 @@ ModelConfig MakeModel(const ProbeRow& row) {
   model.norm = row.norm;
   model.position = row.position;
   model.bias = row.norm == Norm::kLayerNorm;
-  return model;
+  return probe;
 }
 
-/// Layers whose weights are kStreamedBytes or more.
+/// Layers whose weights are kStreamedBytes or more, if the model has so many.
 int64_t StreamedLayers(const ModelConfig& model) {
-  ModelConfig one = model;
-  one.num_layers = 1;
-  const RunShape shape{.num_layers = 1};
-  const int64_t two = CountMemory(model, {.num_layers = 2}).weights_bytes;
-  const int64_t layer = two - CountMemory(one, shape).weights_bytes;
-  return std::clamp((kStreamedBytes + layer - 1) / layer, kLayersOfLong, kMostLayers);
+  const auto weights = [&](int64_t layers) {
+    return CountMemory(model, {.num_layers = layers}).weights_bytes;
+  };
+  const int64_t layer = weights(2) - weights(1);
+  return std::min(model.num_layers, std::max(kLayersOfLong, (kStreamedBytes + layer - 1) / layer));
 }
 
 /// Adds up the seconds of each op over passes.
@@ -131,9 +128,9 @@ struct Around {
 
 class Prober {
  public:
-  Prober(const ProbeSettings& settings, std::vector<int> threads, CeilingProbe& ceilings,
+  Prober(const ProbePlan& plan, std::vector<int> threads, CeilingProbe& ceilings,
          Progress& progress)
-      : settings_(settings),
+      : plan_(plan),
         threads_(std::move(threads)),
         ceilings_(ceilings),
         progress_(progress),
@@ -142,14 +139,14 @@ class Prober {
     const auto backends = MatmulBackends<float>();
     for (const MatmulBackend<float>& backend : backends) {
       const bool first = &backend == &backends.front();
-      for (const ProbeRow& row : kProbes) {
-        if (first) Fill(row, backend, /*fused=*/true);
-        if (row.other_backends) Fill(row, backend, /*fused=*/false);
+      for (const ProbeModel& model : plan.models) {
+        if (first) Fill(model, backend, /*fused=*/true);
+        if (model.by_others) Fill(model, backend, /*fused=*/false);
       }
     }
   }
 
-  bool TimeIsUp() const { return SecondsSince(start_) > settings_.seconds; }
+  bool TimeIsUp() const { return SecondsSince(start_) > plan_.seconds; }
 
   void Round() {
     ++round_;
@@ -201,31 +198,29 @@ class Prober {
   }
 
   /// Fills the weights, and goes through the contexts until a pass takes too long.
-  void Fill(const ProbeRow& row, const MatmulBackend<float>& backend, bool fused) {
+  void Fill(const ProbeModel& row, const MatmulBackend<float>& backend, bool fused) {
     Probe& probe = *probes_.emplace_back(std::make_unique<Probe>());
-    probe.model = MakeModel(row);
+    probe.model = row.model;
     probe.matmul = backend.name;
     probe.is_main = fused;
-    const int64_t layers = fused ? StreamedLayers(probe.model) : kLayersOfLong;
-    progress_.Show(fmt::format("calibrating: filling a model of d_model {} for {}", row.d_model,
-                               backend.name));
+    const int64_t layers =
+        fused ? StreamedLayers(probe.model) : std::min(kLayersOfLong, probe.model.num_layers);
+    progress_.Show(fmt::format("calibrating: filling a model of d_model {} for {}",
+                               row.model.d_model, backend.name));
     CheckMemory(probe, layers);
     probe.weights = SeededWeights<float>(probe.model, layers, /*seed=*/1, backend.packs_weights);
-    for (const int64_t context : Contexts()) {
-      if (context > row.longest) break;
-      const RunShape shape{.context = context,
-                           .num_layers = context < kLongContext ? layers : kLayersOfLong,
-                           .fused_attention = fused};
+    for (const int64_t context : plan_.contexts) {
+      if (context > row.longest_context) break;
+      const RunShape shape{
+          .context = context,
+          .num_layers = context < kLongContext ? layers : std::min(kLayersOfLong, layers),
+          .fused_attention = fused};
       auto forward = std::make_unique<Forward<float>>(probe.model, probe.weights, shape, backend);
       const auto start = Clock::now();
       RunOnce(*forward);  // the warm-up: pages are touched
       if (SecondsSince(start) > kLongestPass) break;
       probe.forwards.push_back(std::move(forward));
     }
-  }
-
-  std::span<const int64_t> Contexts() const {
-    return settings_.quick ? std::span<const int64_t>(kQuickContexts) : kContexts;
   }
 
   static void CheckMemory(const Probe& probe, int64_t layers) {
@@ -264,11 +259,11 @@ class Prober {
 
   /// Runs passes between two measurements of the machine's speed; returns the latter.
   Around Visit(const Probe& probe, Forward<float>& forward, int threads, const Around& before) {
-    progress_.Show(fmt::format(
-        "calibrating: {:.0f} of {:.0f} s, round {}: {}, d_model {}, context "
-        "{}, {} thread{}",
-        SecondsSince(start_), settings_.seconds, round_, probe.matmul, probe.model.d_model,
-        forward.shape().context, threads, threads == 1 ? "" : "s"));
+    progress_.Show(
+        fmt::format("calibrating: {:.0f} of {:.0f} s, round {}: {}, d_model {}, context "
+                    "{}, {} thread{}",
+                    SecondsSince(start_), plan_.seconds, round_, probe.matmul, probe.model.d_model,
+                    forward.shape().context, threads, threads == 1 ? "" : "s"));
     OpSeconds observer(forward.ops());
     int64_t passes = 0;
     for (const auto start = Clock::now();
@@ -292,7 +287,7 @@ class Prober {
     return after;
   }
 
-  const ProbeSettings settings_;
+  const ProbePlan& plan_;
   const std::vector<int> threads_;
   CeilingProbe& ceilings_;
   Progress& progress_;
@@ -307,6 +302,14 @@ class Prober {
 
 }  // namespace
 
+ProbePlan DefaultPlan(bool quick) {
+  ProbePlan plan{.seconds = quick ? 30.0 : 100.0};
+  plan.contexts = quick ? std::vector<int64_t>{1, 16, 64, 256, 1024}
+                        : std::vector<int64_t>{1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096};
+  for (const ProbeRow& row : kProbes) plan.models.push_back(MakeProbe(row));
+  return plan;
+}
+
 std::vector<int> CalibratedThreads(int processors) {
   std::vector<int> threads;
   for (int t = 1; t < processors; t = t < 4 ? t + 1 : 2 * t) threads.push_back(t);
@@ -314,9 +317,9 @@ std::vector<int> CalibratedThreads(int processors) {
   return threads;
 }
 
-std::vector<OpSample> SampleOps(const ProbeSettings& settings, const std::vector<int>& threads,
+std::vector<OpSample> SampleOps(const ProbePlan& plan, const std::vector<int>& threads,
                                 CeilingProbe& ceilings, Progress& progress) {
-  Prober prober(settings, threads, ceilings, progress);
+  Prober prober(plan, threads, ceilings, progress);
   do {
     prober.Round();
   } while (!prober.TimeIsUp());

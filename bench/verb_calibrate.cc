@@ -71,8 +71,7 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
   calibration.taken = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
   const std::vector<int> threads = CalibratedThreads(AvailableProcessors());
   CeilingProbe ceilings(threads);
-  const ProbeSettings settings{.seconds = options.quick ? 20.0 : 100.0, .quick = options.quick};
-  calibration.samples = SampleOps(settings, threads, ceilings, progress);
+  calibration.samples = SampleOps(DefaultPlan(options.quick), threads, ceilings, progress);
   calibration.ceilings = ceilings.Result();
   SaveCalibration(path, calibration);
   out << CeilingTable(calibration).ToText();

@@ -25,14 +25,14 @@ namespace {
 constexpr int64_t kSampleLayers = 3;
 constexpr char kSampleRepetitions[] = "--benchmark_repetitions=5";
 
-/// The calibration asked for; else the user's own, where it is there and holds. Why it is not said
-/// on `talk`.
-std::shared_ptr<const Calibration> FindCalibration(const std::string& path, std::ostream& talk) {
+/// The calibration asked for; else the user's own, where it is there and holds; else null, and
+/// `why_not` says why.
+std::shared_ptr<const Calibration> FindCalibration(const std::string& path, std::string& why_not) {
   try {
     return std::make_shared<const Calibration>(RequireCalibration(path));
   } catch (const std::runtime_error& error) {
     if (!path.empty()) throw;
-    fmt::print(talk, "flopledger: seconds are not predicted: {}\n", error.what());
+    why_not = error.what();
     return nullptr;
   }
 }
@@ -301,7 +301,8 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
     return RunCountInstructions(stepped, out, err);
   }
   RunSettings settings = MakeSettings(options);
-  settings.calibration = FindCalibration(options.calibration, err);
+  std::string why_unpredicted;
+  settings.calibration = FindCalibration(options.calibration, why_unpredicted);
   const Outputs outputs = PrepareOutputs(options, settings);
   const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
   const InterruptGuard guard;
@@ -332,6 +333,9 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
   }
   outputs.Write(result.ledger);
   PrintLedger(settings, result, out);
+  if (!why_unpredicted.empty()) {
+    fmt::print(err, "flopledger: seconds are not predicted: {}\n", OneLine(why_unpredicted));
+  }
   for (const auto& paths : {outputs.csv, outputs.json}) {
     for (const std::string& path : paths) fmt::print(err, "flopledger: wrote {}\n", path);
   }

@@ -209,8 +209,8 @@ TEST_F(CommandLine, HelpTeaches) {
   const Outcome top = Run({"--help"});
   EXPECT_EQ(top.code, kDone);
   EXPECT_THAT(top.err, IsEmpty());
-  for (const char* verb :
-       {"presets", "account", "run", "logits", "doctor", "count-instructions", "audit"}) {
+  for (const char* verb : {"presets", "account", "run", "logits", "doctor", "count-instructions",
+                           "audit", "calibrate", "predict"}) {
     EXPECT_THAT(top.out, HasSubstr(verb));
     const Outcome help = Run({verb, "--help"});
     EXPECT_EQ(help.code, kDone);
