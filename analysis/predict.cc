@@ -422,11 +422,10 @@ OpPrediction PredictOp(const Calibration& calibration, const PredictedRun& run, 
       cost.peak_flops / CalibratedSpeed(calibration, run.threads).peak_flops_per_s;
   const double fork_join_s =
       CeilingAt(calibration, run.threads, [](const Ceilings& c) { return c.fork_join_s.median; });
+  const double memory_s = MemorySeconds(calibration, run, op);
   OpPrediction prediction;
-  if (MemorySeconds(calibration, run, op) >= calibrated_s / 2) {
-    prediction.bound = Bound::kMemory;
-  } else if (fork_join_s >= calibrated_s / 2) {
-    prediction.bound = Bound::kOverhead;
+  if (std::max(memory_s, fork_join_s) >= calibrated_s / 2) {
+    prediction.bound = memory_s >= fork_join_s ? Bound::kMemory : Bound::kOverhead;
   }
   const double once = prediction.bound == Bound::kMemory
                           ? cost.read_bytes / run.speed.read_bytes_per_s

@@ -60,7 +60,9 @@ constexpr ProbeRow kProbes[] = {
 };
 
 ProbeModel MakeProbe(const ProbeRow& row) {
-  ProbeModel probe{.longest_context = row.longest_context, .by_others = row.by_others};
+  ProbeModel probe;
+  probe.longest_context = row.longest_context;
+  probe.by_others = row.by_others;
   ModelConfig& model = probe.model;
   model.name = fmt::format("probe-{}", row.d_model);
   model.vocab_size = row.vocab;
@@ -303,7 +305,8 @@ class Prober {
 }  // namespace
 
 ProbePlan DefaultPlan(bool quick) {
-  ProbePlan plan{.seconds = quick ? 30.0 : 100.0};
+  ProbePlan plan;
+  plan.seconds = quick ? 30 : 100;
   plan.contexts = quick ? std::vector<int64_t>{1, 16, 64, 256, 1024}
                         : std::vector<int64_t>{1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096};
   for (const ProbeRow& row : kProbes) plan.models.push_back(MakeProbe(row));

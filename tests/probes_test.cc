@@ -12,7 +12,9 @@ namespace flopledger {
 namespace {
 
 ProbePlan TinyPlan() {
-  ProbeModel tiny{.longest_context = 5, .by_others = true};
+  ProbeModel tiny;
+  tiny.longest_context = 5;
+  tiny.by_others = true;
   ModelConfig& model = tiny.model;
   model.name = "tiny";
   model.vocab_size = 40;
