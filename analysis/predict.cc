@@ -40,6 +40,7 @@ json ToJson(const Ceilings& ceilings) {
   return {{"threads", ceilings.threads},
           {"fma", std::move(fma)},
           {"bandwidth", std::move(bandwidth)},
+          {"product_flops_per_s", ToJson(ceilings.product_flops_per_s)},
           {"fork_join_s", ToJson(ceilings.fork_join_s)},
           {"exp_s", ToJson(ceilings.exp_s)}};
 }
@@ -52,6 +53,7 @@ json ToJson(const OpSample& sample) {
           {"n", sample.n},
           {"k", sample.k},
           {"peak_flops", sample.peak_flops},
+          {"product_flops", sample.product_flops},
           {"read_bytes", sample.read_bytes},
           {"spread", sample.spread},
           {"repetitions", sample.repetitions}};
@@ -125,6 +127,7 @@ Ceilings ReadCeilings(const Reader& in) {
         {level["level"].Text(), capacity.IsNull() ? std::nullopt : std::optional(capacity.Count()),
          level["read_bytes_per_s"].Measure(), level["triad_bytes_per_s"].Measure()});
   });
+  ceilings.product_flops_per_s = in["product_flops_per_s"].Measure();
   ceilings.fork_join_s = in["fork_join_s"].Measure();
   ceilings.exp_s = in["exp_s"].Measure();
   return ceilings;
@@ -139,6 +142,7 @@ OpSample ReadSample(const Reader& in) {
   sample.n = in["n"].Count();
   sample.k = in["k"].Count();
   sample.peak_flops = in["peak_flops"].Positive();
+  sample.product_flops = in["product_flops"].Positive();
   sample.read_bytes = in["read_bytes"].Positive();
   sample.spread = in["spread"].Spread();
   sample.repetitions = in["repetitions"].Count();
@@ -152,10 +156,13 @@ bool IsAttention(OpKind kind) {
          kind == OpKind::kAttentionSoftmax || kind == OpKind::kAttentionValues;
 }
 
-/// Per unit of work, in both units of a sample.
-struct Cost {
-  double peak_flops = 0, read_bytes = 0;
-};
+/// The units that a sample's cost is kept in.
+enum Unit { kPeakFlops, kProductFlops, kReadBytes, kUnits };
+using Cost = std::array<double, kUnits>;
+
+Cost CostOf(const OpSample& sample) {
+  return {sample.peak_flops, sample.product_flops, sample.read_bytes};
+}
 
 /// The least and the largest of some sizes.
 struct Range {
@@ -173,22 +180,19 @@ struct Range {
 
 /// Samples of one op with one number of threads, in columns of equal n and k that rise in m.
 struct Columns {
-  struct Column {
-    std::vector<CurvePoint> peak_flops, read_bytes;  // over m
-  };
+  using Column = std::array<std::vector<CurvePoint>, kUnits>;  // each over m
   std::map<std::pair<int64_t, int64_t>, Column> by_n_and_k;
 
   void Add(const OpSample& sample) {
-    Column& column = by_n_and_k[{sample.n, sample.k}];
-    const auto m = static_cast<double>(sample.m);
-    column.peak_flops.push_back({m, sample.peak_flops});
-    column.read_bytes.push_back({m, sample.read_bytes});
+    for (int unit = 0; unit < kUnits; ++unit) {
+      by_n_and_k[{sample.n, sample.k}][unit].push_back(
+          {static_cast<double>(sample.m), CostOf(sample)[unit]});
+    }
   }
 
   void Sort() {
-    for (auto& [key, column] : by_n_and_k) {
-      std::ranges::sort(column.peak_flops, {}, &CurvePoint::x);
-      std::ranges::sort(column.read_bytes, {}, &CurvePoint::x);
+    for (auto& [n_and_k, column] : by_n_and_k) {
+      for (auto& curve : column) std::ranges::sort(curve, {}, &CurvePoint::x);
     }
   }
 
@@ -204,18 +208,21 @@ struct Columns {
       range_k.Add(static_cast<double>(n_and_k.second));
     }
     const double n = range_n.Clamp(position.n), k = range_k.Clamp(position.k);
-    double weights = 0, peak_flops = 0, read_bytes = 0;
+    double weights = 0;
+    Cost logs{};
     for (const auto& [n_and_k, column] : by_n_and_k) {
-      const Cost cost{InterpolateLog(column.peak_flops, m), InterpolateLog(column.read_bytes, m)};
       const double distance = std::hypot(std::log(n / static_cast<double>(n_and_k.first)),
                                          std::log(k / static_cast<double>(n_and_k.second)));
+      Cost cost{};
+      for (int unit = 0; unit < kUnits; ++unit) cost[unit] = InterpolateLog(column[unit], m);
       if (distance == 0) return cost;
       const double weight = std::pow(distance, -kPower);
       weights += weight;
-      peak_flops += weight * std::log(cost.peak_flops);
-      read_bytes += weight * std::log(cost.read_bytes);
+      for (int unit = 0; unit < kUnits; ++unit) logs[unit] += weight * std::log(cost[unit]);
     }
-    return {std::exp(peak_flops / weights), std::exp(read_bytes / weights)};
+    Cost mean{};
+    for (int unit = 0; unit < kUnits; ++unit) mean[unit] = std::exp(logs[unit] / weights);
+    return mean;
   }
 };
 
@@ -224,8 +231,8 @@ bool IsBeyond(const Columns& columns, const SamplePosition& at) {
   for (const auto& [n_and_k, column] : columns.by_n_and_k) {
     n.Add(static_cast<double>(n_and_k.first));
     k.Add(static_cast<double>(n_and_k.second));
-    m.Add(column.peak_flops.front().x);
-    m.Add(column.peak_flops.back().x);
+    m.Add(column.front().front().x);
+    m.Add(column.front().back().x);
   }
   constexpr double kFactor = 2;
   return !m.CoversByFactor(kFactor, at.m) || !n.CoversByFactor(kFactor, at.n) ||
@@ -374,9 +381,10 @@ double WorkOf(const Op& op) {
 }
 
 MachineSpeed CalibratedSpeed(const Calibration& calibration, int64_t threads) {
-  return {
-      CeilingAt(calibration, threads, [](const Ceilings& c) { return c.peak_flops_per_s(); }),
-      CeilingAt(calibration, threads, [](const Ceilings& c) { return c.memory_bytes_per_s(); })};
+  const auto at = [&](auto&& value) { return CeilingAt(calibration, threads, value); };
+  return {.peak_flops_per_s = at([](const Ceilings& c) { return c.peak_flops_per_s(); }),
+          .product_flops_per_s = at([](const Ceilings& c) { return c.product_flops_per_s.median; }),
+          .read_bytes_per_s = at([](const Ceilings& c) { return c.memory_bytes_per_s(); })};
 }
 
 std::string_view NameOf(Bound bound) {
@@ -408,18 +416,16 @@ OpPrediction PredictOp(const Calibration& calibration, const PredictedRun& run, 
     return none;
   }
   const SamplePosition position = PositionOf(op);
-  std::vector<CurvePoint> peak_flops, read_bytes;  // over threads
-  for (const auto& [threads, columns] : by_threads) {
-    const Cost cost = columns.At(position);
-    peak_flops.push_back({static_cast<double>(threads), cost.peak_flops});
-    read_bytes.push_back({static_cast<double>(threads), cost.read_bytes});
+  Cost cost{};
+  for (int unit = 0; unit < kUnits; ++unit) {
+    std::vector<CurvePoint> curve;  // over threads
+    for (const auto& [threads, columns] : by_threads) {
+      curve.push_back({static_cast<double>(threads), columns.At(position)[unit]});
+    }
+    cost[unit] = InterpolateLog(curve, static_cast<double>(run.threads)) * WorkOf(op);
   }
-  const auto threads = static_cast<double>(run.threads);
-  const Cost cost{InterpolateLog(peak_flops, threads) * WorkOf(op),
-                  InterpolateLog(read_bytes, threads) * WorkOf(op)};
-
   const double calibrated_s =
-      cost.peak_flops / CalibratedSpeed(calibration, run.threads).peak_flops_per_s;
+      cost[kPeakFlops] / CalibratedSpeed(calibration, run.threads).peak_flops_per_s;
   const double fork_join_s =
       CeilingAt(calibration, run.threads, [](const Ceilings& c) { return c.fork_join_s.median; });
   const double memory_s = MemorySeconds(calibration, run, op);
@@ -427,9 +433,10 @@ OpPrediction PredictOp(const Calibration& calibration, const PredictedRun& run, 
   if (std::max(memory_s, fork_join_s) >= calibrated_s / 2) {
     prediction.bound = memory_s >= fork_join_s ? Bound::kMemory : Bound::kOverhead;
   }
-  const double once = prediction.bound == Bound::kMemory
-                          ? cost.read_bytes / run.speed.read_bytes_per_s
-                          : cost.peak_flops / run.speed.peak_flops_per_s;
+  const double once =
+      prediction.bound == Bound::kMemory ? cost[kReadBytes] / run.speed.read_bytes_per_s
+      : op.kind == OpKind::kMatmul       ? cost[kProductFlops] / run.speed.product_flops_per_s
+                                         : cost[kPeakFlops] / run.speed.peak_flops_per_s;
   prediction.seconds = once * static_cast<double>(op.per_layer ? run.shape.num_layers : 1);
   prediction.beyond_samples = IsBeyond(by_threads.begin()->second, position);
   return prediction;

@@ -46,6 +46,7 @@ struct Ceilings {
   int64_t threads = 1;
   std::vector<NamedMeasured> fma_flops_per_s;  // by SIMD level, the build's own first
   std::vector<LevelBandwidth> bandwidth;       // the nearest level first, "memory" last
+  Measured product_flops_per_s;                // the yardstick product of bench/speed
   Measured fork_join_s;                        // an empty parallel region
   Measured exp_s;                              // seconds an exponential, all threads together
 
@@ -54,15 +55,16 @@ struct Ceilings {
   bool operator==(const Ceilings&) const = default;
 };
 
-/// What an op costs at one shape, per unit of work (WorkOf). Its time is kept in two units, for the
-/// machine's speed drifts: FLOPs that the FMA peak around it would do in that time (2 for a product
-/// at the peak), and bytes that memory would read.
+/// What an op costs at one shape, per unit of work (WorkOf). Its time is kept in three units, for
+/// the machine's speed drifts, and not as one: what each yardstick beside it would do in that time.
+/// At the FMA peak a product costs 2.
 struct OpSample {
   std::string matmul;  // the backend; empty for ops whose kernel does not depend on it
   std::string op;      // SampleKey
   int64_t threads = 1;
   int64_t m = 1, n = 1, k = 1;  // SamplePosition
   double peak_flops = 0;        // median of seconds · FMA peak / work
+  double product_flops = 0;     // median of seconds · yardstick product's rate / work
   double read_bytes = 0;        // median of seconds · memory's read bandwidth / work
   double spread = 0;            // MAD / median of the former
   int64_t repetitions = 0;
@@ -107,8 +109,9 @@ double WorkOf(const Op& op);
 
 /// How fast the machine is at the moment.
 struct MachineSpeed {
-  double peak_flops_per_s = 0;  // all threads
-  double read_bytes_per_s = 0;  // from memory, all threads
+  double peak_flops_per_s = 0;     // the FMA peak, all threads
+  double product_flops_per_s = 0;  // the yardstick product
+  double read_bytes_per_s = 0;     // from memory
 };
 /// As it was when it was calibrated.
 MachineSpeed CalibratedSpeed(const Calibration& calibration, int64_t threads);

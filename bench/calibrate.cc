@@ -175,7 +175,9 @@ std::vector<BandwidthProbe::LevelRates> BandwidthProbe::MeasureLevels(int thread
 }
 
 CeilingProbe::CeilingProbe(std::vector<int> thread_counts)
-    : thread_counts_(std::move(thread_counts)), samples_(thread_counts_.size()) {}
+    : thread_counts_(std::move(thread_counts)),
+      samples_(thread_counts_.size()),
+      speed_(bandwidth_.memory()) {}
 
 void CeilingProbe::Round() {
   for (std::size_t i = 0; i < thread_counts_.size(); ++i) {
@@ -187,6 +189,8 @@ void CeilingProbe::Round() {
       samples.fma[w].push_back(FmaPeakOfWidth(threads, widths[w]));
     }
     samples.levels.push_back(bandwidth_.MeasureLevels(threads));
+    speed_.MeasureRead(threads);  // leaves the product's weights in no cache
+    samples.product.push_back(speed_.MeasureProduct(threads));
     samples.fork_join.push_back(ForkJoinSeconds(threads));
     samples.exp.push_back(ExpSeconds(threads));
   }
@@ -221,6 +225,7 @@ std::vector<Ceilings> CeilingProbe::Result() const {
            measured([&](std::size_t r) { return samples.levels[r][l].read_bytes_per_s; }),
            measured([&](std::size_t r) { return samples.levels[r][l].triad_bytes_per_s; })});
     }
+    ceilings.product_flops_per_s = measured([&](std::size_t r) { return samples.product[r]; });
     ceilings.fork_join_s = measured([&](std::size_t r) { return samples.fork_join[r]; });
     ceilings.exp_s = measured([&](std::size_t r) { return samples.exp[r]; });
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "analysis/predict.h"
+#include "bench/speed.h"
 #include "kernels/tensor.h"
 
 namespace flopledger {
@@ -61,17 +62,18 @@ class CeilingProbe {
   void Round();
   /// At least one round.
   std::vector<Ceilings> Result() const;
-  BandwidthProbe& bandwidth() { return bandwidth_; }
+  SpeedProbe& speed() { return speed_; }
 
  private:
   struct Samples {
     std::vector<std::vector<double>> fma;  // by width, then round
     std::vector<std::vector<BandwidthProbe::LevelRates>> levels;
-    std::vector<double> fork_join, exp;
+    std::vector<double> product, fork_join, exp;
   };
   std::vector<int> thread_counts_;
   std::vector<Samples> samples_;  // by number of threads
   BandwidthProbe bandwidth_;
+  SpeedProbe speed_;
 };
 
 }  // namespace flopledger

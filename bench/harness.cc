@@ -145,7 +145,9 @@ int64_t NeededBytes(const RunSettings& settings, int64_t layers) {
   const MemoryFigures memory = CountMemory(settings.model, settings.Shape(layers));
   // The program itself, thread stacks and the kernels' packing buffers.
   constexpr int64_t kOverhead = int64_t{128} << 20;
-  return memory.weights_bytes + memory.activation_bytes + ScratchBytes(settings) + kOverhead;
+  const int64_t probe = settings.calibration ? SpeedProbe::Bytes({}) : 0;
+  return memory.weights_bytes + memory.activation_bytes + ScratchBytes(settings) + probe +
+         kOverhead;
 }
 
 /// Google Benchmark runs trials to find its number of iterations, then those that count: they are
@@ -354,6 +356,11 @@ Workload::Workload(const RunSettings& settings, int64_t layers) : settings_(sett
   }
   forward_ =
       std::make_unique<Forward<float>>(settings_.model, weights_, settings.Shape(layers), matmul);
+  if (settings.calibration) {
+    const Weight<float>& table = weights_.Unembedding();
+    speed_ = std::make_unique<SpeedProbe>(
+        std::span(table.data(), static_cast<std::size_t>(table.stored_size())));
+  }
 }
 
 Verification Workload::Verify(Progress& progress) {
@@ -369,7 +376,8 @@ Trial Workload::Time(benchmark::State& state, Progress& progress) {
   const int64_t layers = forward_->shape().num_layers;
   OpTimer timer(forward_->ops(), layers, progress, "timing");
   double seconds = 0;
-  const auto read_before = MeasureRead();
+  const double read_before = speed_ ? speed_->MeasureRead(settings_.threads) : 0;
+  const double product_before = speed_ ? speed_->MeasureProduct(settings_.threads) : 0;
   trial.peak_before_flops_per_s = MeasureFmaPeak(settings_.threads);
   for (auto _ : state) {
     const auto start = Clock::now();
@@ -385,8 +393,9 @@ Trial Workload::Time(benchmark::State& state, Progress& progress) {
   }
   benchmark::DoNotOptimize(forward_->logits().data);
   trial.peak_after_flops_per_s = MeasureFmaPeak(settings_.threads);
-  if (const auto read_after = MeasureRead(); read_before && read_after) {
-    trial.read_bytes_per_s = (*read_before + *read_after) / 2;
+  if (speed_) {
+    trial.read_bytes_per_s = (read_before + speed_->MeasureRead(settings_.threads)) / 2;
+    trial.product_flops_per_s = (product_before + speed_->MeasureProduct(settings_.threads)) / 2;
   }
   progress.Clear();
   if (trial.passes == 0) return trial;
@@ -394,13 +403,6 @@ Trial Workload::Time(benchmark::State& state, Progress& progress) {
   trial.pass_s = seconds / passes;
   for (const double op_seconds : timer.seconds()) trial.op_s.push_back(op_seconds / passes);
   return trial;
-}
-
-std::optional<double> Workload::MeasureRead() const {
-  const Weight<float>& table = weights_.Unembedding();
-  const int64_t floats = FarBytes() / static_cast<int64_t>(sizeof(float));
-  if (table.stored_size() < floats) return std::nullopt;
-  return MeasureMemoryRead(settings_.threads, {table.data(), static_cast<std::size_t>(floats)});
 }
 
 CounterEvidence Workload::Count(Counters& counters, Progress& progress) {
@@ -644,7 +646,11 @@ RunResult RunUnderGoogleBenchmark(const RunSettings& settings,
   if (settings.calibration && !result.trials.empty()) {
     const MachineSpeed speed = SpeedAround(result.trials, *settings.calibration, settings.threads);
     result.ledger.environment["calibration"]["scaled_to"] = {
-        {"peak_flops_per_s", speed.peak_flops_per_s}, {"read_bytes_per_s", speed.read_bytes_per_s}};
+        {"peak_flops_per_s", speed.peak_flops_per_s},
+        {"product_flops_per_s", speed.product_flops_per_s},
+        {"read_bytes_per_s", speed.read_bytes_per_s}};
+    result.ledger.environment["calibration"]["total_by_the_peak_alone_s"] =
+        PredictedByPeakAlone(settings, layers, *settings.calibration, speed.peak_flops_per_s);
   }
   if (result.extrapolated && result.trials.size() > 1) {
     result.ledger.environment["extrapolation"] = {{"layers_run", layers},

@@ -15,6 +15,7 @@
 #include "analysis/stats.h"
 #include "bench/counting.h"
 #include "bench/progress.h"
+#include "bench/speed.h"
 #include "bench/verify.h"
 #include "model/forward.h"
 
@@ -69,8 +70,8 @@ struct Trial {
   std::vector<double> op_s;  // by index into Forward::ops()
   double peak_before_flops_per_s = 0;
   double peak_after_flops_per_s = 0;
-  // From memory, mean of before and after; absent where the model's weights fit in a cache.
-  std::optional<double> read_bytes_per_s;
+  // Means of before and after; measured where seconds are predicted.
+  std::optional<double> product_flops_per_s, read_bytes_per_s;
 
   double peak() const { return (peak_before_flops_per_s + peak_after_flops_per_s) / 2; }
 };
@@ -99,13 +100,11 @@ class Workload {
   void TimeOp(benchmark::State& state, const Op& op);
 
  private:
-  /// Memory's bandwidth now, read from the vocabulary's table where that is large enough.
-  std::optional<double> MeasureRead() const;
-
   RunSettings settings_;
   Weights<float> weights_;
   std::vector<int32_t> tokens_;
   std::unique_ptr<Forward<float>> forward_;
+  std::unique_ptr<SpeedProbe> speed_;  // where seconds are predicted
 };
 
 /// Seconds that timing one op costs by itself: the observer around an empty op.

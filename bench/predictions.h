@@ -10,10 +10,14 @@
 
 namespace flopledger {
 
-/// The median speed of the machine around the trials; where the bandwidth was not measured, that of
-/// the calibration.
+/// The median speed of the machine around the trials; a yardstick that was not measured is taken as
+/// calibrated.
 MachineSpeed SpeedAround(std::span<const Trial> trials, const Calibration& calibration,
                          int64_t threads);
+
+/// The pass's predicted seconds, were everything scaled with the FMA peak; null where unavailable.
+nlohmann::json PredictedByPeakAlone(const RunSettings& settings, int64_t layers_run,
+                                    const Calibration& calibration, double peak_flops_per_s);
 
 /// Sets predicted_time_s, bound and time_ratio of every row, as MakeRecords gives them; the speed
 /// scales what was calibrated. The extrapolated total has no ratio, for its time is not measured.

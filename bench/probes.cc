@@ -118,14 +118,14 @@ struct Probe {
 using SampleId = std::tuple<std::string, std::string, int64_t, int64_t, int64_t, int64_t>;
 /// What one visit to an op at one shape gave, per unit of work.
 struct VisitCost {
-  double peak_flops, read_bytes;
+  double peak_flops, product_flops, read_bytes;
   double lower_peak;  // of the two FMA peaks around it
   int64_t passes;
 };
 
 /// How fast the machine is around a pass.
 struct Around {
-  double peak, read;
+  double peak, product, read;
 };
 
 class Prober {
@@ -175,13 +175,15 @@ class Prober {
     for (const auto& [id, visits] : visits_) {
       const auto& [matmul, op, threads, n, k, m] = id;
       OpSample sample{.matmul = matmul, .op = op, .threads = threads, .m = m, .n = n, .k = k};
-      std::vector<double> peak_flops, read_bytes;
+      std::vector<double> peak_flops, product_flops, read_bytes;
       for (const VisitCost& visit : Calm(visits, best_peak_.at(threads))) {
         peak_flops.push_back(visit.peak_flops);
+        product_flops.push_back(visit.product_flops);
         read_bytes.push_back(visit.read_bytes);
         sample.repetitions += visit.passes;
       }
       sample.peak_flops = Median(peak_flops);
+      sample.product_flops = Median(product_flops);
       sample.read_bytes = Median(read_bytes);
       sample.spread = MedianAbsoluteDeviation(peak_flops) / sample.peak_flops;
       samples.push_back(std::move(sample));
@@ -252,11 +254,11 @@ class Prober {
   }
 
   Around Measure(int threads) {
-    // The read comes last: it leaves no weights in the caches of the pass that follows.
     const double peak = MeasureFmaPeakQuickly(threads);
     double& best = best_peak_[threads];
     best = std::max(best, peak);
-    return {peak, MeasureMemoryRead(threads, ceilings_.bandwidth().memory())};
+    const double read = ceilings_.speed().MeasureRead(threads);
+    return {.peak = peak, .product = ceilings_.speed().MeasureProduct(threads), .read = read};
   }
 
   /// Runs passes between two measurements of the machine's speed; returns the latter.
@@ -274,6 +276,7 @@ class Prober {
     }
     const Around after = Measure(threads);
     const double peak = (before.peak + after.peak) / 2, read = (before.read + after.read) / 2;
+    const double product = (before.product + after.product) / 2;
     for (std::size_t i = 0; i < forward.ops().size(); ++i) {
       const Op& op = forward.ops()[i];
       const int64_t executions = passes * (op.per_layer ? forward.shape().num_layers : 1);
@@ -282,6 +285,7 @@ class Prober {
       visits_[{SampleBackend(probe.matmul, op), SampleKey(probe.model, op), threads, at.n, at.k,
                at.m}]
           .push_back({.peak_flops = seconds * peak,
+                      .product_flops = seconds * product,
                       .read_bytes = seconds * read,
                       .lower_peak = std::min(before.peak, after.peak),
                       .passes = passes});

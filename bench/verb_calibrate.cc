@@ -51,6 +51,8 @@ Table CeilingTable(const Calibration& calibration) {
     add(fmt::format("{} triad", first.bandwidth[i].level), "GB/s", 1e9, 1,
         [&](const Ceilings& c) { return c.bandwidth[i].triad; });
   }
+  add("yardstick product", "GFLOP/s", 1e9, 1,
+      [](const Ceilings& c) { return c.product_flops_per_s; });
   add("fork and join", "us", 1e-6, 2, [](const Ceilings& c) { return c.fork_join_s; });
   add("one exponential", "ns", 1e-9, 3, [](const Ceilings& c) { return c.exp_s; });
   return table;

@@ -171,9 +171,10 @@ void PrintPredicted(const RunSettings& settings, const RunResult& result, std::o
   const MachineSpeed then = CalibratedSpeed(calibration, settings.threads);
   const MachineSpeed now = SpeedAround(result.trials, calibration, settings.threads);
   fmt::print(out,
-             "predicted seconds: calibration of {}, scaled to the FMA peak ({:+.1f} %) and the "
-             "memory bandwidth ({:+.1f} %) around this run\n",
+             "predicted seconds: calibration of {}, scaled to the FMA peak ({:+.1f} %), the "
+             "yardstick product ({:+.1f} %) and the memory bandwidth ({:+.1f} %) around this run\n",
              calibration.taken, 100 * (now.peak_flops_per_s / then.peak_flops_per_s - 1),
+             100 * (now.product_flops_per_s / then.product_flops_per_s - 1),
              100 * (now.read_bytes_per_s / then.read_bytes_per_s - 1));
   if (!result.unpredicted_because.empty()) {
     fmt::print(out, "some are unavailable: {}\n", result.unpredicted_because);

@@ -54,6 +54,7 @@ class Predicting : public ::testing::Test {
       calibration.ceilings.push_back({.threads = threads,
                                       .fma_flops_per_s = {{"256-bit", {1e11, 1e9}}},
                                       .bandwidth = {{"memory", std::nullopt, {1e10, 0}, {1e10, 0}}},
+                                      .product_flops_per_s = {9e10, 0},
                                       .fork_join_s = {1e-6, 0},
                                       .exp_s = {1e-10, 0}});
       const ModelConfig model = LoadModel(model_);
@@ -61,6 +62,7 @@ class Predicting : public ::testing::Test {
         OpSample sample{.matmul = SampleBackend("packed", op), .op = SampleKey(model, op)};
         sample.threads = threads;
         sample.peak_flops = 4;
+        sample.product_flops = 3.6;
         sample.read_bytes = 1;
         sample.repetitions = 1;
         calibration.samples.push_back(sample);

@@ -21,6 +21,7 @@ Ceilings MakeCeilings(int64_t threads) {
           .bandwidth = {{"L1", 16 << 10, {100e9, 0}, {90e9, 0}},
                         {"L2", 512 << 10, {80e9, 0}, {70e9, 0}},
                         {"memory", std::nullopt, {10e9, 1e9}, {9e9, 1e9}}},
+          .product_flops_per_s = {80e9 * rate, 1e9},
           .fork_join_s = {1e-6, 1e-7},
           .exp_s = {2e-10, 0}};
 }
@@ -33,6 +34,7 @@ OpSample Product(int64_t threads, int64_t m, int64_t n, int64_t k, double peak_f
           .n = n,
           .k = k,
           .peak_flops = peak_flops,
+          .product_flops = 0.8 * peak_flops,
           .read_bytes = peak_flops / 10,
           .spread = 0.01,
           .repetitions = 3};
@@ -68,7 +70,8 @@ OpPrediction Predict(const Calibration& calibration, const Op& op, int64_t threa
                    .shape = {.context = op.m, .num_layers = 1},
                    .matmul = "packed",
                    .threads = threads,
-                   .speed = {then.peak_flops_per_s * speed, then.read_bytes_per_s}};
+                   .speed = {then.peak_flops_per_s * speed, then.product_flops_per_s * speed,
+                             then.read_bytes_per_s}};
   return PredictOp(calibration, run, op);
 }
 
