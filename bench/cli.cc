@@ -64,6 +64,8 @@ class Parser {
     AddLogits();
     AddCountInstructions();
     AddDoctor();
+    AddCalibrate();
+    AddPredict();
   }
 
   int Run(const std::vector<std::string>& args) {
@@ -141,6 +143,10 @@ class Parser {
             "hardware counters, read in a pass of its own after those that are timed: auto "
             "(where the machine has them; see 'flopledger doctor'); off")
         ->capture_default_str();
+    verb->add_flag("--sample", run_.sample,
+                   "measure three layers and what stands around the layers, five times, and "
+                   "extrapolate to the whole pass, with an interval");
+    AddCalibration(verb, run_.calibration);
     verb->add_option("--seed", run_.seed, "the seed of the weights")->capture_default_str();
     verb->add_option("--max-memory", run_.max_memory,
                      "take at most this much, e.g. 8GiB; default: what is available")
@@ -223,6 +229,38 @@ class Parser {
     verb->final_callback([this] { verb_ = [this] { return RunDoctor(doctor_, out_); }; });
   }
 
+  void AddCalibrate() {
+    CLI::App* verb = app_.add_subcommand(
+        "calibrate",
+        "Measures the machine's ceilings and samples of every operation, from which seconds are "
+        "predicted. Takes two minutes at most; wants an otherwise idle machine.");
+    verb->add_option("--out", calibrate_.out,
+                     "write here; default: the user's cache, where 'run' and 'predict' look");
+    verb->add_flag("--quick", calibrate_.quick, "half a minute: fewer shapes, wider spread");
+    verb->final_callback(
+        [this] { verb_ = [this] { return RunCalibrate(calibrate_, out_, err_); }; });
+  }
+
+  void AddPredict() {
+    CLI::App* verb = app_.add_subcommand(
+        "predict",
+        "The seconds that a forward pass would need on this machine, operation by operation, from "
+        "the calibration alone: the model need not fit in memory.");
+    AddModel(verb, predict_.model);
+    AddShape(verb, predict_.context, predict_.batch);
+    AddThreads(verb, predict_.threads);
+    AddMatmul(verb, predict_.matmul);
+    AddAttention(verb, predict_.attention);
+    verb->add_option("--convention", predict_.convention, ConventionHelp())->capture_default_str();
+    AddCalibration(verb, predict_.calibration);
+    AddFormat(verb, predict_.format);
+    verb->final_callback([this] { verb_ = [this] { return RunPredict(predict_, out_); }; });
+  }
+
+  static void AddCalibration(CLI::App* verb, std::string& calibration) {
+    verb->add_option("--calibration", calibration,
+                     "a file of 'flopledger calibrate'; default: the user's own");
+  }
   static void AddModel(CLI::App* verb, std::string& model) {
     verb->add_option("--model", model, kModelHelp)->capture_default_str();
   }
@@ -289,6 +327,8 @@ class Parser {
   LogitsOptions logits_;
   DoctorOptions doctor_;
   CountInstructionsOptions stepped_;
+  CalibrateOptions calibrate_;
+  PredictOptions predict_;
   std::function<int()> verb_;
 };
 

@@ -17,6 +17,7 @@
 #include "bench/calibrate.h"
 #include "bench/interrupt.h"
 #include "bench/machine.h"
+#include "bench/predictions.h"
 #include "kernels/matmul_library.h"
 #include "model/input_error.h"
 
@@ -150,6 +151,7 @@ int64_t NeededBytes(std::span<const RunSettings> side_by_side, int64_t layers) {
   for (const RunSettings& settings : side_by_side) {
     const MemoryFigures memory = CountMemory(settings.model, settings.Shape(layers));
     bytes += memory.activation_bytes + ScratchBytes(settings) + kOverhead;
+    if (settings.calibration) bytes += SpeedProbe::Bytes({});
     bool& has = has_layout[FindMatmul<float>(settings.matmul)->packs_weights ? 1 : 0];
     if (!std::exchange(has, true)) bytes += memory.weights_bytes;
   }
@@ -376,6 +378,11 @@ Workload::Workload(const RunSettings& settings, int64_t layers, WeightStore& wei
   }
   forward_ =
       std::make_unique<Forward<float>>(settings_.model, *weights_, settings.Shape(layers), matmul);
+  if (settings.calibration) {
+    const Weight<float>& table = weights_->Unembedding();
+    speed_ = std::make_unique<SpeedProbe>(
+        std::span(table.data(), static_cast<std::size_t>(table.stored_size())));
+  }
 }
 
 Verification Workload::Verify(Progress& progress) {
@@ -391,6 +398,8 @@ Trial Workload::Time(benchmark::State& state, Progress& progress) {
   const int64_t layers = forward_->shape().num_layers;
   OpTimer timer(forward_->ops(), layers, progress, "timing");
   double seconds = 0;
+  const double read_before = speed_ ? speed_->MeasureRead(settings_.threads) : 0;
+  const double product_before = speed_ ? speed_->MeasureProduct(settings_.threads) : 0;
   trial.peak_before_flops_per_s = MeasureFmaPeak(settings_.threads);
   for (auto _ : state) {
     const auto start = Clock::now();
@@ -406,6 +415,10 @@ Trial Workload::Time(benchmark::State& state, Progress& progress) {
   }
   benchmark::DoNotOptimize(forward_->logits().data);
   trial.peak_after_flops_per_s = MeasureFmaPeak(settings_.threads);
+  if (speed_) {
+    trial.read_bytes_per_s = (read_before + speed_->MeasureRead(settings_.threads)) / 2;
+    trial.product_flops_per_s = (product_before + speed_->MeasureProduct(settings_.threads)) / 2;
+  }
   progress.Clear();
   if (trial.passes == 0) return trial;
   const auto passes = static_cast<double>(trial.passes);
@@ -544,18 +557,29 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
   whole.repetitions = 0;
   whole.predicted_flops =
       CountFlops(model, settings.Shape(model.num_layers), settings.convention).total;
-  double seconds = *total.time_s;
-  for (std::size_t i = 0; i < ops.size(); ++i) {
-    if (!ops[i].per_layer) continue;
-    seconds += *rows[i].time_s * static_cast<double>(model.num_layers - layers_run) /
-               static_cast<double>(layers_run);
-  }
-  whole.time_s = seconds;
-  whole.gflops = static_cast<double>(*whole.predicted_flops) / seconds / 1e9;
+  whole.time_s = ExtrapolatePass(model, layers_run, ops, trials).mean;
+  whole.gflops = static_cast<double>(*whole.predicted_flops) / *whole.time_s / 1e9;
   whole.pct_peak = 100 * *whole.gflops / *whole.peak_gflops;
   whole.flops_note = "extrapolated from the layers that ran, not measured";
   rows.push_back(std::move(whole));
   return rows;
+}
+
+Interval ExtrapolatePass(const ModelConfig& model, int64_t layers_run, std::span<const Op> ops,
+                         std::span<const Trial> trials) {
+  std::vector<double> peaks, passes;
+  for (const Trial& trial : trials) peaks.push_back(trial.peak());
+  const double peak = Median(peaks);
+  for (const Trial& trial : trials) {
+    double layer_s = 0;
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+      if (ops[i].per_layer) layer_s += trial.op_s[i] / static_cast<double>(layers_run);
+    }
+    const auto missing = static_cast<double>(model.num_layers - layers_run);
+    passes.push_back((trial.pass_s + missing * layer_s) * trial.peak() / peak);
+  }
+  if (passes.size() == 1) return {passes[0], passes[0], passes[0]};
+  return PredictionInterval(passes, kExtrapolationConfidence);
 }
 
 Ledger MergedLedger(std::span<const RunResult> results) {
@@ -608,6 +632,37 @@ void MakeRows(Contestant& contestant, const std::string& run_id) {
   result.ledger.rows =
       MakeRecords(contestant.settings, result.plan.layers, contestant.workload->forward().ops(),
                   result.trials, run_id, result.evidence);
+  const RunSettings& settings = contestant.settings;
+  const int64_t layers = result.plan.layers;
+  if (layers < settings.model.num_layers) {
+    result.extrapolated = ExtrapolatePass(settings.model, layers,
+                                          contestant.workload->forward().ops(), result.trials);
+  }
+  if (settings.calibration) {
+    const Calibration& calibration = *settings.calibration;
+    const MachineSpeed speed = SpeedAround(result.trials, calibration, settings.threads);
+    result.unpredicted_because =
+        SetPredictions(result.ledger.rows, settings, layers, calibration, speed);
+  }
+}
+
+/// What the environment says of the predictions and of the extrapolation.
+void DescribeEstimates(const RunSettings& settings, RunResult& result) {
+  nlohmann::json& environment = result.ledger.environment;
+  if (settings.calibration && !result.trials.empty()) {
+    const MachineSpeed speed = SpeedAround(result.trials, *settings.calibration, settings.threads);
+    environment["calibration"]["scaled_to"] = {{"peak_flops_per_s", speed.peak_flops_per_s},
+                                               {"product_flops_per_s", speed.product_flops_per_s},
+                                               {"read_bytes_per_s", speed.read_bytes_per_s}};
+    environment["calibration"]["total_by_the_peak_alone_s"] = PredictedByPeakAlone(
+        settings, result.plan.layers, *settings.calibration, speed.peak_flops_per_s);
+  }
+  if (result.extrapolated && result.trials.size() > 1) {
+    environment["extrapolation"] = {
+        {"layers_run", result.plan.layers},     {"layers_total", settings.model.num_layers},
+        {"seconds", result.extrapolated->mean}, {"low_s", result.extrapolated->low},
+        {"high_s", result.extrapolated->high},  {"confidence", kExtrapolationConfidence}};
+  }
 }
 
 /// One more pass, with the hardware counters read around each op; `environment` says what they are.
@@ -654,6 +709,10 @@ std::vector<RunResult> RunUnderGoogleBenchmark(std::span<const RunSettings> side
   environment["seed"] = first.seed;
   environment["run_id"] = run_id;
   environment["matmul_libraries"] = LibrariesOf(side_by_side);
+  if (first.calibration) {
+    environment["calibration"] = {{"taken", first.calibration->taken},
+                                  {"ceilings", CeilingsToJson(*first.calibration)}};
+  }
   const auto steal_before = StealSeconds();
 
   WeightStore weights;
@@ -699,6 +758,7 @@ std::vector<RunResult> RunUnderGoogleBenchmark(std::span<const RunSettings> side
     if (contestant.settings.trace && !result.trials.empty() && !interrupted) {
       result.trace = contestant.workload->Trace(progress);
     }
+    DescribeEstimates(contestant.settings, result);
     result.was_interrupted = interrupted;
     result.observer_s = observer_s;
     result.ledger.environment["observer_ns_per_op"] = observer_s * 1e9;

@@ -10,9 +10,12 @@
 #include <vector>
 
 #include "analysis/accounting.h"
+#include "analysis/predict.h"
 #include "analysis/record.h"
+#include "analysis/stats.h"
 #include "bench/counting.h"
 #include "bench/progress.h"
+#include "bench/speed.h"
 #include "bench/trace.h"
 #include "bench/verify.h"
 #include "model/forward.h"
@@ -37,7 +40,8 @@ struct RunSettings {
   bool counters = true;  // hardware counters, where there are any
   bool trace = false;    // one more pass, traced
   uint64_t seed = 1;
-  std::optional<int64_t> max_memory_bytes;  // absent: what the machine has available
+  std::optional<int64_t> max_memory_bytes;         // absent: what the machine has available
+  std::shared_ptr<const Calibration> calibration;  // null: seconds are not predicted
 
   RunShape Shape(int64_t num_layers) const {
     return {.context = context,
@@ -70,6 +74,8 @@ struct Trial {
   std::vector<double> op_s;  // by index into Forward::ops()
   double peak_before_flops_per_s = 0;
   double peak_after_flops_per_s = 0;
+  // Means of before and after; measured where seconds are predicted.
+  std::optional<double> product_flops_per_s, read_bytes_per_s;
 
   double peak() const { return (peak_before_flops_per_s + peak_after_flops_per_s) / 2; }
 };
@@ -116,6 +122,7 @@ class Workload {
   std::shared_ptr<const Weights<float>> weights_;
   std::vector<int32_t> tokens_;
   std::unique_ptr<Forward<float>> forward_;
+  std::unique_ptr<SpeedProbe> speed_;  // where seconds are predicted
 };
 
 /// Seconds that timing one op costs by itself: the observer around an empty op.
@@ -127,12 +134,22 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
                                 std::span<const Op> ops, std::span<const Trial> trials,
                                 const std::string& run_id, const FlopsEvidence& evidence = {});
 
+/// What the pass would take with all layers, from trials of `layers_run` of them: for each trial,
+/// scaled to the median FMA peak, its ops outside the layers once and those of a layer as often as
+/// the model has layers. The interval is for one more pass; both its ends are the mean where there
+/// is one trial alone.
+inline constexpr double kExtrapolationConfidence = 0.95;
+Interval ExtrapolatePass(const ModelConfig& model, int64_t layers_run, std::span<const Op> ops,
+                         std::span<const Trial> trials);
+
 /// What a whole `run` gives for one backend.
 struct RunResult {
   LayerPlan plan;
   Verification verification;
   FlopsEvidence evidence;
   std::vector<Trial> trials;
+  std::optional<Interval> extrapolated;  // seconds of a pass of all layers, where not all ran
+  std::string unpredicted_because;       // why rows lack a predicted time; empty: none does
   Ledger ledger;
   double observer_s = 0;      // of one op
   std::vector<Slice> trace;   // empty where none was asked for, or it was interrupted

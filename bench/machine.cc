@@ -9,6 +9,7 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <fstream>
 #include <sstream>
@@ -82,10 +83,14 @@ std::optional<int64_t> AddressSpaceBytes() {
   return static_cast<int64_t>(limit.rlim_cur) - used;
 }
 
+std::string CacheFolder(int index) {
+  return fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/", index);
+}
+
 json Caches() {
   json caches = json::array();
   for (int index = 0;; ++index) {
-    const auto folder = fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/", index);
+    const auto folder = CacheFolder(index);
     const auto level = ReadInteger(folder + "level");
     if (!level) return caches;
     caches.push_back({{"level", *level},
@@ -122,6 +127,25 @@ std::optional<int64_t> AvailableMemoryBytes() {
     if (bytes) least = std::min(least.value_or(*bytes), *bytes);
   }
   return least;
+}
+
+std::vector<CacheLevel> DataCaches() {
+  std::vector<CacheLevel> caches;
+  for (int index = 0;; ++index) {
+    const std::string folder = CacheFolder(index);
+    const auto level = ReadInteger(folder + "level");
+    if (!level) break;
+    const auto size = FirstLine(folder + "size");  // such as "32K"
+    if (!size || FirstLine(folder + "type") == "Instruction") continue;
+    int shared_by = 0;  // a bit for each processor, in hexadecimal
+    for (const char digit : FirstLine(folder + "shared_cpu_map").value_or("1")) {
+      if (digit != ',') shared_by += std::popcount(std::stoul(std::string(1, digit), nullptr, 16));
+    }
+    caches.push_back({static_cast<int>(*level), std::strtoll(size->c_str(), nullptr, 10) * 1024,
+                      std::max(1, shared_by)});
+  }
+  std::ranges::sort(caches, {}, &CacheLevel::level);
+  return caches;
 }
 
 std::optional<double> StealSeconds() {
@@ -172,6 +196,7 @@ json DescribeEnvironment() {
       {"memory_available_bytes", OrNull(AvailableMemoryBytes())},
       {"version", build.version},
       {"commit", build.commit},
+      {"kernels", build.kernels},
       {"compiler", build.compiler},
       {"flags", build.flags},
       {"build_type", build.build_type},

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace flopledger {
 
@@ -22,6 +23,15 @@ std::optional<double> StealSeconds();
 /// The widest SIMD level that the processor itself has, by the names of BuildSimdLevel; absent
 /// where it cannot be read.
 std::optional<std::string> CpuSimdLevel();
+
+/// One level of cache for data, as the first processor sees it.
+struct CacheLevel {
+  int level = 1;
+  int64_t bytes = 0;
+  int shared_by = 1;  // processors
+};
+/// The nearest first; empty where they cannot be read.
+std::vector<CacheLevel> DataCaches();
 
 /// Machine and build as JSON, for a ledger's environment: CPU, caches, memory, hypervisor,
 /// compiler, flags, SIMD level, commit. Facts that cannot be read are null.

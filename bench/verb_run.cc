@@ -10,11 +10,13 @@
 #include "analysis/side_by_side.h"
 #include "analysis/stats.h"
 #include "analysis/table.h"
+#include "bench/calibration_file.h"
 #include "bench/cli.h"
 #include "bench/files.h"
 #include "bench/harness.h"
 #include "bench/interrupt.h"
 #include "bench/machine.h"
+#include "bench/predictions.h"
 #include "bench/verbs.h"
 #include "kernels/matmul_library.h"
 #include "model/input_error.h"
@@ -22,10 +24,29 @@
 namespace flopledger {
 namespace {
 
+// Two layers' weights may stay in the last cache from one pass to the next.
+constexpr int64_t kSampleLayers = 3;
+constexpr char kSampleRepetitions[] = "--benchmark_repetitions=5";
+
+/// The calibration asked for; else the user's own, where it is there and holds; else null, and
+/// `why_not` says why.
+std::shared_ptr<const Calibration> FindCalibration(const std::string& path, std::string& why_not) {
+  try {
+    return std::make_shared<const Calibration>(RequireCalibration(path));
+  } catch (const std::runtime_error& error) {
+    if (!path.empty()) throw;
+    why_not = error.what();
+    return nullptr;
+  }
+}
+
 RunSettings MakeSettings(const RunOptions& options, const std::string& matmul) {
   WorkloadOptions workload = options.workload;
   workload.matmul = matmul;
   RunSettings settings = ParseWorkload(workload);
+  if (options.sample && !settings.layers) {
+    settings.layers = std::min(kSampleLayers, settings.model.num_layers);
+  }
   settings.convention = ParseConvention(options.convention);
   if (settings.convention == Convention::kRuleOfThumb) {
     throw InputError("the rule of thumb has no figure for single operations; 'account' prints it");
@@ -100,6 +121,9 @@ Table TimeTable(const Ledger& ledger) {
                {"ms"},
                {"MAD ms"},
                {"% of pass"},
+               {"predicted ms"},
+               {"measured/predicted"},
+               {"bound", false},
                {"GFLOP/s"},
                {"% of peak"},
                {"FLOPs/byte"}},
@@ -111,6 +135,7 @@ Table TimeTable(const Ledger& ledger) {
         {row.op, OrBlank(row.m), OrBlank(row.n), OrBlank(row.k), OrBlank(row.count),
          OrBlank(row.predicted_flops), Milliseconds(row.time_s), Milliseconds(row.time_mad_s),
          in_pass ? fmt::format("{:.2f}", 100 * *row.time_s / *total->time_s) : "",
+         Milliseconds(row.predicted_time_s), OrBlank(row.time_ratio, 3), row.bound,
          OrBlank(row.gflops, 1), OrBlank(row.pct_peak, 1), OrBlank(row.intensity, 1)});
   }
   return table;
@@ -182,6 +207,38 @@ void PrintSideBySide(const RunSettings& settings, const std::vector<RunResult>& 
   out << SideBySide(ledger.rows, shares, &Record::pct_peak, 1, 1).ToText();
 }
 
+/// What the predicted seconds stand on.
+void PrintPredicted(const RunSettings& settings, const RunResult& result, std::ostream& out) {
+  if (!settings.calibration) return;
+  const Calibration& calibration = *settings.calibration;
+  const MachineSpeed then = CalibratedSpeed(calibration, settings.threads);
+  const MachineSpeed now = SpeedAround(result.trials, calibration, settings.threads);
+  fmt::print(out,
+             "predicted seconds: calibration of {}, scaled to the FMA peak ({:+.1f} %), the "
+             "yardstick product ({:+.1f} %) and the memory bandwidth ({:+.1f} %) around this run\n",
+             calibration.taken, 100 * (now.peak_flops_per_s / then.peak_flops_per_s - 1),
+             100 * (now.product_flops_per_s / then.product_flops_per_s - 1),
+             100 * (now.read_bytes_per_s / then.read_bytes_per_s - 1));
+  if (!result.unpredicted_because.empty()) {
+    fmt::print(out, "some are unavailable: {}\n", result.unpredicted_because);
+  }
+}
+
+/// What the whole model would take.
+void PrintExtrapolated(const RunSettings& settings, const RunResult& result, std::ostream& out) {
+  fmt::print(out,
+             "total_extrapolated is not measured: it assumes that the other {} layers run like "
+             "the {} that ran\n",
+             settings.model.num_layers - result.plan.layers, result.plan.layers);
+  if (result.trials.size() < 2) return;
+  const Interval& whole = *result.extrapolated;
+  fmt::print(out,
+             "{}, extrapolated to {} layers: {:.4g} s, one pass lies in [{:.4g}, {:.4g}] ({:.0f} "
+             "%, Student's t, {} repetitions scaled to their median peak)\n",
+             settings.model.name, settings.model.num_layers, whole.mean, whole.low, whole.high,
+             100 * kExtrapolationConfidence, result.trials.size());
+}
+
 void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostream& out) {
   const Ledger& ledger = result.ledger;
   fmt::print(out, "{}, matmul {}, attention {}\n", WhatRan(settings, result.plan), settings.matmul,
@@ -220,12 +277,8 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
       100 * observer_s /
           Median(ledger.rows.back().samples_s.empty() ? std::vector{*ledger.rows.back().time_s}
                                                       : ledger.rows.back().samples_s));
-  if (result.plan.layers < settings.model.num_layers) {
-    fmt::print(out,
-               "total_extrapolated is not measured: it assumes that the other {} layers run "
-               "like these\n",
-               settings.model.num_layers - result.plan.layers);
-  }
+  PrintPredicted(settings, result, out);
+  if (result.extrapolated) PrintExtrapolated(settings, result, out);
 }
 
 void WriteTrace(const Outputs& outputs, const RunResult& result, std::ostream& err) {
@@ -332,6 +385,9 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
   if (side_by_side.size() > 1 && !options.trace.empty()) {
     throw InputError("--trace shows one pass: it goes with one --matmul");
   }
+  std::string why_unpredicted;
+  const auto calibration = FindCalibration(options.calibration, why_unpredicted);
+  for (RunSettings& settings : side_by_side) settings.calibration = calibration;
   const RunSettings& settings = side_by_side.front();
   const Outputs outputs = PrepareOutputs(options, settings);
   const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
@@ -344,9 +400,10 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
                settings.model.name, HumanBytes(plan.whole_bytes), HumanBytes(*plan.available_bytes),
                plan.layers, settings.model.num_layers);
   }
-  const std::vector<RunResult> results =
-      RunUnderGoogleBenchmark(side_by_side, options.benchmark_flags, err, on_terminal,
-                              [&](const Ledger& ledger) { outputs.Write(ledger); });
+  std::vector<std::string> flags = options.benchmark_flags;
+  if (options.sample) flags.insert(flags.begin(), kSampleRepetitions);
+  const std::vector<RunResult> results = RunUnderGoogleBenchmark(
+      side_by_side, flags, err, on_terminal, [&](const Ledger& ledger) { outputs.Write(ledger); });
   int code = kDone;
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (results[i].verification.ok()) continue;
@@ -370,6 +427,9 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
     PrintLedger(settings, results.front(), out);
   } else {
     PrintSideBySide(settings, results, ledger, out);
+  }
+  if (!why_unpredicted.empty()) {
+    fmt::print(err, "flopledger: seconds are not predicted: {}\n", OneLine(why_unpredicted));
   }
   for (const auto& paths : {outputs.csv, outputs.json, outputs.html}) {
     for (const std::string& path : paths) fmt::print(err, "flopledger: wrote {}\n", path);

@@ -61,6 +61,8 @@ struct RunOptions {
   std::string convention = "matmul";
   std::string count = "sample";
   std::string counters = "auto";
+  bool sample = false;
+  std::string calibration;  // empty: the user's own, if there is one
   uint64_t seed = 1;
   std::optional<uint64_t> max_memory;
   std::string csv, json, trace, results;
@@ -88,6 +90,27 @@ struct DoctorOptions {
   std::string format = "table";
 };
 int RunDoctor(const DoctorOptions& options, std::ostream& out);
+
+/// Options of `calibrate`.
+struct CalibrateOptions {
+  std::string out;  // empty: the user's cache
+  bool quick = false;
+};
+int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err);
+
+/// Options of `predict`.
+struct PredictOptions {
+  std::string model = "gpt2-xl";
+  std::optional<int64_t> context;  // absent: the model's context_length
+  int64_t batch = 1;
+  std::optional<int64_t> threads;  // absent: every processor
+  std::string matmul = "packed";
+  std::string attention = "fused";
+  std::string convention = "matmul";
+  std::string calibration;  // empty: the user's own
+  std::string format = "table";
+};
+int RunPredict(const PredictOptions& options, std::ostream& out);
 
 /// Options of `logits`.
 struct LogitsOptions {

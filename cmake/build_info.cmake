@@ -5,4 +5,13 @@ execute_process(COMMAND git describe --always --dirty --abbrev=10 --exclude=*
 if(failed)
   set(COMMIT unknown)
 endif()
+# What a calibration was taken of: the sources that decide how fast an op is.
+file(GLOB sources ${SOURCE_DIR}/kernels/*.cc ${SOURCE_DIR}/kernels/*.h ${SOURCE_DIR}/model/forward.h)
+set(digests "")
+foreach(source IN LISTS sources)
+  file(SHA256 ${source} digest)
+  string(APPEND digests ${digest})
+endforeach()
+string(SHA256 KERNELS "${digests}")
+string(SUBSTRING ${KERNELS} 0 12 KERNELS)
 configure_file(${SOURCE_DIR}/bench/build_info.cc.in ${OUTPUT} @ONLY)

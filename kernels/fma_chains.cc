@@ -1,22 +1,28 @@
 #include "kernels/fma_chains.h"
 
 #include <Eigen/Core>
+#include <type_traits>
 #include <utility>
 
 namespace flopledger {
 namespace {
 
-using Packet = Eigen::internal::packet_traits<float>::type;
-constexpr int kLanes = Eigen::internal::packet_traits<float>::size;
+using WidestPacket = Eigen::internal::packet_traits<float>::type;
+template <class Packet>
+using HalfOf = typename Eigen::internal::unpacket_traits<Packet>::half;
+template <class Packet>
+constexpr int kLanes = Eigen::internal::unpacket_traits<Packet>::size;
 
 // Enough chains to cover latency × pipes (Haswell 5 × 2, Neoverse V1 4 × 4), few enough that they
 // and the two factors stay in registers.
 constexpr int kChains = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 24 : 12;
 
-template <int... chain>
-float Run(int64_t rounds, Packet x, Packet y, std::integer_sequence<int, chain...>) {
+template <class Packet, int... chain>
+float Run(int64_t rounds, float x_value, float y_value, std::integer_sequence<int, chain...>) {
   using Eigen::internal::padd;
   using Eigen::internal::pmadd;
+  const auto x = Eigen::internal::pset1<Packet>(x_value);
+  const auto y = Eigen::internal::pset1<Packet>(y_value);
   Packet sums[] = {Eigen::internal::pset1<Packet>(static_cast<float>(chain))...};
   for (int64_t round = 0; round < rounds; ++round) {
     ((sums[chain] = pmadd(x, y, sums[chain])), ...);
@@ -26,16 +32,40 @@ float Run(int64_t rounds, Packet x, Packet y, std::integer_sequence<int, chain..
   return Eigen::internal::predux(total);
 }
 
+/// Calls visit(packet) for the widest packet, and for each of its halves that is one.
+template <class Packet, class Visit>
+void ForEachWidth(Visit&& visit) {
+  visit(Packet{});
+  if constexpr (!std::is_same_v<HalfOf<Packet>, Packet> && kLanes < Packet >> 1) {
+    ForEachWidth<HalfOf<Packet>>(visit);
+  }
+}
+
 }  // namespace
 
-int64_t FmaChainsFlops(int64_t rounds) { return rounds * kChains * kLanes * 2; }
+std::vector<int> FmaWidths() {
+  std::vector<int> lanes;
+  ForEachWidth<WidestPacket>([&](auto packet) { lanes.push_back(kLanes<decltype(packet)>); });
+  return lanes;
+}
 
-float RunFmaChains(int64_t rounds) {
+int64_t FmaChainsFlops(int64_t rounds, int lanes) { return rounds * kChains * lanes * 2; }
+
+int64_t FmaChainsFlops(int64_t rounds) { return FmaChainsFlops(rounds, kLanes<WidestPacket>); }
+
+float RunFmaChains(int64_t rounds) { return RunFmaChains(rounds, kLanes<WidestPacket>); }
+
+float RunFmaChains(int64_t rounds, int lanes) {
   // Read through volatile: with factors known when compiling, a chain could be folded away.
   static volatile float factor = 1e-3f;
   const float x = factor, y = factor;
-  return Run(rounds, Eigen::internal::pset1<Packet>(x), Eigen::internal::pset1<Packet>(y),
-             std::make_integer_sequence<int, kChains>{});
+  float result = 0;
+  ForEachWidth<WidestPacket>([&](auto packet) {
+    using Packet = decltype(packet);
+    if (kLanes<Packet> != lanes) return;
+    result = Run<Packet>(rounds, x, y, std::make_integer_sequence<int, kChains>{});
+  });
+  return result;
 }
 
 const char* BuildSimdLevel() {

@@ -3,14 +3,21 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace flopledger {
 
-/// FLOPs that RunFmaChains(rounds) executes: rounds · chains · lanes · 2.
+/// Lanes of the SIMD registers that this build can compute with, the widest first.
+std::vector<int> FmaWidths();
+
+/// FLOPs that RunFmaChains executes: rounds · chains · lanes · 2; in the widest registers by
+/// default.
+int64_t FmaChainsFlops(int64_t rounds, int lanes);
 int64_t FmaChainsFlops(int64_t rounds);
 
-/// Runs `rounds` steps of every chain on the calling thread. The result depends on all of them, so
-/// none can be left out.
+/// Runs `rounds` steps of every chain on the calling thread, in registers of `lanes` (one of
+/// FmaWidths). The result depends on all of them, so none can be left out.
+float RunFmaChains(int64_t rounds, int lanes);
 float RunFmaChains(int64_t rounds);
 
 /// "AVX-512", "AVX2+FMA", "NEON", …: the SIMD level that this build's kernels use.

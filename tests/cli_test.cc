@@ -226,8 +226,8 @@ TEST_F(CommandLine, HelpTeaches) {
   const Outcome top = Run({"--help"});
   EXPECT_EQ(top.code, kDone);
   EXPECT_THAT(top.err, IsEmpty());
-  for (const char* verb :
-       {"presets", "account", "run", "logits", "doctor", "count-instructions", "audit", "report"}) {
+  for (const char* verb : {"presets", "account", "run", "logits", "doctor", "count-instructions",
+                           "audit", "report", "calibrate", "predict"}) {
     EXPECT_THAT(top.out, HasSubstr(verb));
     const Outcome help = Run({verb, "--help"});
     EXPECT_EQ(help.code, kDone);

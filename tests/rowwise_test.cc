@@ -6,6 +6,7 @@
 #include <cmath>
 #include <random>
 
+#include "kernels/bandwidth.h"
 #include "kernels/convert.h"
 #include "kernels/fma_chains.h"
 #include "kernels/pointwise.h"
@@ -178,6 +179,25 @@ TEST(FmaChains, RunAsManyFlopsAsTheySay) {
   EXPECT_GT(FmaChainsFlops(1), 0);
   EXPECT_EQ(FmaChainsFlops(1000), 1000 * FmaChainsFlops(1));
   EXPECT_TRUE(std::isfinite(RunFmaChains(1000)));
+  EXPECT_EQ(FmaChainsFlops(1000), FmaChainsFlops(1000, FmaWidths().front()));
+  for (const int lanes : FmaWidths()) {
+    EXPECT_EQ(RunFmaChains(1000, lanes) > 0, true) << lanes;  // no width runs nothing
+  }
+}
+
+TEST(Streams, TouchEveryElement) {
+  constexpr int64_t kSize = 3 * kStreamStep;
+  Matrix<float> a(1, kSize), b(1, kSize), c(1, kSize);
+  for (int64_t i = 0; i < kSize; ++i) {
+    b.data()[i] = static_cast<float>(i);
+    c.data()[i] = 1;
+  }
+  EXPECT_EQ(StreamRead(b.data(), kSize), static_cast<float>(kSize * (kSize - 1) / 2));
+  StreamTriad(a.data(), b.data(), c.data(), 2, kSize);
+  EXPECT_EQ(StreamRead(a.data(), kSize), static_cast<float>(kSize * (kSize - 1) / 2 + 2 * kSize));
+  std::fill_n(c.data(), kSize, -1.0f);
+  ExponentiateAll(c.data(), a.data(), kSize);
+  EXPECT_NEAR(StreamRead(a.data(), kSize), 0.5 * kSize, 1e-3);
 }
 
 }  // namespace

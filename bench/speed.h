@@ -1,0 +1,37 @@
+// How fast the machine is at the moment, by three yardsticks: the FMA peak (bench/calibrate),
+// memory's read bandwidth, and a product of fixed shape. On a virtual machine each of them drifts
+// on its own: a neighbour's traffic slows the caches, and products with them, while the FMA peak
+// stays.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "kernels/tensor.h"
+#include "kernels/weight.h"
+
+namespace flopledger {
+
+class SpeedProbe {
+ public:
+  /// `far` is memory of the caller's to read from; where it is shorter than FarBytes, the probe
+  /// takes its own. Takes Bytes(far) in all.
+  explicit SpeedProbe(std::span<const float> far);
+  static int64_t Bytes(std::span<const float> far);
+
+  /// Bytes a second that `threads` threads together read from memory: some 20 ms. Nothing else is
+  /// left in the caches.
+  double MeasureRead(int threads);
+
+  /// FLOP/s of the yardstick, [256, 1024]·[1024, 1024] with eight weights in turn, by the first
+  /// backend, its weights coming from memory: some 50 ms. Call it after MeasureRead.
+  double MeasureProduct(int threads);
+
+ private:
+  Matrix<float> own_far_;
+  std::span<const float> far_;
+  Matrix<float> x_, y_, scratch_;
+  std::vector<Weight<float>> weights_;
+};
+
+}  // namespace flopledger
