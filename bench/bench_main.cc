@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "bench/build_info.h"
 #include "bench/cli.h"
 #include "bench/machine.h"
 #include "bench/verbs.h"
@@ -46,7 +47,10 @@ int Run(int argc, char** argv, const char* description, const RegisterFn& regist
   if (count > 1) throw InputError(fmt::format("unknown option '{}'; see --help", flags[1]));
 
   const RunSettings settings = ParseWorkload(options);
+  const BuildInfo& build = GetBuildInfo();
   benchmark::AddCustomContext("environment", EnvironmentLine(DescribeEnvironment()));
+  benchmark::AddCustomContext(
+      "build", fmt::format("{} {} ({})", build.compiler, build.flags, build.build_type));
   Workload workload(settings, PlanLayers(settings).layers);
   register_all(workload);
   benchmark::RunSpecifiedBenchmarks();

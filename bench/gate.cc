@@ -33,19 +33,6 @@ struct Interrupted {};
 
 const char* SideName(bool candidate) { return candidate ? "candidate" : "baseline"; }
 
-/// A regular expression that matches exactly these rows, in POSIX's and in ECMAScript's grammar.
-std::string FilterOf(const std::vector<std::string>& rows) {
-  std::vector<std::string> escaped;
-  for (const std::string& row : rows) {
-    std::string& text = escaped.emplace_back();
-    for (const char c : row) {
-      if (std::string_view(".[]{}()\\*+?^$|").find(c) != std::string_view::npos) text += '\\';
-      text += c;
-    }
-  }
-  return fmt::format("--benchmark_filter=^({})$", fmt::join(escaped, "|"));
-}
-
 template <class Names>
 std::string FirstFew(const Names& names) {
   constexpr std::size_t kMost = 5;
@@ -444,6 +431,18 @@ void CheckGateSettings(const GateSettings& settings) {
       throw InputError(fmt::format("{} is set by the gate itself", flag));
     }
   }
+}
+
+std::string FilterOf(const std::vector<std::string>& rows) {
+  std::vector<std::string> escaped;  // for POSIX's grammar and for ECMAScript's
+  for (const std::string& row : rows) {
+    std::string& text = escaped.emplace_back();
+    for (const char c : row) {
+      if (std::string_view(".[]{}()\\*+?^$|").find(c) != std::string_view::npos) text += '\\';
+      text += c;
+    }
+  }
+  return fmt::format("--benchmark_filter=^({})$", fmt::join(escaped, "|"));
 }
 
 GateReport RunGate(const GateSettings& settings, Progress& progress) {

@@ -37,6 +37,9 @@ void CheckGateSettings(const GateSettings& settings);
 /// no results or changes its rows is NOT COMPARABLE, said in the headline.
 GateReport RunGate(const GateSettings& settings, Progress& progress);
 
+/// The flag that selects exactly these rows.
+std::string FilterOf(const std::vector<std::string>& rows);
+
 /// What `--plan` measures: how much this machine scatters a row from block to block.
 struct PlanRow {
   std::string name;

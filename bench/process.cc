@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +14,10 @@
 #include <cstring>
 #include <deque>
 #include <fstream>
+
+extern "C" {  // glibc 2.36's header lacks this itself
+#include <sys/pidfd.h>
+}
 
 #include "bench/interrupt.h"
 #include "model/input_error.h"
