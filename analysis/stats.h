@@ -1,6 +1,8 @@
-// Robust statistics of a few samples. Wrappers that take samples by value, so none is reordered.
+// Robust statistics of a few samples, and Student's interval for the gate. Wrappers that take
+// samples by value, so none is reordered.
 #pragma once
 
+#include <span>
 #include <vector>
 
 namespace flopledger {
@@ -11,13 +13,27 @@ double Median(std::vector<double> samples);
 /// The median distance from the median, unscaled (multiply by 1.4826 for a normal's sigma).
 double MedianAbsoluteDeviation(std::vector<double> samples);
 
-/// The mean, and the interval in which one more sample falls with that confidence, for samples from
-/// a normal distribution: mean ± t · s · √(1 + 1/n), Student's t with n − 1 degrees of freedom.
+/// At least one sample.
+double Mean(std::span<const double> samples);
+
+/// With n − 1 in the denominator. At least two samples.
+double StandardDeviation(std::span<const double> samples);
+
+/// A mean and the bounds that hold the true one with some confidence.
 struct Interval {
-  double mean = 0;
-  double low = 0, high = 0;
+  double mean = 0, lower = 0, upper = 0;
 };
-/// At least two samples.
-Interval PredictionInterval(const std::vector<double>& samples, double confidence);
+
+/// Student's t interval, two-sided, of at least two independent samples; `confidence` such as 0.99.
+Interval StudentInterval(std::span<const double> samples, double confidence);
+
+/// The interval in which one more sample falls with that confidence, of at least two samples from a
+/// normal distribution: mean ± t · s · √(1 + 1/n).
+Interval PredictionInterval(std::span<const double> samples, double confidence);
+
+/// k: a mean that lies k standard deviations (of one sample) above a bound has the lower end of its
+/// StudentInterval of n samples above that bound with probability `power`. From Student's
+/// noncentral t.
+double PowerFactor(int n, double confidence, double power);
 
 }  // namespace flopledger

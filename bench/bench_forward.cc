@@ -21,14 +21,21 @@ int main(int argc, char** argv) {
         if (!found.ok()) return state.SkipWithError(found.first_failure.c_str());
         verified = true;
       }
-      using benchmark::Counter;
       const flopledger::Trial trial = workload.Time(state, progress);
-      const auto flops =
-          static_cast<double>(CountFlops(workload.settings().model, workload.forward().shape(),
-                                         flopledger::Convention::kCausal)
-                                  .total);
+      if (trial.passes == 0) return;
+      const auto ops = workload.forward().ops();
+      workload.ExportFlops(state, ops, workload.forward().shape(), flopledger::Convention::kCausal);
+      using benchmark::Counter;
+      const double flops = state.counters["predicted_flops"];
       state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate);
-      if (trial.passes > 0) state.counters["of_peak"] = flops / trial.pass_s / trial.peak();
+      state.counters["of_peak"] = flops / trial.pass_s / trial.peak();
+      for (std::size_t i = 0; i < ops.size(); ++i) {  // so that a gate can say which op moved
+        state.counters[fmt::format("{}_s", ops[i].name())] = trial.op_s[i];
+      }
+      if (!workload.counters().Has(flopledger::Quantity::kInstructions)) return;
+      flopledger::CounterFigures pass;
+      for (const auto& op : workload.Count(workload.counters(), progress).by_op) pass += op;
+      ExportCounters(state, pass);
     };
     benchmark::RegisterBenchmark(name.c_str(), time)->UseRealTime()->Unit(benchmark::kMillisecond);
   };

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "bench/build_info.h"
 #include "bench/cli.h"
 #include "bench/machine.h"
 #include "bench/verbs.h"
@@ -52,6 +53,9 @@ int Run(int argc, char** argv, const char* description, const RegisterFn& regist
     side_by_side.push_back(ParseWorkload(options));
   }
   benchmark::AddCustomContext("environment", EnvironmentLine(DescribeEnvironment()));
+  const BuildInfo& build = GetBuildInfo();
+  benchmark::AddCustomContext(
+      "build", fmt::format("{} {} ({})", build.compiler, build.flags, build.build_type));
   WeightStore weights;
   std::vector<std::unique_ptr<Workload>> workloads;
   for (const RunSettings& settings : side_by_side) {

@@ -55,7 +55,8 @@ class Parser {
         "Examples:\n"
         "  flopledger account --model gpt2-xl\n"
         "  flopledger run --model gpt2 --threads 2 --csv gpt2.csv\n"
-        "  flopledger run --model gpt2-xl --layers 1 --benchmark_repetitions=5");
+        "  flopledger run --model gpt2-xl --layers 1 --benchmark_repetitions=5\n"
+        "  flopledger gate --baseline old/bench_forward --candidate build/bench_forward");
     AddPresets();
     AddAccount();
     AddAudit();
@@ -63,14 +64,21 @@ class Parser {
     AddReport();
     AddLogits();
     AddCountInstructions();
+    AddCompare();
+    AddGate();
     AddDoctor();
     AddCalibrate();
     AddPredict();
   }
 
-  int Run(const std::vector<std::string>& args) {
+  int Run(std::vector<std::string> args) {
     if (args.empty()) throw InputError("no verb; 'flopledger --help' lists them");
     RejectUnknownVerb(args);
+    if (const auto dashes = std::ranges::find(args, "--");
+        args.front() == "gate" && dashes != args.end()) {
+      gate_.arguments.assign(dashes + 1, args.end());
+      args.erase(dashes, args.end());
+    }
     for (CLI::App* verb : app_.get_subcommands(nullptr)) verb->allow_extras();
     try {
       app_.parse(std::vector<std::string>(args.rbegin(), args.rend()));
@@ -222,6 +230,82 @@ class Parser {
         [this] { verb_ = [this] { return RunCountInstructions(stepped_, out_, err_); }; });
   }
 
+  void AddCompare() {
+    CLI::App* verb = app_.add_subcommand(
+        "compare",
+        "Two saved results: FLOPs exactly, times as far as runs that were not paired allow.");
+    constexpr char kFile[] = "a ledger of 'run --json', or Google Benchmark's JSON";
+    verb->add_option("baseline", compare_.baseline, kFile)->required();
+    verb->add_option("candidate", compare_.candidate, kFile)->required();
+    AddBudget(verb, compare_.budget);
+    verb->add_option("--drift", compare_.drift,
+                     "how far one run's level lies from another's, one sigma, in percent; default: "
+                     "what was found between jobs on shared runners")
+        ->capture_default_str();
+    AddFormat(verb, compare_.format);
+    verb->footer(
+        "Exit codes: 0 PASS; 1 FAIL; 3 inconclusive, or not comparable (another CPU, other flags,\n"
+        "rows missing). Small differences take runs in turn: 'flopledger gate'.");
+    verb->final_callback([this] { verb_ = [this] { return RunCompare(compare_, out_); }; });
+  }
+
+  void AddGate() {
+    CLI::App* verb = app_.add_subcommand(
+        "gate",
+        "Runs two builds of a Google Benchmark binary in turn and says whether the second is "
+        "slower: PASS, FAIL or INCONCLUSIVE for every row.");
+    verb->add_option("--baseline", gate_.baseline, "the binary as it was (A)");
+    verb->add_option("--candidate", gate_.candidate, "the binary as it is now (B)");
+    verb->add_option("--baseline-ref", gate_.baseline_ref,
+                     "build A from this git revision, and B from --candidate-ref, in worktrees");
+    verb->add_option("--candidate-ref", gate_.candidate_ref, "with --baseline-ref; default: HEAD");
+    verb->add_option("--preset", gate_.preset,
+                     "the CMake preset of both builds; '' for none (a Release build)")
+        ->capture_default_str();
+    verb->add_option("--target", gate_.target, "the CMake target that is built and gated")
+        ->capture_default_str();
+    AddBudget(verb, gate_.budget);
+    verb->add_option("--blocks", gate_.blocks,
+                     "blocks (two runs of each binary) up to the first decision")
+        ->capture_default_str();
+    verb->add_option("--max-blocks", gate_.max_blocks,
+                     "blocks to which a row that is inconclusive goes on; default: 30");
+    verb->add_option("--seed", gate_.seed, "draws the order of runs; default: drawn, and printed");
+    verb->add_option("--time-limit", gate_.time_limit_s, "seconds that one run may take")
+        ->capture_default_str();
+    verb->add_option("--exact", gate_.exact,
+                     "a counter of the benchmarks that must be equal, beside predicted_flops, "
+                     "counted_flops and sample_counted_flops")
+        ->take_all();
+    verb->add_flag("--flops-may-change", gate_.flops_may_change,
+                   "time rows whose exact counters changed");
+    verb->add_flag("--across-builds", gate_.across_builds,
+                   "compare builds of different compilers, flags or build types");
+    verb->add_flag("--time-identical", gate_.time_identical,
+                   "time binaries of equal content too, to test this machine");
+    verb->add_flag("--plan", gate_.plan,
+                   "gate --baseline (default: a small product of ours) against itself, and print "
+                   "sigma and the smallest slowdown that 10, 20 and 30 blocks can catch here");
+    verb->add_option("--plan-seconds", gate_.plan_seconds, "how long --plan takes")
+        ->capture_default_str();
+    verb->add_option("--profile", gate_.profile,
+                     "run rows that fail once more under 'perf record', and leave folded stacks in "
+                     "this folder");
+    verb->add_option("--json", gate_.json, "the verdict, with every run")->capture_default_str();
+    verb->add_option("--markdown", gate_.markdown, "a summary, e.g. \"$GITHUB_STEP_SUMMARY\"");
+    verb->add_option("--junit", gate_.junit, "JUnit XML");
+    verb->add_option("--bencher", gate_.bencher, "Bencher Metric Format");
+    verb->add_option("--annotations", gate_.annotations,
+                     "GitHub's ::error and ::warning lines: on, off, or auto (in GitHub Actions)")
+        ->capture_default_str();
+    verb->footer(
+        "--benchmark_filter=RE and what stands after '--' are handed to both binaries, e.g.\n"
+        "  flopledger gate --baseline a/bench_forward --candidate b/bench_forward -- --model gpt2\n"
+        "Exit codes: 0 PASS; 1 FAIL; 2 bad usage; 3 INCONCLUSIVE, not comparable or interrupted.\n"
+        "The verdict file is written in every case but bad usage.");
+    verb->final_callback([this] { verb_ = [this] { return RunGateVerb(gate_, out_, err_); }; });
+  }
+
   void AddDoctor() {
     CLI::App* verb = app_.add_subcommand(
         "doctor", "What this machine can measure, and precisely why not what it cannot.");
@@ -281,15 +365,22 @@ class Parser {
                      "never stored); reference (stores every score)")
         ->capture_default_str();
   }
+  static void AddBudget(CLI::App* verb, double& percent) {
+    verb->add_option("--budget", percent, "the slowdown that is let pass, in percent")
+        ->capture_default_str();
+  }
   static void AddFormat(CLI::App* verb, std::string& format) {
     verb->add_option("--format", format, "table, csv, json or md")->capture_default_str();
   }
 
-  /// What a verb did not know itself: for `run`, Google Benchmark may; else it is an error.
+  /// What a verb did not know itself: for `run` and `gate`, Google Benchmark may; else it is an
+  /// error.
   void TakeRemaining(const CLI::App& verb) {
     for (const std::string& word : verb.remaining()) {
       if (verb.get_name() == "run" && word.starts_with("--benchmark_")) {
         run_.benchmark_flags.push_back(word);
+      } else if (verb.get_name() == "gate" && word.starts_with("--benchmark_")) {
+        gate_.arguments.push_back(word);
       } else if (word.starts_with('-')) {
         std::vector<std::string> names;
         for (const CLI::Option* option : verb.get_options()) names.push_back(option->get_name());
@@ -326,6 +417,8 @@ class Parser {
   ReportOptions report_;
   LogitsOptions logits_;
   DoctorOptions doctor_;
+  CompareOptions compare_;
+  GateOptions gate_;
   CountInstructionsOptions stepped_;
   CalibrateOptions calibrate_;
   PredictOptions predict_;

@@ -234,6 +234,7 @@ SampleResult CountSamples(const CountRequest& request) {
   SampleResult result;
   for (const Op& op : ForwardOps(request.model, OneLayer(request))) {
     result.met.emplace_back(op.id, 0);
+    result.counted.emplace_back(op.id, 0);
   }
   static constexpr int64_t kContexts[] = {1, 2, 7, 12, 20, 33};
   for (const int64_t context : kContexts) {
@@ -247,6 +248,7 @@ SampleResult CountSamples(const CountRequest& request) {
     for (std::size_t i = 0; i < ops.size(); ++i) {
       const auto executed = ExecutedFlops(sample.model, shape, ops[i], facts);
       if (executed == counts[i].tally.flops()) ++result.met[i].second;
+      result.counted[i].second += counts[i].tally.flops();
     }
   }
   return result;

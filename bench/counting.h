@@ -60,6 +60,9 @@ struct SampleResult {
   int64_t samples = 0;
   /// For each op of the request: how many samples met the `executed` formula exactly.
   std::vector<std::pair<OpId, int64_t>> met;
+  /// FLOPs that each op executed in all samples together: exact, and the same until a kernel
+  /// changes.
+  std::vector<std::pair<OpId, int64_t>> counted;
 };
 SampleResult CountSamples(const CountRequest& request);
 

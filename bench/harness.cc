@@ -475,19 +475,64 @@ void Workload::TimeOp(benchmark::State& state, const Op& op) {
     seconds += elapsed;
     benchmark::ClobberMemory();
   }
-  if (in_place) std::memcpy(operands.y.data, input.data(), bytes);
   const double peak = (peak_before + MeasureFmaPeak(settings_.threads)) / 2;
+  if (counters().Has(Quantity::kInstructions)) {
+    counters().Start();
+    forward_->Execute(op, operands, tokens_);
+    ExportCounters(state, counters().Stop());
+  }
+  if (in_place) std::memcpy(operands.y.data, input.data(), bytes);
 
   // Products count what the mask keeps; what is no product has FLOPs only under `all`.
   using benchmark::Counter;
   const RunShape one_layer = settings_.OneLayer();
   const auto causal = OpFlops(settings_.model, one_layer, op, Convention::kCausal);
-  const auto flops = static_cast<double>(
-      causal > 0 ? causal : OpFlops(settings_.model, one_layer, op, Convention::kAll));
+  const Convention convention = causal > 0 ? Convention::kCausal : Convention::kAll;
+  ExportFlops(state, {&op, 1}, one_layer, convention);
+  const double flops = state.counters["predicted_flops"];
   const auto traffic = static_cast<double>(OpBytes(settings_.model, one_layer, op));
   state.counters["FLOP/s"] = Counter(flops, Counter::kIsIterationInvariantRate);
   state.counters["bytes/s"] = Counter(traffic, Counter::kIsIterationInvariantRate);
   state.counters["of_peak"] = flops * static_cast<double>(state.iterations()) / seconds / peak;
+}
+
+void Workload::ExportFlops(benchmark::State& state, std::span<const Op> ops, const RunShape& shape,
+                           Convention convention) {
+  if (!samples_) {
+    const bool countable = FindMatmul<Counted<float>>(settings_.matmul) != nullptr;
+    samples_ = countable ? CountSamples({settings_.model, settings_.context, settings_.batch,
+                                         settings_.matmul, settings_.attention})
+                         : SampleResult{};
+    omp_set_num_threads(settings_.threads);
+  }
+  const KernelFacts facts = FactsOf(settings_.matmul, settings_.attention);
+  int64_t predicted = 0, executed = 0, counted = 0;
+  bool has_executed = true;
+  for (const Op& op : ops) {
+    predicted += OpFlops(settings_.model, shape, op, convention);
+    const auto formula = ExecutedFlops(settings_.model, shape, op, facts);
+    has_executed = has_executed && formula.has_value();
+    executed += formula.value_or(0);
+    for (const auto& [id, flops] : samples_->counted) counted += id == op.id ? flops : 0;
+  }
+  state.counters["predicted_flops"] = static_cast<double>(predicted);
+  if (has_executed) state.counters["executed_flops"] = static_cast<double>(executed);
+  if (samples_->samples > 0) {
+    state.counters["sample_counted_flops"] = static_cast<double>(counted);
+  }
+}
+
+Counters& Workload::counters() {
+  if (!counters_) counters_ = std::make_unique<Counters>(settings_.threads);
+  return *counters_;
+}
+
+void ExportCounters(benchmark::State& state, const CounterFigures& figures) {
+  if (figures.instructions) state.counters["instructions"] = *figures.instructions;
+  if (figures.instructions && figures.cycles.value_or(0) > 0) {
+    state.counters["ipc"] = *figures.instructions / *figures.cycles;
+  }
+  if (figures.cache_misses) state.counters["llc_misses"] = *figures.cache_misses;
 }
 
 double MeasureObserverSeconds() {
@@ -660,8 +705,8 @@ void DescribeEstimates(const RunSettings& settings, RunResult& result) {
   if (result.extrapolated && result.trials.size() > 1) {
     environment["extrapolation"] = {
         {"layers_run", result.plan.layers},     {"layers_total", settings.model.num_layers},
-        {"seconds", result.extrapolated->mean}, {"low_s", result.extrapolated->low},
-        {"high_s", result.extrapolated->high},  {"confidence", kExtrapolationConfidence}};
+        {"seconds", result.extrapolated->mean}, {"low_s", result.extrapolated->lower},
+        {"high_s", result.extrapolated->upper}, {"confidence", kExtrapolationConfidence}};
   }
 }
 

@@ -114,8 +114,19 @@ class Workload {
   std::vector<Slice> Trace(Progress& progress);
 
   /// Times one op of layer 0 alone; operands that it overwrites in place are restored outside the
-  /// timed region. FLOP/s, bytes/s and the share of the FMA peak become counters.
+  /// timed region. FLOP/s, bytes/s, the share of the FMA peak and what ExportFlops says become
+  /// counters.
   void TimeOp(benchmark::State& state, const Op& op);
+
+  /// What the gate holds to be exact, of these ops in one pass of `shape`: predicted_flops under
+  /// `convention`; executed_flops where there is a formula; sample_counted_flops, which counting
+  /// runs at small fixed shapes executed, where the kernels can be counted. As counters of the
+  /// state.
+  void ExportFlops(benchmark::State& state, std::span<const Op> ops, const RunShape& shape,
+                   Convention convention);
+
+  /// The hardware counters of all threads, opened at the first call.
+  Counters& counters();
 
  private:
   RunSettings settings_;
@@ -123,7 +134,12 @@ class Workload {
   std::vector<int32_t> tokens_;
   std::unique_ptr<Forward<float>> forward_;
   std::unique_ptr<SpeedProbe> speed_;  // where seconds are predicted
+  std::unique_ptr<Counters> counters_;
+  std::optional<SampleResult> samples_;  // counted at the first ExportFlops
 };
+
+/// Instructions, instructions a cycle and last-level misses as counters, where they were counted.
+void ExportCounters(benchmark::State& state, const CounterFigures& figures);
 
 /// Seconds that timing one op costs by itself: the observer around an empty op.
 double MeasureObserverSeconds();

@@ -235,7 +235,7 @@ void PrintExtrapolated(const RunSettings& settings, const RunResult& result, std
   fmt::print(out,
              "{}, extrapolated to {} layers: {:.4g} s, one pass lies in [{:.4g}, {:.4g}] ({:.0f} "
              "%, Student's t, {} repetitions scaled to their median peak)\n",
-             settings.model.name, settings.model.num_layers, whole.mean, whole.low, whole.high,
+             settings.model.name, settings.model.num_layers, whole.mean, whole.lower, whole.upper,
              100 * kExtrapolationConfidence, result.trials.size());
 }
 

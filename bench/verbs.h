@@ -12,6 +12,7 @@ namespace flopledger {
 
 struct MatmulLibrary;  // kernels/matmul_library.h
 struct RunSettings;    // bench/harness.h
+enum class Decision;   // analysis/compare.h
 
 /// Options of `account`, with their defaults.
 struct AccountOptions {
@@ -84,6 +85,44 @@ int RunCountInstructions(const CountInstructionsOptions& options, std::ostream& 
                          std::ostream& err);
 /// The names that --kernel takes.
 std::vector<std::string> InstructionKernels();
+
+/// Options of `compare`, with their defaults.
+struct CompareOptions {
+  std::string baseline, candidate;  // ledgers of `run --json`, or Google Benchmark's JSON
+  double budget = 5;                // percent
+  double drift = 14.8;              // percent
+  std::string format = "table";
+};
+int RunCompare(const CompareOptions& options, std::ostream& out);
+
+/// Options of `gate`, with their defaults.
+struct GateOptions {
+  std::string baseline, candidate;
+  std::string baseline_ref, candidate_ref;  // candidate_ref empty: HEAD
+  std::string preset = "release";
+  std::string target = "bench_forward";
+  std::vector<std::string> arguments;  // for both binaries
+  double budget = 5;                   // percent
+  int64_t blocks = 10;
+  std::optional<int64_t> max_blocks;  // absent: 30, or --blocks where that is more
+  std::optional<uint64_t> seed;       // absent: drawn
+  double time_limit_s = 300;
+  bool time_identical = false, flops_may_change = false, across_builds = false;
+  std::vector<std::string> exact;
+  bool plan = false;
+  double plan_seconds = 120;
+  std::string json = "gate-verdict.json";
+  std::string markdown, junit, bencher, profile;
+  std::string annotations = "auto";
+};
+int RunGateVerb(const GateOptions& options, std::ostream& out, std::ostream& err);
+
+/// The exit code that stands for a decision: 0, 1 or 3.
+int ExitCodeOf(Decision decision);
+
+/// `percent` as a fraction. Throws InputError, naming the option, unless it is above 0 and at most
+/// 1000.
+double CheckedPercent(const char* option, double percent);
 
 /// Options of `doctor`.
 struct DoctorOptions {

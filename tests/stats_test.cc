@@ -23,11 +23,11 @@ TEST(MedianAbsoluteDeviation, IsADistanceFromTheMedianNotASample) {
 
 TEST(PredictionInterval, IsStudentsForOneMoreSample) {
   // n = 4, mean 2.5, s = 1.29099; t(0.975, 3) = 3.18245; 3.18245 · 1.29099 · √1.25 = 4.59342.
-  const Interval interval = PredictionInterval({1, 2, 3, 4}, 0.95);
+  const Interval interval = PredictionInterval(std::vector<double>{1, 2, 3, 4}, 0.95);
   EXPECT_DOUBLE_EQ(interval.mean, 2.5);
-  EXPECT_NEAR(interval.low, 2.5 - 4.59342, 1e-4);
-  EXPECT_NEAR(interval.high, 2.5 + 4.59342, 1e-4);
-  EXPECT_THROW(PredictionInterval({1}, 0.95), std::logic_error);
+  EXPECT_NEAR(interval.lower, 2.5 - 4.59342, 1e-4);
+  EXPECT_NEAR(interval.upper, 2.5 + 4.59342, 1e-4);
+  EXPECT_THROW(PredictionInterval(std::vector<double>{1}, 0.95), std::logic_error);
 }
 
 }  // namespace
