@@ -403,8 +403,7 @@ void RunTiming(const GateSettings& settings, const Runner& runner, const Pilot& 
   Conclude(report);
   if (stopped.empty()) return;
   // An interruption is no answer; a crash does not undo the FAIL of another row.
-  report.decision =
-      because == Decision::kInconclusive ? because : Worse(report.decision, because);
+  report.decision = because == Decision::kInconclusive ? because : Worse(report.decision, because);
   report.headline = stopped + "; " + report.headline;
 }
 
