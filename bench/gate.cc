@@ -27,6 +27,7 @@ using nlohmann::json;
 constexpr int kSamples = 3;             // repetitions of which a run's value is the median
 constexpr double kSampleSeconds = 0.1;  // each at least this long
 constexpr double kWarmUpSeconds = 0.5;  // of repetitions before them, at least one, discarded
+constexpr double kShortest = 0.8;       // of a repetition, to one of the same iterations before
 constexpr int kMostWarmUps = 50;
 
 struct Interrupted {};
@@ -193,8 +194,8 @@ Pilot RunPilot(const GateSettings& settings, const Runner& runner) {
       short_rows.push_back(name);
       continue;
     }
-    pilot.warm_ups = std::max(pilot.warm_ups,
-                              static_cast<int>(std::ceil(kWarmUpSeconds / (0.95 * repetition_s))));
+    pilot.warm_ups = std::max(
+        pilot.warm_ups, static_cast<int>(std::ceil(kWarmUpSeconds / (kShortest * repetition_s))));
   }
   pilot.warm_ups = std::min(pilot.warm_ups, kMostWarmUps);
   if (!short_rows.empty()) {
@@ -401,7 +402,8 @@ void RunTiming(const GateSettings& settings, const Runner& runner, const Pilot& 
   }
   Conclude(report);
   if (stopped.empty()) return;
-  report.decision = because;  // what was decided before stands in its row
+  // An interruption is no answer; a crash does not undo the FAIL of another row.
+  report.decision = because == Decision::kInconclusive ? because : Worse(report.decision, because);
   report.headline = stopped + "; " + report.headline;
 }
 

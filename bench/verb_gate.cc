@@ -50,7 +50,9 @@ GateSettings MakeSettings(const GateOptions& options) {
   settings.flops_may_change = options.flops_may_change;
   settings.across_builds = options.across_builds;
   settings.exact = options.exact;
-  settings.sentinel = [] { return MeasureFmaPeak(AvailableProcessors()); };
+  // One thread: several short ones may share a processor until the scheduler parts them, and then
+  // show half the peak on a machine that nothing disturbs.
+  settings.sentinel = [] { return MeasureFmaPeak(1); };
   return settings;
 }
 
@@ -202,6 +204,7 @@ int RunGateVerb(const GateOptions& options, std::ostream& out, std::ostream& err
     fmt::print(err, "flopledger: A = {}, B = {}, seed {}\n", settings.baseline, settings.candidate,
                settings.seed);
     report = RunGate(settings, progress);
+    progress.Clear();
   } catch (const CannotMeasure& error) {
     report = Refusal(error.what());
   }
