@@ -155,8 +155,8 @@ class Detective {
       } else {
         // Below HS taken for C, which comes to the same: C is NH·HS.
         const int divided = common_loss ? slips + 1 : slips + 2;
-        Guess_("lost", factor.symbol, fmt::format("divided by {}", Named(factor).substr(2)), divided,
-               truth / factor.value);
+        Guess_("lost", factor.symbol, fmt::format("divided by {}", Named(factor).substr(2)),
+               divided, truth / factor.value);
       }
     }
   }
@@ -407,8 +407,8 @@ void FindOtherConvention(Finding& finding) {
 }
 
 void AddCause(Finding& finding, const Cause& cause) {
-  const bool known = std::ranges::find(finding.causes, cause.text, &Cause::text) !=
-                     finding.causes.end();
+  const bool known =
+      std::ranges::find(finding.causes, cause.text, &Cause::text) != finding.causes.end();
   if (!known && finding.causes.size() < kMostCauses) finding.causes.push_back(cause);
 }
 
@@ -475,10 +475,10 @@ void FindWhatItRepeats(std::size_t self, std::vector<Finding>& findings,
   for (std::size_t i = 0; i < findings.size(); ++i) {
     const Finding& other = findings[i];
     const Figure& theirs = other.claim.figure;
-    const bool comparable = i != self && keys[i] == keys[self] && theirs.exact() &&
-                            (i < self || !figure.exact()) &&
-                            other.claim.quantity == finding.claim.quantity &&
-                            (other.verdict == Verdict::kWrong || other.verdict == Verdict::kFollows);
+    const bool comparable =
+        i != self && keys[i] == keys[self] && theirs.exact() && (i < self || !figure.exact()) &&
+        other.claim.quantity == finding.claim.quantity &&
+        (other.verdict == Verdict::kWrong || other.verdict == Verdict::kFollows);
     if (!comparable) continue;
     const std::string how = Misrounded(figure, theirs.value);
     const bool explained = !how.empty() && !finding.causes.empty();

@@ -39,7 +39,7 @@ struct Cause {
   std::string factor;  // the symbol or term concerned
   // lost, extra, replaced, elementwise, forgotten, twice, outsider, unit, rounding, model
   std::string kind;
-  int slips = 1;     // fewer is simpler
+  int slips = 1;  // fewer is simpler
 };
 
 struct Finding {
@@ -47,10 +47,11 @@ struct Finding {
   Verdict verdict = Verdict::kWrong;
   Exact derived;
   std::string formula;
-  std::string convention;            // of kRightUnder
-  std::vector<std::string> follows;  // ids of the claims to mend, where this one rests on wrong ones
-  std::vector<std::string> via;      // ids of those whose figures stand in this one
-  std::vector<Cause> causes;         // the simplest first; none: no slip that we know explains it
+  std::string convention;  // of kRightUnder
+  std::vector<std::string>
+      follows;                   // ids of the claims to mend, where this one rests on wrong ones
+  std::vector<std::string> via;  // ids of those whose figures stand in this one
+  std::vector<Cause> causes;     // the simplest first; none: no slip that we know explains it
 
   /// The remark for people, one line.
   std::string Remark() const;

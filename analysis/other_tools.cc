@@ -17,7 +17,7 @@ struct Sizes {
   int64_t ffn;          // matrices of the FFN: 3 with a gate
   int64_t table, head;  // parameters: token embedding; the logits' own matrix, 0 where tied
   int64_t positions, biases, norms;
-  int64_t blocks;      // parameters of the blocks' matrices
+  int64_t blocks;       // parameters of the blocks' matrices
   int64_t half_square;  // FLOPs of one of attention's two products: 2·B·L·T²·C
 
   int64_t logits() const { return CheckedMul(kTwo, tokens, C, V); }
@@ -109,18 +109,17 @@ ToolFigure Megatron(const ModelConfig& config, const RunShape& shape) {
   const int64_t square = CheckedMul(s.tokens, s.L, CheckedMul(s.C, s.C));
   const int64_t attention = CheckedMul(kTwo, s.half_square);
   const int64_t qkv_as_mha = CheckedMul(kTwo, s.tokens, s.L, CheckedMul(s.C, 3 * s.C - s.qkv));
-  const int64_t ffn_as_4c = CheckedAdd(CheckedMul(int64_t{16}, square),
-                                       -CheckedMul(kTwo, s.tokens, s.L,
-                                                   CheckedMul(s.ffn, s.C, s.F)));
+  const int64_t ffn_as_4c =
+      CheckedAdd(CheckedMul(int64_t{16}, square),
+                 -CheckedMul(kTwo, s.tokens, s.L, CheckedMul(s.ffn, s.C, s.F)));
   ToolFigure figure = Sum({{"24·B·T·L·C²", CheckedMul(int64_t{24}, square)},
                            {"4·L·C·T·B·T", attention},
                            {"2·B·T·C·V", s.logits()}},
                           {{"keys and values of every head assumed", qkv_as_mha},
                            {"an FFN of two C×4C matrices assumed", ffn_as_4c}},
                           false);
-  figure.training =
-      CheckedAdd(CheckedMul(int64_t{96}, square), CheckedMul(int64_t{4}, attention),
-                 CheckedMul(int64_t{3}, s.logits()));
+  figure.training = CheckedAdd(CheckedMul(int64_t{96}, square), CheckedMul(int64_t{4}, attention),
+                               CheckedMul(int64_t{3}, s.logits()));
   return figure;
 }
 
@@ -196,7 +195,8 @@ constexpr OtherTool kTools[] = {
     {"megatron", "Megatron-LM", "96·B·T·L·C²·(1 + T/(6·C) + V/(16·L·C)) with recomputation",
      "every GPT as MHA with d_ff = 4·C; training runs the blocks' forward pass twice",
      "Narayanan et al. 2021, section 5.1, arXiv:2104.04473", false, Megatron},
-    {"flopcounter", "PyTorch, FlopCounterMode", "2·M·N·K for mm, addmm, bmm and the fused attention",
+    {"flopcounter", "PyTorch, FlopCounterMode",
+     "2·M·N·K for mm, addmm, bmm and the fused attention",
      "attention over the full square, causal or not; nothing elementwise, no biases. On CPU, "
      "versions before the mend of pytorch#195460 count fused attention as 0",
      "github.com/pytorch/pytorch, torch/utils/flop_counter.py", false, FlopCounter},
@@ -207,12 +207,14 @@ constexpr OtherTool kTools[] = {
      "and RMSNorm written out are not seen",
      "github.com/deepspeedai/DeepSpeed, deepspeed/profiling/flops_profiler/profiler.py", false,
      DeepSpeed},
-    {"calflops", "calflops", "as DeepSpeed's, with torch.matmul for attention, and 1 a score for "
+    {"calflops", "calflops",
+     "as DeepSpeed's, with torch.matmul for attention, and 1 a score for "
      "F.softmax",
      "attention written out with torch.matmul and F.softmax; it does not see fused attention, nor "
      "the operator @",
      "github.com/MrYxJ/calculate-flops.pytorch, calflops/pytorch_ops.py", false, CalFlops},
-    {"fvcore", "fvcore, FlopCountAnalysis", "M·N·K for linear, addmm, bmm, matmul; 5 an element of "
+    {"fvcore", "fvcore, FlopCountAnalysis",
+     "M·N·K for linear, addmm, bmm, matmul; 5 an element of "
      "layer_norm",
      "a multiply-add is one; attention written out (fused attention is not counted)",
      "github.com/facebookresearch/fvcore, fvcore/nn/flop_count.py and jit_handles.py", true,

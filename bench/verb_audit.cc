@@ -138,10 +138,10 @@ int RunAudit(const AuditOptions& options, std::ostream& out) {
     list.push_back(ToJson(finding));
     const bool right = finding.verdict == Verdict::kRight;
     const bool under = finding.verdict == Verdict::kRightUnder;
-    table.rows.push_back({Called(finding.claim), finding.claim.quantity, finding.claim.figure.written,
-                          Show(finding.derived), right ? "" : Ratio(finding),
-                          under ? "right" : std::string(NameOf(finding.verdict)),
-                          finding.Remark()});
+    table.rows.push_back(
+        {Called(finding.claim), finding.claim.quantity, finding.claim.figure.written,
+         Show(finding.derived), right ? "" : Ratio(finding),
+         under ? "right" : std::string(NameOf(finding.verdict)), finding.Remark()});
   }
   if (format == Format::kJson) {
     fmt::print(out, "{}\n", nlohmann::json{{"all_right", all_right}, {"claims", list}}.dump(1));

@@ -71,9 +71,8 @@ std::vector<HandMade> ByHand(const AuditSetting& setting) {
               : Each(NH, qkv_head);
   const std::vector<Product> out = Join({{{C, C}}, if_bias({{C}})});
   const bool gate = m.ffn == Ffn::kSwiglu;
-  const std::vector<Product> ffn =
-      Join({{gate ? Product{three, C, F} : Product{two, C, F}},
-            if_bias({gate ? Product{two, F} : Product{F}, {C}})});
+  const std::vector<Product> ffn = Join({{gate ? Product{three, C, F} : Product{two, C, F}},
+                                         if_bias({gate ? Product{two, F} : Product{F}, {C}})});
   const bool norm_bias = m.bias && m.norm == Norm::kLayerNorm;
   const std::vector<Product> norms{norm_bias ? Product{two, two, C} : Product{two, C}};
   const std::vector<Product> block = Join({qkv, out, ffn, norms});
@@ -123,8 +122,8 @@ std::vector<HandMade> ByHand(const AuditSetting& setting) {
       {"flops.attention_values.block", Each(NH, scores), "T"},
       {"flops.attention_heads.block", Join({qkv_flops, Each(NH, scores), Each(NH, scores)}), ""},
       {"flops.attention_out.block", out_flops, "C"},
-      {"flops.attention.block",
-       Join({qkv_flops, Each(NH, scores), Each(NH, scores), out_flops}), ""},
+      {"flops.attention.block", Join({qkv_flops, Each(NH, scores), Each(NH, scores), out_flops}),
+       ""},
       {"flops.ffn_matrix.block", ffn_matrix, "C"},
       {"flops.ffn.block", ffn_flops, ""},
       {"flops.total.block", block_flops, ""},
@@ -187,34 +186,34 @@ bool Has(const Product& product, const std::string& symbol) {
 
 /// `all`: in every term, else in one of several.
 Slipping FactorSlip(bool all, bool lost) {
-  return [=](const HandMade& hand, const AuditSetting&,
-             std::mt19937& random) -> std::optional<Slip> {
-    if (!all && hand.terms.size() < 2) return {};
-    const std::size_t chosen = random() % hand.terms.size();
-    const auto [symbol, size] = AnyOf(hand.terms[chosen], random);
-    if (size == 1) return {};
-    Exact value = 0;
-    for (std::size_t i = 0; i < hand.terms.size(); ++i) {
-      if (all && !Has(hand.terms[i], symbol)) return {};
-      const bool here = all || i == chosen;
-      const Exact ratio = !here ? Exact(1) : lost ? Exact(1) / size : Exact(size);
-      value += ValueOf(hand.terms[i]) * ratio;
-    }
-    Slip slip{value, lost ? "lost" : "extra", symbol, "", ""};
-    if (!all && !lost && symbol == "2") slip.other_kind = "twice";  // the whole term
-    return slip;
-  };
+  return
+      [=](const HandMade& hand, const AuditSetting&, std::mt19937& random) -> std::optional<Slip> {
+        if (!all && hand.terms.size() < 2) return {};
+        const std::size_t chosen = random() % hand.terms.size();
+        const auto [symbol, size] = AnyOf(hand.terms[chosen], random);
+        if (size == 1) return {};
+        Exact value = 0;
+        for (std::size_t i = 0; i < hand.terms.size(); ++i) {
+          if (all && !Has(hand.terms[i], symbol)) return {};
+          const bool here = all || i == chosen;
+          const Exact ratio = !here ? Exact(1) : lost ? Exact(1) / size : Exact(size);
+          value += ValueOf(hand.terms[i]) * ratio;
+        }
+        Slip slip{value, lost ? "lost" : "extra", symbol, "", ""};
+        if (!all && !lost && symbol == "2") slip.other_kind = "twice";  // the whole term
+        return slip;
+      };
 }
 
 Slipping TermSlip(bool dropped) {
-  return [=](const HandMade& hand, const AuditSetting&,
-             std::mt19937& random) -> std::optional<Slip> {
-    if (hand.terms.size() < 2) return {};
-    const Exact term = ValueOf(AnyOf(hand.terms, random));
-    const Exact whole = ValueOf(hand.terms);
-    return Slip{dropped ? Exact(whole - term) : Exact(whole + term),
-                dropped ? "forgotten" : "twice", "", "", ""};
-  };
+  return
+      [=](const HandMade& hand, const AuditSetting&, std::mt19937& random) -> std::optional<Slip> {
+        if (hand.terms.size() < 2) return {};
+        const Exact term = ValueOf(AnyOf(hand.terms, random));
+        const Exact whole = ValueOf(hand.terms);
+        return Slip{dropped ? Exact(whole - term) : Exact(whole + term),
+                    dropped ? "forgotten" : "twice", "", "", ""};
+      };
 }
 
 std::optional<Slip> HeadSizeForWidth(const HandMade& hand, const AuditSetting& setting,
@@ -240,10 +239,13 @@ std::optional<Slip> Elementwise(const HandMade& hand, const AuditSetting&, std::
 
 std::optional<Slip> Stranger(const HandMade& hand, const AuditSetting& setting,
                              std::mt19937& random) {
-  const std::vector<std::pair<std::string, int64_t>> all{
-      {"T", setting.context}, {"L", setting.model.num_layers}, {"NH", setting.model.num_heads},
-      {"B", setting.batch},   {"2", 2},                        {"3", 3},
-      {"4", 4}};
+  const std::vector<std::pair<std::string, int64_t>> all{{"T", setting.context},
+                                                         {"L", setting.model.num_layers},
+                                                         {"NH", setting.model.num_heads},
+                                                         {"B", setting.batch},
+                                                         {"2", 2},
+                                                         {"3", 3},
+                                                         {"4", 4}};
   const auto& [symbol, size] = AnyOf(all, random);
   if (size == 1 || std::ranges::any_of(hand.terms, [&, name = symbol](const Product& term) {
         return Has(term, name);
@@ -288,7 +290,8 @@ TEST(Audit, NamesTheSlipsOfAnAccountingMadeByHand) {
     int of_kind = 0, named = 0, listed = 0;
     while (of_kind < kOfEachKind) {
       AuditSetting setting = RandomSetting(random);
-      if (setting.model.num_heads % 5 == 0) setting.model.num_kv_heads = setting.model.num_heads / 5;
+      if (setting.model.num_heads % 5 == 0)
+        setting.model.num_kv_heads = setting.model.num_heads / 5;
       const HandMade hand = AnyOf(ByHand(setting), random);
       const std::optional<Slip> slip = slip_in(hand, setting, random);
       if (!slip || slip->value == ValueOf(hand.terms) || denominator(slip->value) != 1) continue;
@@ -299,8 +302,8 @@ TEST(Audit, NamesTheSlipsOfAnAccountingMadeByHand) {
       const auto is_it = [&](const Cause& cause) {
         const bool other = cause.kind == slip->other_kind &&
                            (slip->other_name.empty() || cause.factor == slip->other_name);
-        return other || (cause.kind == slip->kind &&
-                         (slip->factor.empty() || cause.factor == slip->factor));
+        return other ||
+               (cause.kind == slip->kind && (slip->factor.empty() || cause.factor == slip->factor));
       };
       named += !finding.causes.empty() && is_it(finding.causes.front());
       listed += std::ranges::any_of(finding.causes, is_it);
