@@ -662,7 +662,11 @@ AuditSetting Changed(AuditSetting setting, const nlohmann::json& json, const std
   if (json.contains("model")) {
     const nlohmann::json& model = json["model"];
     if (model.is_string()) {
-      setting.model = LoadModel(model.get<std::string>());
+      try {
+        setting.model = LoadModel(model.get<std::string>());
+      } catch (const InputError& error) {
+        throw InputError(fmt::format("{}: {}", where, error.what()));
+      }
       setting.context = setting.model.context_length;
     } else if (model.is_object()) {
       nlohmann::json merged = ToJson(setting.model);

@@ -197,8 +197,9 @@ constexpr OtherTool kTools[] = {
      "Narayanan et al. 2021, section 5.1, arXiv:2104.04473", false, Megatron},
     {"flopcounter", "PyTorch, FlopCounterMode",
      "2·M·N·K for mm, addmm, bmm and the fused attention",
-     "attention over the full square, causal or not; nothing elementwise, no biases. On CPU, "
-     "versions before the mend of pytorch#195460 count fused attention as 0",
+     "attention over the full square, causal or not; nothing elementwise, no biases. Fused "
+     "attention "
+     "on CPU has been counted as 0 (pytorch#195460)",
      "github.com/pytorch/pytorch, torch/utils/flop_counter.py", false, FlopCounter},
     {"deepspeed", "DeepSpeed, flops profiler",
      "2·M·N·K for F.linear and F.scaled_dot_product_attention, 5 an element of F.layer_norm, 1 of "

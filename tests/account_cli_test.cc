@@ -29,7 +29,7 @@ struct Outcome {
   std::string out, err;
 };
 
-Outcome Run(const std::vector<std::string>& words) {
+Outcome Flopledger(const std::vector<std::string>& words) {
   std::ostringstream out, err;
   const int code = RunCli(words, out, err);
   return {code, out.str(), err.str()};
@@ -37,7 +37,7 @@ Outcome Run(const std::vector<std::string>& words) {
 
 Outcome Account(std::vector<std::string> words) {
   words.insert(words.begin(), "account");
-  return Run(words);
+  return Flopledger(words);
 }
 
 json AccountJson(std::vector<std::string> words) {
@@ -131,7 +131,7 @@ TEST(Account, SweepsAgreeInCsvAndJson) {
   }
   EXPECT_EQ(seen, 3u * 11);
   EXPECT_THAT(Account(words).out,
-              AllOf(HasSubstr("F ffn"), HasSubstr("change"), HasSubstr("  5 |")));
+              AllOf(HasSubstr("F ffn"), HasSubstr("change"), HasSubstr("\n5 |QQQQQQSS")));
 }
 
 TEST(Account, TrainsAsTheSheetDoes) {
@@ -186,7 +186,9 @@ TEST(Account, EveryFormIsDrawnInEveryFormat) {
         EXPECT_EQ(outcome.code, kDone) << outcome.err;
         EXPECT_THAT(outcome.err, IsEmpty());
         EXPECT_GT(outcome.out.size(), 50u);
-        if (std::string(format) == "csv") EXPECT_NO_THROW(ParseCsv(outcome.out, form.front()));
+        if (std::string(format) == "csv") {
+          EXPECT_NO_THROW(ParseCsv(outcome.out, form.front()));
+        }
       }
     }
   }
@@ -257,7 +259,7 @@ TEST(Documentation, ShowsWhatTheProgramPrints) {
       std::istringstream in(command);
       std::vector<std::string> words;
       for (std::string word; in >> word;) words.push_back(word);
-      EXPECT_EQ(Run(words).out, output) << page << ": " << command;
+      EXPECT_EQ(Flopledger(words).out, output) << page << ": " << command;
     }
   }
 }
@@ -312,7 +314,7 @@ TEST(AuditCommand, BadClaimsFilesGetOneLine) {
   std::vector<std::string> names{"folder.json", "missing.json"};
   for (const auto& [name, text] : files) names.push_back(name);
   for (const std::string& name : names) {
-    const Outcome outcome = Run({"audit", folder.path(name)});
+    const Outcome outcome = Flopledger({"audit", folder.path(name)});
     EXPECT_EQ(outcome.code, kBadInput) << name << outcome.err;
     EXPECT_THAT(outcome.out, IsEmpty()) << name;
     EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << name << outcome.err;
@@ -325,7 +327,7 @@ TEST(AuditCommand, StandardInputIsAFileToo) {
   const auto audit = [](const std::string& text) {
     std::istringstream in(text);
     std::streambuf* const terminal = std::cin.rdbuf(in.rdbuf());
-    const Outcome outcome = Run({"audit", "-", "--format", "json"});
+    const Outcome outcome = Flopledger({"audit", "-", "--format", "json"});
     std::cin.rdbuf(terminal);
     return outcome;
   };
@@ -342,7 +344,7 @@ TEST(AuditCommand, JsonIsEasyForAProgram) {
     {"text": "one head", "quantity": "flops.attention_values.head", "value": 65536},
     {"quantity": "flops.attention_values.block", "value": 1638400},
     {"quantity": "params.total", "value": "1.56B"}])");
-  const Outcome outcome = Run({"audit", folder.path("claims.json"), "--format", "json"});
+  const Outcome outcome = Flopledger({"audit", folder.path("claims.json"), "--format", "json"});
   EXPECT_EQ(outcome.code, kAnswerIsNo);
   const json claims = json::parse(outcome.out)["claims"];
   EXPECT_EQ(claims[0]["verdict"], "wrong");
@@ -354,7 +356,7 @@ TEST(AuditCommand, JsonIsEasyForAProgram) {
   EXPECT_EQ(claims[1]["follows_from"], json::array({"1"}));
   EXPECT_EQ(claims[2]["verdict"], "right");
   EXPECT_TRUE(claims[2]["cause"].is_null());
-  EXPECT_THAT(Run({"audit", folder.path("claims.json")}).out, HasSubstr("1: one head"));
+  EXPECT_THAT(Flopledger({"audit", folder.path("claims.json")}).out, HasSubstr("1: one head"));
 }
 
 }  // namespace
