@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "analysis/csv.h"
+#include "analysis/other_tools.h"
 #include "analysis/quantities.h"
 #include "model/json.h"
 
@@ -77,12 +78,17 @@ std::vector<Factor> CommonFactors(const std::vector<Term>& terms) {
   return common;
 }
 
-/// Every slip known to us, made in one quantity. `whole` is what the slips are made in: the derived
-/// value, or the value that follows from other wrong claims.
+/// Every slip known to us, made in one quantity.
 class Detective {
  public:
   Detective(const Catalogue& catalogue, const Quantity& quantity)
       : catalogue_(catalogue), quantity_(quantity), flat_(catalogue.Flatten(quantity)) {}
+
+  /// Slips in a factor of the whole.
+  std::vector<Guess> WholeFactors() {
+    Factors();
+    return std::move(guesses_);
+  }
 
   std::vector<Guess> Guesses() {
     Factors();
@@ -100,6 +106,12 @@ class Detective {
     guesses_.push_back({{std::move(text), std::move(factor), std::move(kind), slips}, value});
   }
 
+  /// How a symbol that stands more than once is lost: T of T·T leaves T for T².
+  static std::string Squared(const Factor& factor, const Term& term) {
+    const auto times = std::ranges::count(term.factors, factor.symbol, &Factor::symbol);
+    return times == 2 ? fmt::format(": {0} for {0}²", factor.symbol) : "";
+  }
+
   static std::string LostText(const Factor& factor, Unit unit) {
     if (unit == Unit::kBytes && factor.symbol == "4") return "×4 lost: the bytes of a float";
     if (unit == Unit::kFlops && factor.symbol == "2") {
@@ -115,7 +127,9 @@ class Detective {
     for (const char* symbol : {"T", "L", "NH", "B", "NKV", "HS", "C", "F", "V"}) {
       strangers.push_back(*FindFactor(catalogue_.symbols(), symbol));
     }
+    const bool grouped = FindFactor(strangers, "NKV")->value != FindFactor(strangers, "NH")->value;
     std::erase_if(strangers, [&](const Factor& factor) {
+      if (factor.symbol == "NKV" && !grouped) return true;
       return factor.value == 1 || FindFactor(common, factor.symbol) != nullptr;
     });
     return strangers;
@@ -126,7 +140,9 @@ class Detective {
     const Exact& truth = quantity_.value;
     for (const Factor& factor : common_) {
       if (factor.value == 1 || factor.value == 0) continue;
-      Guess_("lost", factor.symbol, LostText(factor, quantity_.unit), 1, truth / factor.value);
+      const std::string squared = flat_.size() == 1 ? Squared(factor, flat_.front()) : "";
+      Guess_("lost", factor.symbol, LostText(factor, quantity_.unit) + squared, 1,
+             truth / factor.value);
       Guess_("extra", factor.symbol, Named(factor) + " counted twice", 1, truth * factor.value);
     }
     for (const Factor& factor : Strangers(common_)) {
@@ -137,21 +153,27 @@ class Detective {
       if (quantity_.unit == Unit::kBytes && factor.symbol == "2") {
         Guess_("lost", "2", "×2 lost: 2 bytes a number in place of 4", 1, truth / 2);
       } else {
+        // Below HS taken for C, which comes to the same: C is NH·HS.
+        const int divided = common_loss ? slips + 1 : slips + 2;
         Guess_("lost", factor.symbol, fmt::format("divided by {}", Named(factor).substr(2)),
-               slips + 1, truth / factor.value);
+               divided, truth / factor.value);
       }
     }
   }
 
   void Units() {
     if (quantity_.unit != Unit::kBytes) return;
-    constexpr const char* kNames[] = {"kB against KiB", "MB against MiB", "GB against GiB",
-                                      "TB against TiB"};
+    constexpr std::pair<const char*, const char*> kNames[] = {
+        {"kB", "KiB"}, {"MB", "MiB"}, {"GB", "GiB"}, {"TB", "TiB"}};
     Exact ratio = 1;
-    for (const char* name : kNames) {
+    for (const auto& [decimal, binary] : kNames) {
       ratio *= Exact(1024) / 1000;
-      Guess_("unit", name, name, 1, quantity_.value / ratio);
-      Guess_("unit", name, name, 1, quantity_.value * ratio);
+      const std::string pair = fmt::format("{} against {}", decimal, binary);
+      const auto text = [&](const char* reckoned, const char* called) {
+        return fmt::format("{}: reckoned in {}, called {}", pair, reckoned, called);
+      };
+      Guess_("unit", pair, text(binary, decimal), 1, quantity_.value / ratio);
+      Guess_("unit", pair, text(decimal, binary), 1, quantity_.value * ratio);
     }
   }
 
@@ -209,7 +231,8 @@ class Detective {
       std::set<std::string> seen;
       for (const Factor& factor : term.factors) {
         if (factor.value == 1 || factor.value == 0 || !seen.insert(factor.symbol).second) continue;
-        Guess_("lost", factor.symbol, LostText(factor, quantity_.unit) + where, 3,
+        Guess_("lost", factor.symbol,
+               LostText(factor, quantity_.unit) + Squared(factor, term) + where, 3,
                quantity_.value - value + value / factor.value);
         Guess_("extra", factor.symbol, Named(factor) + " counted twice" + where, 3,
                quantity_.value - value + value * factor.value);
@@ -348,16 +371,21 @@ class Follower {
   std::size_t self_;
 };
 
+/// The name of the rule of thumb for a quantity; empty where there is none.
+std::string ByRuleOfThumb(std::string_view quantity) {
+  if (quantity == "flops.total.model") return "flops.rule_of_thumb.model";
+  return quantity == "flops.training.model" ? "flops.6nd.model" : "";
+}
+
 void FindOtherConvention(Finding& finding) {
   const AuditSetting& setting = finding.claim.setting;
   const Figure& figure = finding.claim.figure;
   for (const ConventionInfo& info : Conventions()) {
     if (info.value == setting.convention) continue;
     const bool thumb = info.value == Convention::kRuleOfThumb;
-    if (thumb && finding.claim.quantity != "flops.total.model") continue;
+    const std::string name = thumb ? ByRuleOfThumb(finding.claim.quantity) : finding.claim.quantity;
     const Catalogue other = CatalogueOf(setting, thumb ? setting.convention : info.value);
-    const Quantity* quantity =
-        other.Find(thumb ? "flops.rule_of_thumb.model" : finding.claim.quantity);
+    const Quantity* quantity = other.Find(name);
     if (quantity == nullptr || !figure.Covers(quantity->value)) continue;
     finding.verdict = Verdict::kRightUnder;
     finding.convention = info.name;
@@ -365,24 +393,41 @@ void FindOtherConvention(Finding& finding) {
       finding.causes.push_back({"elementwise, no matrix product", "", "outsider", 1});
     return;
   }
-  if (figure.decimal_kilos == 0 || figure.exact()) return;
-  Exact binary = 1;
-  for (int i = 0; i < figure.decimal_kilos; ++i) binary *= Exact(1024) / 1000;
-  if (finding.formula.empty() ||
-      !(figure.low * binary <= finding.derived && finding.derived <= figure.high * binary)) {
+  for (const OtherTool& tool : OtherTools()) {
+    const bool training = finding.claim.quantity == "flops.training.model";
+    if (tool.counts_macs || !(training || finding.claim.quantity == "flops.total.model")) continue;
+    const ToolFigure theirs =
+        tool.figure(setting.model, WholePass(setting.model, setting.context, setting.batch));
+    const std::optional<int64_t> value = training ? theirs.training : theirs.forward;
+    if (!value || !figure.Covers(*value)) continue;
+    finding.verdict = Verdict::kRightUnder;
+    finding.convention = tool.name;
     return;
   }
-  finding.verdict = Verdict::kRightUnder;
-  finding.convention = "binary units (GiB)";
 }
 
 void AddCause(Finding& finding, const Cause& cause) {
-  if (finding.causes.size() < kMostCauses) finding.causes.push_back(cause);
+  const bool known =
+      std::ranges::find(finding.causes, cause.text, &Cause::text) != finding.causes.end();
+  if (!known && finding.causes.size() < kMostCauses) finding.causes.push_back(cause);
+}
+
+/// "rounded up, not to the nearest" where the figure's digits are those of `value` rounded the
+/// wrong way; else empty.
+std::string Misrounded(const Figure& figure, const Exact& value) {
+  if (figure.exact() || figure.Covers(value)) return "";
+  const Exact step = figure.high - figure.low;
+  if (value < figure.value && figure.value < value + step) return "rounded up, not to the nearest";
+  if (figure.value < value && value < figure.value + step) return "cut off, not rounded";
+  return "";
 }
 
 void FindCauses(Finding& finding, const Catalogue& catalogue) {
   const Quantity& quantity = *catalogue.Find(finding.claim.quantity);
   const Figure& figure = finding.claim.figure;
+  if (const std::string how = Misrounded(figure, quantity.value); !how.empty()) {
+    AddCause(finding, {how, "", "rounding", 1});
+  }
   std::vector<Guess> guesses = Detective(catalogue, quantity).Guesses();
   for (const auto& [text, model] : OtherModels(finding.claim.setting.model)) {
     AuditSetting setting = finding.claim.setting;
@@ -410,16 +455,89 @@ bool FindWhatItFollows(std::size_t self, std::vector<Finding>& findings,
   for (const Option& option : Follower(findings, keys, catalogue, self).Options(quantity, true)) {
     if (option.wrong.empty() && option.outsiders.empty()) continue;
     if (!finding.claim.figure.Covers(option.value)) continue;
-    for (const std::size_t i : option.wrong) finding.follows.push_back(findings[i].claim.id);
+    for (const std::size_t i : option.wrong) finding.via.push_back(findings[i].claim.id);
     for (const std::size_t i : option.outsiders) {
       finding.causes.push_back(
           {fmt::format("claim {} is added, no matrix product", findings[i].claim.id),
            findings[i].claim.quantity, "outsider", 1});
     }
-    if (!finding.follows.empty()) finding.verdict = Verdict::kFollows;
+    if (!finding.via.empty()) finding.verdict = Verdict::kFollows;
     return true;
   }
   return false;
+}
+
+/// A claim that says again, perhaps rounded, what another wrong claim says of its quantity.
+void FindWhatItRepeats(std::size_t self, std::vector<Finding>& findings,
+                       const std::vector<std::string>& keys) {
+  Finding& finding = findings[self];
+  const Figure& figure = finding.claim.figure;
+  for (std::size_t i = 0; i < findings.size(); ++i) {
+    const Finding& other = findings[i];
+    const Figure& theirs = other.claim.figure;
+    const bool comparable =
+        i != self && keys[i] == keys[self] && theirs.exact() && (i < self || !figure.exact()) &&
+        other.claim.quantity == finding.claim.quantity &&
+        (other.verdict == Verdict::kWrong || other.verdict == Verdict::kFollows);
+    if (!comparable) continue;
+    const std::string how = Misrounded(figure, theirs.value);
+    const bool explained = !how.empty() && !finding.causes.empty();
+    if (explained || (!figure.Covers(theirs.value) && how.empty())) continue;
+    finding.via.push_back(other.claim.id);
+    if (how.empty()) {
+      finding.verdict = Verdict::kFollows;
+      finding.causes.clear();
+    } else {
+      AddCause(finding, {fmt::format("{} {}", Show(theirs.value), how), "", "rounding", 1});
+    }
+    return;
+  }
+}
+
+/// A claim that is what its formula gives with other claims' figures in it and one factor lost
+/// or added besides.
+void FindSlipBesides(std::size_t self, std::vector<Finding>& findings,
+                     const std::vector<std::string>& keys, const Catalogue& catalogue) {
+  Finding& finding = findings[self];
+  const Quantity& quantity = *catalogue.Find(finding.claim.quantity);
+  if (quantity.value == 0 || !finding.claim.figure.exact()) return;
+  const std::vector<Guess> guesses = Detective(catalogue, quantity).WholeFactors();
+  for (const Option& option : Follower(findings, keys, catalogue, self).Options(quantity, true)) {
+    if (option.wrong.empty()) continue;
+    for (const Guess& guess : guesses) {
+      const Exact slipped = option.value * guess.value / quantity.value;
+      if (guess.cause.slips > 1 || finding.claim.figure.value != slipped) continue;
+      AddCause(finding, guess.cause);
+    }
+    if (finding.causes.empty()) continue;
+    for (const std::size_t i : option.wrong) finding.via.push_back(findings[i].claim.id);
+    return;
+  }
+}
+
+/// The claims to mend: those that `finding` rests on and that rest on no other themselves.
+void FindRoots(std::vector<Finding>& findings) {
+  std::map<std::string, const Finding*> by_id;
+  for (const Finding& finding : findings) by_id[finding.claim.id] = &finding;
+  for (Finding& finding : findings) {
+    std::vector<std::string> open = finding.via;
+    std::set<std::string> seen;
+    while (!open.empty()) {
+      const std::string id = open.back();
+      open.pop_back();
+      if (!seen.insert(id).second) continue;
+      const Finding& other = *by_id.at(id);
+      open.insert(open.end(), other.via.begin(), other.via.end());
+    }
+    for (const Finding& other : findings) {  // in the order of the claims
+      const bool slipped = other.via.empty() || other.verdict == Verdict::kWrong;
+      if (slipped && seen.contains(other.claim.id)) finding.follows.push_back(other.claim.id);
+    }
+  }
+}
+
+std::string ClaimsNamed(const std::vector<std::string>& ids) {
+  return fmt::format("claim{} {}", ids.size() > 1 ? "s" : "", fmt::join(ids, ", "));
 }
 
 }  // namespace
@@ -445,10 +563,12 @@ std::string Finding::Remark() const {
     }
     case Verdict::kFollows: {
       const std::string also = texts.empty() ? "" : fmt::format(" ({})", fmt::join(texts, ", "));
-      return fmt::format("follows from claim{} {}{}; right otherwise",
-                         follows.size() > 1 ? "s" : "", fmt::join(follows, ", "), also);
+      return fmt::format("follows from {}{}; right otherwise", ClaimsNamed(follows), also);
     }
     case Verdict::kWrong: break;
+  }
+  if (!via.empty()) {
+    return fmt::format("with the figure of {}: {}", ClaimsNamed(via), fmt::join(texts, "; or "));
   }
   return texts.empty() ? "no single slip explains it"
                        : fmt::format("{}", fmt::join(texts, "; or "));
@@ -482,8 +602,15 @@ std::vector<Finding> Audit(const std::vector<Claim>& claims) {
   for (std::size_t i = 0; i < findings.size(); ++i) {
     if (findings[i].verdict != Verdict::kWrong) continue;
     const Catalogue& catalogue = catalogues.at(keys[i]);
-    if (!FindWhatItFollows(i, findings, keys, catalogue)) FindCauses(findings[i], catalogue);
+    if (FindWhatItFollows(i, findings, keys, catalogue)) continue;
+    FindCauses(findings[i], catalogue);
+    if (findings[i].causes.empty()) FindSlipBesides(i, findings, keys, catalogue);
   }
+  for (std::size_t i = 0; i < findings.size(); ++i) {
+    if (findings[i].verdict != Verdict::kWrong || !findings[i].via.empty()) continue;
+    FindWhatItRepeats(i, findings, keys);
+  }
+  FindRoots(findings);
   return findings;
 }
 
@@ -535,7 +662,11 @@ AuditSetting Changed(AuditSetting setting, const nlohmann::json& json, const std
   if (json.contains("model")) {
     const nlohmann::json& model = json["model"];
     if (model.is_string()) {
-      setting.model = LoadModel(model.get<std::string>());
+      try {
+        setting.model = LoadModel(model.get<std::string>());
+      } catch (const InputError& error) {
+        throw InputError(fmt::format("{}: {}", where, error.what()));
+      }
       setting.context = setting.model.context_length;
     } else if (model.is_object()) {
       nlohmann::json merged = ToJson(setting.model);
@@ -553,6 +684,9 @@ AuditSetting Changed(AuditSetting setting, const nlohmann::json& json, const std
   ValidateRunShape(setting.model, setting.context, setting.batch);
   return setting;
 }
+
+/// What people call the figure of a claim, besides "value".
+constexpr const char* kClaimed = "claimed";
 
 void CheckKeys(const nlohmann::json& json, const std::vector<std::string>& allowed,
                const std::string& where) {
@@ -577,14 +711,19 @@ std::vector<Claim> ParseClaimsJson(std::string_view text, const AuditSetting& se
       json.is_object() ? json.value("claims", nlohmann::json::array()) : json;
   if (!list.is_array()) throw InputError(fmt::format("{}: a list of claims is expected", where));
   std::vector<Claim> claims;
-  for (const nlohmann::json& item : list) {
+  for (nlohmann::json item : list) {
     const std::string number = std::to_string(claims.size() + 1);
     std::string here = fmt::format("{}: claim {}", where, number);
     if (!item.is_object()) throw InputError(fmt::format("{} is no object", here));
+    if (item.contains(kClaimed) && !item.contains("value")) {
+      item["value"] = item[kClaimed];
+      item.erase(kClaimed);
+    }
     CheckKeys(item, {"id", "text", "quantity", "value", "model", "context", "batch", "convention"},
               here);
     Claim claim;
-    claim.id = item.contains("id") ? TextOf(item["id"], here, "id") : number;
+    claim.id_is_place = !item.contains("id");
+    claim.id = claim.id_is_place ? number : TextOf(item["id"], here, "id");
     here = fmt::format("{}: claim {}", where, claim.id);
     for (const char* key : {"quantity", "value"}) {
       if (!item.contains(key)) throw InputError(fmt::format("{}: '{}' is missing", here, key));
@@ -612,7 +751,8 @@ std::vector<Claim> ParseClaimsCsv(std::string_view text, const AuditSetting& set
   if (lines.empty()) throw InputError(fmt::format("{}: no claims in it", where));
   const std::vector<std::string> allowed{"id", "text", "quantity", "value"};
   std::map<std::string, std::size_t> column;
-  for (const std::string& title : lines.front()) {
+  for (std::string title : lines.front()) {
+    if (title == kClaimed) title = "value";
     if (std::ranges::find(allowed, title) == allowed.end() || column.contains(title)) {
       throw InputError(fmt::format("{}: unknown or repeated column '{}'{}", where, title,
                                    Suggest(title, allowed)));
@@ -633,7 +773,8 @@ std::vector<Claim> ParseClaimsCsv(std::string_view text, const AuditSetting& set
                 .text = field("text", ""),
                 .quantity = field("quantity", ""),
                 .figure = {},
-                .setting = setting};
+                .setting = setting,
+                .id_is_place = !column.contains("id")};
     const std::string here = fmt::format("{}: claim {}", where, claim.id);
     claims.push_back(MakeClaim(std::move(claim), field("value", ""), here));
   }

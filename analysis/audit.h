@@ -26,6 +26,7 @@ struct Claim {
   std::string id, text, quantity;
   Figure figure;
   AuditSetting setting;
+  bool id_is_place = false;  // none was given
 };
 
 enum class Verdict { kRight, kRightUnder, kFollows, kWrong };
@@ -36,8 +37,9 @@ std::string_view NameOf(Verdict verdict);
 struct Cause {
   std::string text;
   std::string factor;  // the symbol or term concerned
-  std::string kind;  // lost, extra, replaced, elementwise, forgotten, twice, outsider, unit, model
-  int slips = 1;     // fewer is simpler
+  // lost, extra, replaced, elementwise, forgotten, twice, outsider, unit, rounding, model
+  std::string kind;
+  int slips = 1;  // fewer is simpler
 };
 
 struct Finding {
@@ -45,9 +47,11 @@ struct Finding {
   Verdict verdict = Verdict::kWrong;
   Exact derived;
   std::string formula;
-  std::string convention;            // of kRightUnder
-  std::vector<std::string> follows;  // ids, where the claim follows from wrong ones
-  std::vector<Cause> causes;         // the simplest first; none: no slip that we know explains it
+  std::string convention;  // of kRightUnder
+  std::vector<std::string>
+      follows;                   // ids of the claims to mend, where this one rests on wrong ones
+  std::vector<std::string> via;  // ids of those whose figures stand in this one
+  std::vector<Cause> causes;     // the simplest first; none: no slip that we know explains it
 
   /// The remark for people, one line.
   std::string Remark() const;
@@ -58,7 +62,8 @@ std::vector<Finding> Audit(const std::vector<Claim>& claims);
 
 /// Claims from JSON: a list of {id, text, quantity, value} or {model, context, batch, convention,
 /// claims: […]}; a claim may change the model ("model": a name or an object of keys to change),
-/// context, batch or convention for itself. Throws InputError, one line, naming `where`.
+/// context, batch or convention for itself. Without an id a claim is called by its place, from 1;
+/// "claimed" says the same as "value". Throws InputError, one line, naming `where`.
 std::vector<Claim> ParseClaimsJson(std::string_view text, const AuditSetting& setting,
                                    const std::string& where);
 /// Claims from CSV with a header: quantity and value; id and text if wanted.

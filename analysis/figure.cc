@@ -30,7 +30,7 @@ bool ParseScale(std::string text, Unit unit, Scale& scale) {
   std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
   static const std::regex bytes("([kmgtpe]?)(i?)(b|byte|bytes)?");
   static const std::regex percent("()()(%|percent)?");
-  static const std::regex counts("([kmbgtpe]?)() ?(flops?|params?|parameters?)?");
+  static const std::regex counts("([kmbgtpe]?)() ?(flops?|flops?/s|params?|parameters?)?");
   const std::regex& form = unit == Unit::kBytes ? bytes : unit == Unit::kPercent ? percent : counts;
   std::smatch match;
   if (!std::regex_match(text, match, form)) return false;

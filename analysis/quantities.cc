@@ -64,7 +64,7 @@ Catalogue::Catalogue(const ModelConfig& config, const RunShape& shape, Conventio
   }
   AddParameters(config);
   AddFlops(config, shape, convention);
-  AddMemory(config, shape);
+  AddMemory(config);
   AddShares();
 }
 
@@ -272,7 +272,7 @@ void Catalogue::AddFlops(const ModelConfig& config, const RunShape& shape, Conve
       {Times({Number(6), B, T}, "params.total.model")});
 }
 
-void Catalogue::AddMemory(const ModelConfig&, const RunShape&) {
+void Catalogue::AddMemory(const ModelConfig& config) {
   constexpr Unit kUnit = Unit::kBytes;
   const Factor four = Number(4);
   Add("memory.weights.model", kUnit, "the weights in fp32", {Times({four}, "params.total.model")});
@@ -287,6 +287,35 @@ void Catalogue::AddMemory(const ModelConfig&, const RunShape&) {
       {Product("KV cache of a token", {Number(2), four, S("L"), S("NKV"), S("HS")})});
   Add("memory.kv_cache.model", kUnit, "keys and values at this context, fp32",
       {Times({S("B"), S("T")}, "memory.kv_cache_token.model")});
+  AddTrainingMemory(config);
+}
+
+/// The list of Stanford CS336, assignment 1 (adamwAccounting), as analysis/training has it.
+void Catalogue::AddTrainingMemory(const ModelConfig& config) {
+  const Factor B = S("B"), T = S("T"), L = S("L"), C = S("C"), NH = S("NH"), two = Number(2);
+  std::vector<Term> kept;
+  const auto in_block = [&](const char* name, std::vector<Factor> floats) {
+    floats.insert(floats.begin(), {Number(4), B, L});
+    kept.push_back(Product(name, std::move(floats)));
+  };
+  in_block("two norms", {two, T, C});
+  in_block("queries", {T, NH, S("HS")});
+  in_block("keys and values", {two, T, S("NKV"), S("HS")});
+  in_block("scores", {NH, T, T});
+  in_block("softmax", {NH, T, T});
+  in_block("weighted sums", {T, C});
+  in_block("output projection", {T, C});
+  in_block("FFN up", {T, S("F")});
+  in_block("FFN activation", {T, S("F")});
+  in_block("FFN down", {T, C});
+  if (config.final_norm) kept.push_back(Product("final norm", {Number(4), B, T, C}));
+  kept.push_back(Product("logits", {Number(4), B, T, S("V")}));
+  kept.push_back(Product("cross-entropy", {Number(4), B, T, S("V")}));
+  Add("memory.training_activations.model", Unit::kBytes,
+      "what training keeps for the backward pass (the list of CS336, assignment 1), fp32",
+      std::move(kept));
+  Add("memory.training.model", Unit::kBytes, "AdamW's state and the activations, fp32",
+      {Times({}, "memory.training_state.model"), Times({}, "memory.training_activations.model")});
 }
 
 void Catalogue::AddShares() {

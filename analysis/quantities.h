@@ -57,7 +57,8 @@ class Catalogue {
   void Add(std::string name, Unit unit, std::string meaning, std::vector<Term> terms);
   void AddParameters(const ModelConfig& config);
   void AddFlops(const ModelConfig& config, const RunShape& shape, Convention convention);
-  void AddMemory(const ModelConfig& config, const RunShape& shape);
+  void AddMemory(const ModelConfig& config);
+  void AddTrainingMemory(const ModelConfig& config);
   void AddShares();
   Factor S(std::string_view symbol) const;
 

@@ -9,6 +9,7 @@
 #include <new>
 
 #include "analysis/accounting.h"
+#include "analysis/other_tools.h"
 #include "bench/build_info.h"
 #include "bench/verbs.h"
 #include "kernels/matmul_library.h"
@@ -25,6 +26,13 @@ std::string ConventionHelp() {
   for (const ConventionInfo& info : Conventions()) text += fmt::format(" {};", info.name);
   text.back() = '.';
   return text + " 'account' prints what each means";
+}
+
+std::string OtherToolNames() {
+  std::string names;
+  for (const OtherTool& tool : OtherTools()) names += fmt::format(" {},", tool.name);
+  names.pop_back();
+  return names;
 }
 
 std::string MatmulHelp() {
@@ -106,8 +114,38 @@ class Parser {
     AddModel(verb, account_.model);
     AddShape(verb, account_.context, account_.batch);
     AddAttention(verb, account_.attention);
-    verb->add_option("--convention", account_.convention, ConventionHelp())->capture_default_str();
+    verb->add_option("--convention", account_.convention,
+                     ConventionHelp() + ". Other tools' formulas as well:" + OtherToolNames())
+        ->capture_default_str();
     AddFormat(verb, account_.format);
+    verb->add_flag("--explain", account_.explain,
+                   "write each formula out with its letters and numbers, and sort the parts");
+    verb->add_option(
+        "--sweep", account_.sweep,
+        "several accounts side by side: context=1024:16384:x2, "
+        "model=gpt2,gpt2-xl, or any key of a model's JSON; a range is FIRST:LAST:xN or "
+        "FIRST:LAST:+N");
+    verb->add_flag("--training", account_.training,
+                   "AdamW: memory by batch, FLOPs of a step, and with --peak its time");
+    verb->add_flag("--inference", account_.inference,
+                   "the KV cache, prefill against decode, GQA against MHA");
+    verb->add_flag("--conventions", account_.conventions,
+                   "this model under every convention, ours and other tools'");
+    verb->add_option("--memory", account_.memory,
+                     "with --training: what the batch must fit in; default: 80GB");
+    verb->add_option("--peak", account_.peak,
+                     "with --training: the machine's FLOPs a second, e.g. 19.5T");
+    verb->add_option("--mfu", account_.mfu,
+                     "with --training: the share of the peak that is reached; default: 50%");
+    verb->add_option("--steps", account_.steps, "with --training: steps of the whole run");
+    verb->footer(
+        "Examples:\n"
+        "  flopledger account --model cs336-xl --explain\n"
+        "  flopledger account --model cs336-xl --sweep context=1024:16384:x2\n"
+        "  flopledger account --sweep model=gpt2,gpt2-medium,gpt2-large,gpt2-xl\n"
+        "  flopledger account --model cs336-xl --training --batch 1024 --memory 80GB \\\n"
+        "      --peak 19.5T --mfu 50% --steps 400000\n"
+        "  flopledger account --model gpt2-xl --convention nanogpt");
     verb->final_callback([this] { verb_ = [this] { return RunAccount(account_, out_); }; });
   }
 

@@ -1,57 +1,17 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "analysis/accounting.h"
-#include "analysis/table.h"
+#include "bench/account.h"
 #include "bench/cli.h"
-#include "bench/verbs.h"
+#include "model/input_error.h"
 
 namespace flopledger {
 namespace {
 
 using nlohmann::json;
-
-/// Everything that `account` prints, in one place for all formats.
-struct Books {
-  ModelConfig model;
-  RunShape shape;         // its list spells attention out: scores, softmax, values
-  RunShape memory_shape;  // the same with the attention kernel that decides what is stored
-  Convention convention;
-  Breakdown params;
-  MemoryFigures memory;
-  Breakdown flops;
-  int64_t exact_flops = 0;          // under matmul
-  int64_t rule_of_thumb_flops = 0;  // 2·parameters·tokens
-
-  double rule_of_thumb_error() const {
-    return static_cast<double>(rule_of_thumb_flops) / static_cast<double>(exact_flops) - 1;
-  }
-};
-
-Books MakeBooks(const AccountOptions& options) {
-  Books books;
-  books.model = LoadModel(options.model);
-  books.convention = ParseConvention(options.convention);
-  const int64_t context = options.context.value_or(books.model.context_length);
-  ValidateRunShape(books.model, context, options.batch);
-  CheckAttention(options.attention);
-  books.shape = WholePass(books.model, context, options.batch);
-  books.memory_shape = books.shape;
-  books.memory_shape.fused_attention = options.attention == "fused";
-  books.params = CountParameters(books.model);
-  books.memory = CountMemory(books.model, books.memory_shape);
-  books.flops = CountFlops(books.model, books.shape, books.convention);
-  books.exact_flops = CountFlops(books.model, books.shape, Convention::kMatmul).total;
-  books.rule_of_thumb_flops = CountFlops(books.model, books.shape, Convention::kRuleOfThumb).total;
-  return books;
-}
-
-std::string Percent(int64_t part, int64_t whole) {
-  if (whole == 0) return "";
-  return fmt::format("{:.2f}", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
-}
 
 Table BreakdownTable(const Breakdown& breakdown, const char* heading, const char* unit) {
   Table table{{{heading, false}, {unit}, {"% of total"}}, {}};
@@ -99,42 +59,6 @@ Table OpTable(const Books& books) {
   return table;
 }
 
-json ToJson(const Breakdown& breakdown) {
-  json components = json::object();
-  for (const NamedCount& component : breakdown.components) {
-    components[std::string(component.name)] = component.value;
-  }
-  return {{"total", breakdown.total}, {"components", std::move(components)}};
-}
-
-json ToJson(const Books& books) {
-  json account = {{"model", books.model.name},
-                  {"context", books.shape.context},
-                  {"batch", books.shape.batch},
-                  {"convention", InfoOf(books.convention).name},
-                  {"params", ToJson(books.params)},
-                  {"memory",
-                   {{"weights_bytes", books.memory.weights_bytes},
-                    {"activation_bytes", books.memory.activation_bytes},
-                    {"kv_cache_bytes", books.memory.kv_cache_bytes}}},
-                  {"flops", ToJson(books.flops)},
-                  {"rule_of_thumb",
-                   {{"flops", books.rule_of_thumb_flops},
-                    {"error_percent", 100 * books.rule_of_thumb_error()}}}};
-  if (books.convention == Convention::kRuleOfThumb) return account;  // it knows no single ops
-  for (const Op& op : ForwardOps(books.model, books.shape)) {
-    account["ops"].push_back({{"op", op.name()},
-                              {"kind", KindName(op.kind)},
-                              {"m", op.m},
-                              {"n", op.n},
-                              {"k", op.k > 0 ? json(op.k) : json(nullptr)},
-                              {"count", TotalCount(op, books.shape)},
-                              {"flops", OpFlops(books.model, books.shape, op, books.convention)},
-                              {"bytes", OpBytes(books.model, books.shape, op)}});
-  }
-  return account;
-}
-
 /// One figure a line, exact, for a spreadsheet.
 Table LongTable(const Books& books) {
   Table table{{{"model"},
@@ -168,6 +92,125 @@ Table LongTable(const Books& books) {
   return table;
 }
 
+/// The human forms: the same sections, their tables drawn by `draw`.
+template <class Draw>
+void PrintSections(const Books& books, std::ostream& out, Draw&& draw) {
+  fmt::print(out, "{}\n{}\n\n", ModelLine(books.model), ShapeLine(books.shape, books.convention));
+  out << draw(BreakdownTable(books.params, "parameters", "count")) << '\n';
+  out << draw(MemoryTable(books.memory, books.memory_shape.fused_attention)) << '\n';
+  out << draw(BreakdownTable(books.flops, "forward pass", "FLOPs")) << '\n';
+  if (books.convention != Convention::kRuleOfThumb) out << draw(OpTable(books)) << '\n';
+  fmt::print(out,
+             "rule of thumb 2·parameters·tokens: {} FLOPs, {:+.2f} % off the exact matrix "
+             "products ({})\n",
+             Grouped(books.rule_of_thumb_flops), 100 * books.rule_of_thumb_error(),
+             Grouped(books.exact_flops));
+}
+
+/// Throws InputError where flags do not go together.
+void CheckTogether(const AccountOptions& options) {
+  const std::pair<const char*, bool> forms[] = {{"--explain", options.explain},
+                                                {"--sweep", !options.sweep.empty()},
+                                                {"--training", options.training},
+                                                {"--inference", options.inference},
+                                                {"--conventions", options.conventions}};
+  const char* chosen = nullptr;
+  for (const auto& [flag, set] : forms) {
+    if (set && chosen != nullptr) {
+      throw InputError(fmt::format("{} and {} do not go together", chosen, flag));
+    }
+    if (set) chosen = flag;
+  }
+  const std::pair<const char*, bool> of_training[] = {{"--memory", options.memory.has_value()},
+                                                      {"--peak", options.peak.has_value()},
+                                                      {"--mfu", options.mfu.has_value()},
+                                                      {"--steps", options.steps.has_value()}};
+  for (const auto& [flag, set] : of_training) {
+    if (set && !options.training) throw InputError(fmt::format("{} needs --training", flag));
+  }
+  if (chosen == nullptr && FindOtherTool(options.convention) != nullptr) return;
+  std::vector<std::string> names;
+  for (const ConventionInfo& info : Conventions()) names.emplace_back(info.name);
+  if (std::ranges::find(names, options.convention) != names.end()) return;
+  if (FindOtherTool(options.convention) != nullptr) {
+    throw InputError(fmt::format("{} takes none of the other tools' conventions, such as {}",
+                                 chosen, options.convention));
+  }
+  for (const OtherTool& tool : OtherTools()) names.emplace_back(tool.name);
+  throw InputError(fmt::format("unknown convention '{}'{}", options.convention,
+                               Suggest(options.convention, names)));
+}
+
+}  // namespace
+
+Books MakeBooks(const ModelConfig& model, int64_t context, int64_t batch,
+                const AccountOptions& options) {
+  Books books;
+  books.model = model;
+  books.convention = ParseConvention(options.convention);
+  ValidateRunShape(books.model, context, batch);
+  CheckAttention(options.attention);
+  books.shape = WholePass(books.model, context, batch);
+  books.memory_shape = books.shape;
+  books.memory_shape.fused_attention = options.attention == "fused";
+  books.params = CountParameters(books.model);
+  books.memory = CountMemory(books.model, books.memory_shape);
+  books.flops = CountFlops(books.model, books.shape, books.convention);
+  books.exact_flops = CountFlops(books.model, books.shape, Convention::kMatmul).total;
+  books.rule_of_thumb_flops = CountFlops(books.model, books.shape, Convention::kRuleOfThumb).total;
+  return books;
+}
+
+Books MakeBooks(const AccountOptions& options) {
+  const ModelConfig model = LoadModel(options.model);
+  return MakeBooks(model, options.context.value_or(model.context_length), options.batch, options);
+}
+
+std::string Percent(int64_t part, int64_t whole) {
+  if (whole == 0) return "";
+  return fmt::format("{:.2f}", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
+json ToJson(const Breakdown& breakdown) {
+  json components = json::object(), shares = json::object();
+  for (const NamedCount& component : breakdown.components) {
+    components[std::string(component.name)] = component.value;
+    shares[std::string(component.name)] =
+        static_cast<double>(component.value) / static_cast<double>(breakdown.total);
+  }
+  return {{"total", breakdown.total},
+          {"components", std::move(components)},
+          {"shares", std::move(shares)}};
+}
+
+json ToJson(const Books& books) {
+  json account = {{"model", books.model.name},
+                  {"context", books.shape.context},
+                  {"batch", books.shape.batch},
+                  {"convention", InfoOf(books.convention).name},
+                  {"params", ToJson(books.params)},
+                  {"memory",
+                   {{"weights_bytes", books.memory.weights_bytes},
+                    {"activation_bytes", books.memory.activation_bytes},
+                    {"kv_cache_bytes", books.memory.kv_cache_bytes}}},
+                  {"flops", ToJson(books.flops)},
+                  {"rule_of_thumb",
+                   {{"flops", books.rule_of_thumb_flops},
+                    {"error_percent", 100 * books.rule_of_thumb_error()}}}};
+  if (books.convention == Convention::kRuleOfThumb) return account;  // it knows no single ops
+  for (const Op& op : ForwardOps(books.model, books.shape)) {
+    account["ops"].push_back({{"op", op.name()},
+                              {"kind", KindName(op.kind)},
+                              {"m", op.m},
+                              {"n", op.n},
+                              {"k", op.k > 0 ? json(op.k) : json(nullptr)},
+                              {"count", TotalCount(op, books.shape)},
+                              {"flops", OpFlops(books.model, books.shape, op, books.convention)},
+                              {"bytes", OpBytes(books.model, books.shape, op)}});
+  }
+  return account;
+}
+
 std::string ModelLine(const ModelConfig& model) {
   const json keys = ToJson(model);
   return fmt::format(
@@ -182,27 +225,28 @@ std::string ModelLine(const ModelConfig& model) {
       model.tie_embeddings ? "" : "un");
 }
 
-/// The human forms: the same sections, their tables drawn by `draw`.
-template <class Draw>
-void PrintSections(const Books& books, std::ostream& out, Draw&& draw) {
-  const ConventionInfo& convention = InfoOf(books.convention);
-  fmt::print(out, "{}\n", ModelLine(books.model));
-  fmt::print(out, "context {}, batch {}; convention {}: {} ({})\n\n", Grouped(books.shape.context),
-             books.shape.batch, convention.name, convention.meaning, convention.source);
-  out << draw(BreakdownTable(books.params, "parameters", "count")) << '\n';
-  out << draw(MemoryTable(books.memory, books.memory_shape.fused_attention)) << '\n';
-  out << draw(BreakdownTable(books.flops, "forward pass", "FLOPs")) << '\n';
-  if (books.convention != Convention::kRuleOfThumb) out << draw(OpTable(books)) << '\n';
-  fmt::print(out,
-             "rule of thumb 2·parameters·tokens: {} FLOPs, {:+.2f} % off the exact matrix "
-             "products ({})\n",
-             Grouped(books.rule_of_thumb_flops), 100 * books.rule_of_thumb_error(),
-             Grouped(books.exact_flops));
+std::string ShapeLine(const RunShape& shape, Convention convention) {
+  const ConventionInfo& info = InfoOf(convention);
+  return fmt::format("context {}, batch {}; convention {}: {} ({})", Grouped(shape.context),
+                     shape.batch, info.name, info.meaning, info.source);
 }
 
-}  // namespace
+std::string Drawn(const Table& table, Format format) {
+  return format == Format::kCsv        ? table.ToCsv()
+         : format == Format::kMarkdown ? table.ToMarkdown()
+                                       : table.ToText();
+}
 
 int RunAccount(const AccountOptions& options, std::ostream& out) {
+  CheckTogether(options);
+  if (options.explain) return AccountExplain(options, out);
+  if (!options.sweep.empty()) return AccountSweep(options, out);
+  if (options.training) return AccountTraining(options, out);
+  if (options.inference) return AccountInference(options, out);
+  if (options.conventions) return AccountConventions(options, out);
+  if (const OtherTool* tool = FindOtherTool(options.convention)) {
+    return AccountOtherTool(options, *tool, out);
+  }
   const Format format = ParseFormat(options.format);
   const Books books = MakeBooks(options);
   switch (format) {

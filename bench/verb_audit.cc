@@ -53,9 +53,21 @@ nlohmann::json ToJson(const Finding& finding) {
           {"convention",
            finding.convention.empty() ? nlohmann::json() : nlohmann::json(finding.convention)},
           {"ratio", ratio},
-          {"follows", finding.follows},
+          {"follows_from", finding.follows},
+          {"via", finding.via},
+          {"cause", causes.empty() ? nlohmann::json() : causes.front()["text"]},
           {"causes", causes},
           {"remark", finding.Remark()}};
+}
+
+/// What stands for a claim in the table: its id and, where that is only its place, its text.
+std::string Called(const Claim& claim) {
+  if (!claim.id_is_place || claim.text.empty()) return claim.id;
+  constexpr std::size_t kLongest = 40;
+  const std::string text = claim.text.size() > kLongest
+                               ? claim.text.substr(0, claim.text.rfind(' ', kLongest)) + " …"
+                               : claim.text;
+  return fmt::format("{}: {}", claim.id, OneLine(text));
 }
 
 int ListQuantities(const AuditSetting& setting, Format format, std::ostream& out) {
@@ -126,10 +138,10 @@ int RunAudit(const AuditOptions& options, std::ostream& out) {
     list.push_back(ToJson(finding));
     const bool right = finding.verdict == Verdict::kRight;
     const bool under = finding.verdict == Verdict::kRightUnder;
-    table.rows.push_back({finding.claim.id, finding.claim.quantity, finding.claim.figure.written,
-                          Show(finding.derived), right ? "" : Ratio(finding),
-                          under ? "right" : std::string(NameOf(finding.verdict)),
-                          finding.Remark()});
+    table.rows.push_back(
+        {Called(finding.claim), finding.claim.quantity, finding.claim.figure.written,
+         Show(finding.derived), right ? "" : Ratio(finding),
+         under ? "right" : std::string(NameOf(finding.verdict)), finding.Remark()});
   }
   if (format == Format::kJson) {
     fmt::print(out, "{}\n", nlohmann::json{{"all_right", all_right}, {"claims", list}}.dump(1));

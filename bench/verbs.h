@@ -20,8 +20,19 @@ struct AccountOptions {
   std::optional<int64_t> context;  // absent: the model's context_length
   int64_t batch = 1;
   std::string attention = "fused";
-  std::string convention = "matmul";
+  std::string convention = "matmul";  // ours, or another tool's
   std::string format = "table";
+  // At most one of these forms, in place of the plain books.
+  bool explain = false;
+  std::string sweep;
+  bool training = false;
+  bool inference = false;
+  bool conventions = false;
+  // With `training`:
+  std::optional<std::string> memory;  // "80GB", the default
+  std::optional<std::string> peak;    // FLOPs a second: "19.5T"
+  std::optional<std::string> mfu;     // "50 %" of the peak, the default
+  std::optional<int64_t> steps;
 };
 int RunAccount(const AccountOptions& options, std::ostream& out);
 
