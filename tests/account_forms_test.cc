@@ -178,6 +178,24 @@ TEST(Inference, DecodingEveryPositionIsTheCausalPass) {
   }
 }
 
+// The closed formula here and the list of operations that one more position executes.
+TEST(Inference, DecodingIsTheListOfOneMorePosition) {
+  std::mt19937 random(50);
+  for (int i = 0; i < 50; ++i) {
+    const ModelConfig config = RandomModel(random);
+    const int64_t T = 1 + i;
+    RunShape step = WholePass(config, 1, 2);
+    step.fused_attention = true;
+    step.past = T - 1;
+    int64_t flops = 0;
+    for (const Op& op : ForwardOps(config, step)) {
+      flops += OpFlops(config, step, op, Convention::kMatmul);
+    }
+    EXPECT_EQ(CountInference(config, WholePass(config, T, 2), Convention::kMatmul).decode.flops,
+              flops);
+  }
+}
+
 // --- sweeps
 
 TEST(Sweeps, ReadListsAndRanges) {
