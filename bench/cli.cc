@@ -199,6 +199,11 @@ class Parser {
         ->transform(CLI::AsSizeValue(true));
     verb->add_option("--csv", run_.csv, "write the ledger here as CSV");
     verb->add_option("--json", run_.json, "write the ledger here as JSON, with every sample");
+    verb->add_option(
+            "--decode", run_.decode,
+            "then decode this many tokens, one at a time, with a key/value cache: tokens/s "
+            "and the share of the memory's bandwidth")
+        ->check(CLI::Range(int64_t{1}, int64_t{1} << 32));
     verb->add_option("--trace", run_.trace,
                      "write a Chrome trace here (for Perfetto or speedscope): a slice for each "
                      "layer, operation and thread's share, of one more pass after those timed");

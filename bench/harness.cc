@@ -15,6 +15,7 @@
 #include "analysis/stats.h"
 #include "analysis/table.h"
 #include "bench/calibrate.h"
+#include "bench/decode.h"
 #include "bench/interrupt.h"
 #include "bench/machine.h"
 #include "bench/predictions.h"
@@ -151,7 +152,8 @@ int64_t NeededBytes(std::span<const RunSettings> side_by_side, int64_t layers) {
   for (const RunSettings& settings : side_by_side) {
     const MemoryFigures memory = CountMemory(settings.model, settings.Shape(layers));
     bytes += memory.activation_bytes + ScratchBytes(settings) + kOverhead;
-    if (settings.calibration) bytes += SpeedProbe::Bytes({});
+    if (settings.calibration || settings.decode > 0) bytes += SpeedProbe::Bytes({});
+    if (settings.decode > 0) bytes += DecodeBytes(settings, layers);
     bool& has = has_layout[FindMatmul<float>(settings.matmul)->packs_weights ? 1 : 0];
     if (!std::exchange(has, true)) bytes += memory.weights_bytes;
   }
@@ -730,6 +732,19 @@ void CountByHardware(Contestant& contestant, const std::string& run_id, Progress
   }
 }
 
+/// Decodes, where that is asked for, as often as passes were timed.
+void DecodeAfter(Contestant& contestant, Progress& progress) {
+  RunResult& result = contestant.result;
+  if (contestant.settings.decode == 0 || result.trials.empty() || interrupted) return;
+  const auto decode = std::make_shared<const DecodeResult>(
+      Decode(contestant.settings, result.plan.layers, contestant.workload->weights(),
+             static_cast<int>(result.trials.size()), progress));
+  if (!decode->verification.ok()) result.verification = decode->verification;
+  if (decode->total.seconds.empty()) return;
+  result.decode = decode;
+  result.ledger.environment["decode"] = ToJson(*decode);
+}
+
 std::vector<RunResult> ResultsOf(const std::vector<Contestant>& contestants) {
   std::vector<RunResult> results;
   for (const Contestant& contestant : contestants) results.push_back(contestant.result);
@@ -803,6 +818,7 @@ std::vector<RunResult> RunUnderGoogleBenchmark(std::span<const RunSettings> side
     if (contestant.settings.trace && !result.trials.empty() && !interrupted) {
       result.trace = contestant.workload->Trace(progress);
     }
+    DecodeAfter(contestant, progress);
     DescribeEstimates(contestant.settings, result);
     result.was_interrupted = interrupted;
     result.observer_s = observer_s;

@@ -26,6 +26,8 @@ class State;
 
 namespace flopledger {
 
+struct DecodeResult;  // bench/decode.h
+
 /// What to run and how.
 struct RunSettings {
   ModelConfig model;
@@ -39,6 +41,7 @@ struct RunSettings {
   CountMode count = CountMode::kSample;
   bool counters = true;  // hardware counters, where there are any
   bool trace = false;    // one more pass, traced
+  int64_t decode = 0;    // tokens to decode after the prompt, beside the pass
   uint64_t seed = 1;
   std::optional<int64_t> max_memory_bytes;         // absent: what the machine has available
   std::shared_ptr<const Calibration> calibration;  // null: seconds are not predicted
@@ -99,6 +102,7 @@ class Workload {
 
   Forward<float>& forward() { return *forward_; }
   const RunSettings& settings() const { return settings_; }
+  const Weights<float>& weights() const { return *weights_; }
 
   /// One untimed pass (which is also the warm-up) whose every op is checked at sampled outputs.
   Verification Verify(Progress& progress);
@@ -170,6 +174,7 @@ struct RunResult {
   double observer_s = 0;      // of one op
   std::vector<Slice> trace;   // empty where none was asked for, or it was interrupted
   std::string counters_line;  // what hardware counters there are, or why not
+  std::shared_ptr<const DecodeResult> decode;  // null where none was asked for, or none finished
   bool was_interrupted = false;
 };
 

@@ -12,6 +12,7 @@
 #include "analysis/table.h"
 #include "bench/calibration_file.h"
 #include "bench/cli.h"
+#include "bench/decode.h"
 #include "bench/files.h"
 #include "bench/harness.h"
 #include "bench/interrupt.h"
@@ -19,6 +20,7 @@
 #include "bench/predictions.h"
 #include "bench/verbs.h"
 #include "kernels/matmul_library.h"
+#include "model/checked.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -43,7 +45,13 @@ std::shared_ptr<const Calibration> FindCalibration(const std::string& path, std:
 RunSettings MakeSettings(const RunOptions& options, const std::string& matmul) {
   WorkloadOptions workload = options.workload;
   workload.matmul = matmul;
+  if (options.decode > 0 && !workload.context) {  // room for what is decoded
+    const int64_t length = LoadModel(workload.model).context_length;
+    workload.context = std::max<int64_t>(1, length - options.decode);
+  }
   RunSettings settings = ParseWorkload(workload);
+  settings.decode = options.decode;
+  ValidateRunShape(settings.model, CheckedAdd(settings.context, settings.decode), settings.batch);
   if (options.sample && !settings.layers) {
     settings.layers = std::min(kSampleLayers, settings.model.num_layers);
   }
@@ -279,6 +287,7 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
                                                       : ledger.rows.back().samples_s));
   PrintPredicted(settings, result, out);
   if (result.extrapolated) PrintExtrapolated(settings, result, out);
+  if (result.decode) PrintDecode(*result.decode, out);
 }
 
 void WriteTrace(const Outputs& outputs, const RunResult& result, std::ostream& err) {
@@ -382,8 +391,8 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
   for (const std::string& matmul : MatmulsNamed(options.workload.matmul, err)) {
     side_by_side.push_back(MakeSettings(options, matmul));
   }
-  if (side_by_side.size() > 1 && !options.trace.empty()) {
-    throw InputError("--trace shows one pass: it goes with one --matmul");
+  if (side_by_side.size() > 1 && (!options.trace.empty() || options.decode > 0)) {
+    throw InputError("--trace and --decode go with one --matmul");
   }
   std::string why_unpredicted;
   const auto calibration = FindCalibration(options.calibration, why_unpredicted);

@@ -74,6 +74,7 @@ struct RunOptions {
   std::string count = "sample";
   std::string counters = "auto";
   bool sample = false;
+  int64_t decode = 0;
   std::string calibration;  // empty: the user's own, if there is one
   uint64_t seed = 1;
   std::optional<uint64_t> max_memory;
