@@ -351,12 +351,12 @@ std::string SampleKey(const ModelConfig& config, const Op& op) {
         case Ffn::kSwiglu: return kind + ".swiglu";
       }
       break;
+    case OpKind::kAttention: return kind + (op.n == op.m ? "" : ".cached");
     case OpKind::kMatmul:
     case OpKind::kRope:
     case OpKind::kAttentionScores:
     case OpKind::kAttentionSoftmax:
     case OpKind::kAttentionValues:
-    case OpKind::kAttention:
     case OpKind::kResidual: return kind;
   }
   throw std::logic_error("no name for samples of this op");

@@ -7,7 +7,7 @@
 
 #include "bench/files.h"
 #include "bench/machine.h"
-#include "kernels/matmul.h"
+#include "kernels/matmul_library.h"
 #include "model/json.h"
 
 namespace flopledger {
@@ -19,8 +19,10 @@ nlohmann::json CalibrationIdentity() {
                            "compiler", "flags", "build_type", "kernels", "eigen"}) {
     identity[fact] = environment.at(fact);
   }
-  for (const auto& backend : MatmulBackends<float>()) {
-    identity["backends"].push_back(fmt::format("{}: {}", backend.name, backend.description));
+  identity["libraries"] = nlohmann::json::object();
+  for (const MatmulLibrary& library : MatmulLibraries()) {
+    if (!library.load().usable()) continue;
+    identity["libraries"][std::string(library.backend.name)] = library.load().version;
   }
   return identity;
 }

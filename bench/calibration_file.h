@@ -9,7 +9,7 @@
 namespace flopledger {
 
 /// The facts that a calibration depends on: CPU, processors, SIMD level, compiler and flags, the
-/// kernels' sources, versions of libraries, product backends.
+/// kernels' sources, versions of libraries.
 nlohmann::json CalibrationIdentity();
 
 /// The user's file: XDG_CACHE_HOME or ~/.cache, flopledger/calibration.json; empty where the user

@@ -152,11 +152,11 @@ int64_t NeededBytes(std::span<const RunSettings> side_by_side, int64_t layers) {
   for (const RunSettings& settings : side_by_side) {
     const MemoryFigures memory = CountMemory(settings.model, settings.Shape(layers));
     bytes += memory.activation_bytes + ScratchBytes(settings) + kOverhead;
-    if (settings.calibration || settings.decode > 0) bytes += SpeedProbe::Bytes({});
-    if (settings.decode > 0) bytes += DecodeBytes(settings, layers);
+    if (settings.decode > 0) bytes += DecodeBytes(settings, layers) + SpeedProbe::Bytes({});
     bool& has = has_layout[FindMatmul<float>(settings.matmul)->packs_weights ? 1 : 0];
     if (!std::exchange(has, true)) bytes += memory.weights_bytes;
   }
+  if (side_by_side.front().calibration) bytes += SpeedProbe::Bytes({});
   return bytes;
 }
 
@@ -400,8 +400,7 @@ Trial Workload::Time(benchmark::State& state, Progress& progress) {
   const int64_t layers = forward_->shape().num_layers;
   OpTimer timer(forward_->ops(), layers, progress, "timing");
   double seconds = 0;
-  const double read_before = speed_ ? speed_->MeasureRead(settings_.threads) : 0;
-  const double product_before = speed_ ? speed_->MeasureProduct(settings_.threads) : 0;
+  const auto before = speed_ ? speed_->Measure(settings_.threads) : SpeedProbe::Rates{};
   trial.peak_before_flops_per_s = MeasureFmaPeak(settings_.threads);
   for (auto _ : state) {
     const auto start = Clock::now();
@@ -418,8 +417,9 @@ Trial Workload::Time(benchmark::State& state, Progress& progress) {
   benchmark::DoNotOptimize(forward_->logits().data);
   trial.peak_after_flops_per_s = MeasureFmaPeak(settings_.threads);
   if (speed_) {
-    trial.read_bytes_per_s = (read_before + speed_->MeasureRead(settings_.threads)) / 2;
-    trial.product_flops_per_s = (product_before + speed_->MeasureProduct(settings_.threads)) / 2;
+    const auto after = speed_->Measure(settings_.threads);
+    trial.read_bytes_per_s = (before.read_bytes_per_s + after.read_bytes_per_s) / 2;
+    trial.product_flops_per_s = (before.product_flops_per_s + after.product_flops_per_s) / 2;
   }
   progress.Clear();
   if (trial.passes == 0) return trial;
@@ -673,43 +673,45 @@ void Prepare(Contestant& contestant, WeightStore& weights, std::ostream& talk, P
   result.verification = contestant.workload->Verify(progress);
 }
 
+/// Leaves the extrapolation's interval in the ledger, where it has one.
+void DescribeExtrapolation(const ModelConfig& model, RunResult& result) {
+  if (result.trials.size() < 2) return;
+  result.ledger.environment["extrapolation"] = {
+      {"layers_run", result.plan.layers},     {"layers_total", model.num_layers},
+      {"seconds", result.extrapolated->mean}, {"low_s", result.extrapolated->lower},
+      {"high_s", result.extrapolated->upper}, {"confidence", kExtrapolationConfidence}};
+}
+
+/// Fills the predicted columns, and leaves in the ledger what they stand on.
+void Predict(const RunSettings& settings, RunResult& result) {
+  const Calibration& calibration = *settings.calibration;
+  const MachineSpeed speed = SpeedAround(result.trials, calibration, settings.threads);
+  result.unpredicted_because =
+      SetPredictions(result.ledger.rows, settings, result.plan.layers, calibration, speed);
+  result.ledger.environment["calibration"] = {
+      {"taken", calibration.taken},
+      {"ceilings", CeilingsToJson(calibration)},
+      {"scaled_to",
+       {{"peak_flops_per_s", speed.peak_flops_per_s},
+        {"product_flops_per_s", speed.product_flops_per_s},
+        {"read_bytes_per_s", speed.read_bytes_per_s}}},
+      {"total_by_the_peak_alone_s",
+       PredictedByPeakAlone(settings, result.plan.layers, calibration, speed.peak_flops_per_s)}};
+}
+
 void MakeRows(Contestant& contestant, const std::string& run_id) {
   RunResult& result = contestant.result;
   result.trials = Accepted(contestant.trials);
   result.ledger.rows =
       MakeRecords(contestant.settings, result.plan.layers, contestant.workload->forward().ops(),
                   result.trials, run_id, result.evidence);
-  const RunSettings& settings = contestant.settings;
-  const int64_t layers = result.plan.layers;
-  if (layers < settings.model.num_layers) {
-    result.extrapolated = ExtrapolatePass(settings.model, layers,
-                                          contestant.workload->forward().ops(), result.trials);
+  const std::span<const Op> ops = contestant.workload->forward().ops();
+  const ModelConfig& model = contestant.settings.model;
+  if (result.plan.layers < model.num_layers) {
+    result.extrapolated = ExtrapolatePass(model, result.plan.layers, ops, result.trials);
+    DescribeExtrapolation(model, result);
   }
-  if (settings.calibration) {
-    const Calibration& calibration = *settings.calibration;
-    const MachineSpeed speed = SpeedAround(result.trials, calibration, settings.threads);
-    result.unpredicted_because =
-        SetPredictions(result.ledger.rows, settings, layers, calibration, speed);
-  }
-}
-
-/// What the environment says of the predictions and of the extrapolation.
-void DescribeEstimates(const RunSettings& settings, RunResult& result) {
-  nlohmann::json& environment = result.ledger.environment;
-  if (settings.calibration && !result.trials.empty()) {
-    const MachineSpeed speed = SpeedAround(result.trials, *settings.calibration, settings.threads);
-    environment["calibration"]["scaled_to"] = {{"peak_flops_per_s", speed.peak_flops_per_s},
-                                               {"product_flops_per_s", speed.product_flops_per_s},
-                                               {"read_bytes_per_s", speed.read_bytes_per_s}};
-    environment["calibration"]["total_by_the_peak_alone_s"] = PredictedByPeakAlone(
-        settings, result.plan.layers, *settings.calibration, speed.peak_flops_per_s);
-  }
-  if (result.extrapolated && result.trials.size() > 1) {
-    environment["extrapolation"] = {
-        {"layers_run", result.plan.layers},     {"layers_total", settings.model.num_layers},
-        {"seconds", result.extrapolated->mean}, {"low_s", result.extrapolated->lower},
-        {"high_s", result.extrapolated->upper}, {"confidence", kExtrapolationConfidence}};
-  }
+  if (contestant.settings.calibration) Predict(contestant.settings, result);
 }
 
 /// One more pass, with the hardware counters read around each op; `environment` says what they are.
@@ -769,10 +771,6 @@ std::vector<RunResult> RunUnderGoogleBenchmark(std::span<const RunSettings> side
   environment["seed"] = first.seed;
   environment["run_id"] = run_id;
   environment["matmul_libraries"] = LibrariesOf(side_by_side);
-  if (first.calibration) {
-    environment["calibration"] = {{"taken", first.calibration->taken},
-                                  {"ceilings", CeilingsToJson(*first.calibration)}};
-  }
   const auto steal_before = StealSeconds();
 
   WeightStore weights;
@@ -819,7 +817,6 @@ std::vector<RunResult> RunUnderGoogleBenchmark(std::span<const RunSettings> side
       result.trace = contestant.workload->Trace(progress);
     }
     DecodeAfter(contestant, progress);
-    DescribeEstimates(contestant.settings, result);
     result.was_interrupted = interrupted;
     result.observer_s = observer_s;
     result.ledger.environment["observer_ns_per_op"] = observer_s * 1e9;

@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "analysis/table.h"
 #include "bench/interrupt.h"
 #include "bench/machine.h"
+#include "kernels/matmul_library.h"
 #include "model/forward.h"
 #include "model/input_error.h"
 
@@ -32,12 +34,13 @@ constexpr int64_t kStreamedBytes = int64_t{96} << 20;
 constexpr int64_t kMostLayers = 8, kLayersOfLong = 2;
 constexpr int64_t kLongContext = 512;
 // Longer passes (all threads) are not sampled: beyond them a product's cost is taken as constant.
-constexpr double kLongestPass = 0.6;
+constexpr double kLongestPass = 1;
 // A visit repeats a short pass for at least that long.
 constexpr double kVisitSeconds = 0.04;
 constexpr int64_t kMostPasses = 40;
 // Other backends than the first, and reference attention, are visited once in so many rounds.
 constexpr int64_t kRoundsAVisitOfOthers = 3;
+constexpr int64_t kLongestOfOthers = 512;  // their longest context
 constexpr double kSecondsBetweenCeilings = 5;
 
 struct ProbeRow {
@@ -111,21 +114,16 @@ struct Probe {
   ModelConfig model;
   std::string matmul;
   bool is_main = true;  // the first backend, fused attention
-  Weights<float> weights;
+  std::shared_ptr<const Weights<float>> weights;
   std::vector<std::unique_ptr<Forward<float>>> forwards;
 };
 
 using SampleId = std::tuple<std::string, std::string, int64_t, int64_t, int64_t, int64_t>;
-/// What one visit to an op at one shape gave, per unit of work.
+/// One visit to an op at one shape.
 struct VisitCost {
-  double peak_flops, product_flops, read_bytes;
-  double lower_peak;  // of the two FMA peaks around it
+  double seconds;     // per unit of work
+  std::size_t speed;  // the measurement of speed just after it, by index
   int64_t passes;
-};
-
-/// How fast the machine is around a pass.
-struct Around {
-  double peak, product, read;
 };
 
 class Prober {
@@ -139,12 +137,14 @@ class Prober {
         start_(Clock::now()) {
     omp_set_num_threads(threads_.back());
     const auto backends = MatmulBackends<float>();
-    for (const MatmulBackend<float>& backend : backends) {
-      const bool first = &backend == &backends.front();
-      for (const ProbeModel& model : plan.models) {
-        if (first) Fill(model, backend, /*fused=*/true);
-        if (model.by_others) Fill(model, backend, /*fused=*/false);
+    for (const ProbeModel& model : plan.models) Fill(model, backends.front(), /*is_main=*/true);
+    for (const ProbeModel& model : plan.models) {
+      if (!model.by_others) continue;
+      for (const MatmulBackend<float>& backend : backends) Fill(model, backend, false);
+      for (const MatmulLibrary& library : MatmulLibraries()) {
+        if (library.load().usable()) Fill(model, library.backend, false);
       }
+      shared_weights_ = {};
     }
   }
 
@@ -154,16 +154,16 @@ class Prober {
     ++round_;
     for (const int threads : threads_) {
       omp_set_num_threads(threads);
-      Around before = Measure(threads);
+      Measure(threads);
       for (const auto& probe : probes_) {
         if (!probe->is_main && round_ % kRoundsAVisitOfOthers != 1) continue;
         for (const auto& forward : probe->forwards) {
           if (SecondsSince(last_ceilings_) > kSecondsBetweenCeilings) {
             ceilings_.Round();
             last_ceilings_ = Clock::now();
-            before = Measure(threads);
+            Measure(threads);
           }
-          before = Visit(*probe, *forward, threads, before);
+          Visit(*probe, *forward, threads);
           if (round_ > 1 && TimeIsUp()) return;
         }
       }
@@ -176,10 +176,11 @@ class Prober {
       const auto& [matmul, op, threads, n, k, m] = id;
       OpSample sample{.matmul = matmul, .op = op, .threads = threads, .m = m, .n = n, .k = k};
       std::vector<double> peak_flops, product_flops, read_bytes;
-      for (const VisitCost& visit : Calm(visits, best_peak_.at(threads))) {
-        peak_flops.push_back(visit.peak_flops);
-        product_flops.push_back(visit.product_flops);
-        read_bytes.push_back(visit.read_bytes);
+      for (const VisitCost& visit : Calm(visits, speeds_.at(threads))) {
+        const MachineSpeed speed = SpeedAt(visit, speeds_.at(threads));
+        peak_flops.push_back(visit.seconds * speed.peak_flops_per_s);
+        product_flops.push_back(visit.seconds * speed.product_flops_per_s);
+        read_bytes.push_back(visit.seconds * speed.read_bytes_per_s);
         sample.repetitions += visit.passes;
       }
       sample.peak_flops = Median(peak_flops);
@@ -192,39 +193,73 @@ class Prober {
   }
 
  private:
-  /// Those visits around which the peak was near the best of the session, if there are any.
-  static std::vector<VisitCost> Calm(const std::vector<VisitCost>& visits, double best_peak) {
+  using Speeds = std::vector<MachineSpeed>;
+
+  /// The medians of the two measurements before a visit and the two after it: one alone is as noisy
+  /// as what it is to mend.
+  static MachineSpeed SpeedAt(const VisitCost& visit, const Speeds& speeds) {
+    const std::size_t begin = visit.speed < 2 ? 0 : visit.speed - 2;
+    const std::size_t end = std::min(speeds.size(), visit.speed + 2);
+    const auto median = [&](double MachineSpeed::*yardstick) {
+      std::vector<double> values;
+      for (std::size_t i = begin; i < end; ++i) values.push_back(speeds[i].*yardstick);
+      return Median(std::move(values));
+    };
+    return {.peak_flops_per_s = median(&MachineSpeed::peak_flops_per_s),
+            .product_flops_per_s = median(&MachineSpeed::product_flops_per_s),
+            .read_bytes_per_s = median(&MachineSpeed::read_bytes_per_s)};
+  }
+
+  /// Those visits just around which the peak was near the best of the session, if there are any.
+  static std::vector<VisitCost> Calm(const std::vector<VisitCost>& visits, const Speeds& speeds) {
+    const double best =
+        std::ranges::max_element(speeds, {}, &MachineSpeed::peak_flops_per_s)->peak_flops_per_s;
     std::vector<VisitCost> calm;
     for (const VisitCost& visit : visits) {
-      if (visit.lower_peak >= kCalmPeak * best_peak) calm.push_back(visit);
+      const double lower =
+          std::min(speeds[visit.speed - 1].peak_flops_per_s, speeds[visit.speed].peak_flops_per_s);
+      if (lower >= kCalmPeak * best) calm.push_back(visit);
     }
     return calm.empty() ? visits : calm;
   }
 
   /// Fills the weights, and goes through the contexts until a pass takes too long.
-  void Fill(const ProbeModel& row, const MatmulBackend<float>& backend, bool fused) {
+  void Fill(const ProbeModel& row, const MatmulBackend<float>& backend, bool is_main) {
     Probe& probe = *probes_.emplace_back(std::make_unique<Probe>());
     probe.model = row.model;
     probe.matmul = backend.name;
-    probe.is_main = fused;
+    probe.is_main = is_main;
     const int64_t layers =
-        fused ? StreamedLayers(probe.model) : std::min(kLayersOfLong, probe.model.num_layers);
+        is_main ? StreamedLayers(probe.model) : std::min(kLayersOfLong, probe.model.num_layers);
     progress_.Show(fmt::format("calibrating: filling a model of d_model {} for {}",
                                row.model.d_model, backend.name));
     CheckMemory(probe, layers);
-    probe.weights = SeededWeights<float>(probe.model, layers, /*seed=*/1, backend.packs_weights);
+    probe.weights = WeightsOf(probe, layers, backend.packs_weights);
     for (const int64_t context : plan_.contexts) {
-      if (context > row.longest_context) break;
+      if (context > std::min(row.longest_context, is_main ? INT64_MAX : kLongestOfOthers)) break;
       const RunShape shape{
           .context = context,
           .num_layers = context < kLongContext ? layers : std::min(kLayersOfLong, layers),
-          .fused_attention = fused};
-      auto forward = std::make_unique<Forward<float>>(probe.model, probe.weights, shape, backend);
+          .fused_attention = is_main};
+      auto forward = std::make_unique<Forward<float>>(probe.model, *probe.weights, shape, backend);
       const auto start = Clock::now();
-      RunOnce(*forward);  // the warm-up: pages are touched
+      OpSeconds untimed(forward->ops());
+      Run(*forward, untimed);  // the warm-up: pages are touched
       if (SecondsSince(start) > kLongestPass) break;
       probe.forwards.push_back(std::move(forward));
     }
+  }
+
+  /// The other backends share their weights.
+  std::shared_ptr<const Weights<float>> WeightsOf(const Probe& probe, int64_t layers, bool packed) {
+    const auto fill = [&] {
+      return std::make_shared<const Weights<float>>(
+          SeededWeights<float>(probe.model, layers, /*seed=*/1, packed));
+    };
+    if (probe.is_main) return fill();
+    auto& shared = shared_weights_[packed ? 1 : 0];
+    if (!shared) shared = fill();
+    return shared;
   }
 
   static void CheckMemory(const Probe& probe, int64_t layers) {
@@ -238,12 +273,6 @@ class Prober {
     }
   }
 
-  OpSeconds RunOnce(Forward<float>& forward) {
-    OpSeconds observer(forward.ops());
-    Run(forward, observer);
-    return observer;
-  }
-
   void Run(Forward<float>& forward, OpSeconds& observer) {
     tokens_.assign(static_cast<std::size_t>(forward.shape().batch * forward.shape().context), 0);
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
@@ -253,16 +282,16 @@ class Prober {
     forward.Run(tokens_, observer);
   }
 
-  Around Measure(int threads) {
-    const double peak = MeasureFmaPeakQuickly(threads);
-    double& best = best_peak_[threads];
-    best = std::max(best, peak);
-    const double read = ceilings_.speed().MeasureRead(threads);
-    return {.peak = peak, .product = ceilings_.speed().MeasureProduct(threads), .read = read};
+  void Measure(int threads) {
+    MachineSpeed speed;
+    speed.peak_flops_per_s = MeasureFmaPeakQuickly(threads);
+    speed.read_bytes_per_s = ceilings_.speed().MeasureRead(threads);
+    speed.product_flops_per_s = ceilings_.speed().MeasureProduct(threads);
+    speeds_[threads].push_back(speed);
   }
 
-  /// Runs passes between two measurements of the machine's speed; returns the latter.
-  Around Visit(const Probe& probe, Forward<float>& forward, int threads, const Around& before) {
+  /// Runs passes; a measurement of the machine's speed stands before, and one follows.
+  void Visit(const Probe& probe, Forward<float>& forward, int threads) {
     progress_.Show(
         fmt::format("calibrating: {:.0f} of {:.0f} s, round {}: {}, d_model {}, context "
                     "{}, {} thread{}",
@@ -274,9 +303,7 @@ class Prober {
          passes == 0 || (passes < kMostPasses && SecondsSince(start) < kVisitSeconds); ++passes) {
       Run(forward, observer);
     }
-    const Around after = Measure(threads);
-    const double peak = (before.peak + after.peak) / 2, read = (before.read + after.read) / 2;
-    const double product = (before.product + after.product) / 2;
+    Measure(threads);
     for (std::size_t i = 0; i < forward.ops().size(); ++i) {
       const Op& op = forward.ops()[i];
       const int64_t executions = passes * (op.per_layer ? forward.shape().num_layers : 1);
@@ -284,13 +311,8 @@ class Prober {
       const SamplePosition at = PositionOf(op);
       visits_[{SampleBackend(probe.matmul, op), SampleKey(probe.model, op), threads, at.n, at.k,
                at.m}]
-          .push_back({.peak_flops = seconds * peak,
-                      .product_flops = seconds * product,
-                      .read_bytes = seconds * read,
-                      .lower_peak = std::min(before.peak, after.peak),
-                      .passes = passes});
+          .push_back({.seconds = seconds, .speed = speeds_[threads].size() - 1, .passes = passes});
     }
-    return after;
   }
 
   const ProbePlan& plan_;
@@ -301,8 +323,9 @@ class Prober {
   Clock::time_point last_ceilings_{};  // none yet
   int64_t round_ = 0;
   std::vector<std::unique_ptr<Probe>> probes_;
+  std::array<std::shared_ptr<const Weights<float>>, 2> shared_weights_;  // plain, packed
   std::vector<int32_t> tokens_;
-  std::map<int64_t, double> best_peak_;  // by threads
+  std::map<int64_t, Speeds> speeds_;  // by threads, in order
   std::map<SampleId, std::vector<VisitCost>> visits_;
 };
 

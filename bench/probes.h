@@ -14,7 +14,7 @@ namespace flopledger {
 struct ProbeModel {
   ModelConfig model;
   int64_t longest_context = 1;
-  bool by_others = false;  // also by the other backends, and under reference attention
+  bool by_others = false;  // also by the other backends and libraries, under reference attention
 };
 
 struct ProbePlan {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "analysis/stats.h"
 #include "bench/calibrate.h"
 #include "kernels/matmul.h"
 #include "kernels/matmul_packed.h"
@@ -59,6 +60,16 @@ double SpeedProbe::MeasureProduct(int threads) {
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   omp_set_num_threads(before);
   return 2.0 * kWeights * kRows * kSize * kSize / elapsed.count();
+}
+
+SpeedProbe::Rates SpeedProbe::Measure(int threads) {
+  constexpr int kTimes = 3;
+  std::vector<double> reads, products;
+  for (int i = 0; i < kTimes; ++i) {
+    reads.push_back(MeasureRead(threads));
+    products.push_back(MeasureProduct(threads));
+  }
+  return {.product_flops_per_s = Median(products), .read_bytes_per_s = Median(reads)};
 }
 
 }  // namespace flopledger

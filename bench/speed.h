@@ -27,6 +27,12 @@ class SpeedProbe {
   /// backend, its weights coming from memory: some 50 ms. Call it after MeasureRead.
   double MeasureProduct(int threads);
 
+  struct Rates {
+    double product_flops_per_s = 0, read_bytes_per_s = 0;
+  };
+  /// Medians of several measurements of both, some 200 ms in all.
+  Rates Measure(int threads);
+
  private:
   Matrix<float> own_far_;
   std::span<const float> far_;

@@ -396,7 +396,7 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
   }
   std::string why_unpredicted;
   const auto calibration = FindCalibration(options.calibration, why_unpredicted);
-  for (RunSettings& settings : side_by_side) settings.calibration = calibration;
+  for (RunSettings& each : side_by_side) each.calibration = calibration;
   const RunSettings& settings = side_by_side.front();
   const Outputs outputs = PrepareOutputs(options, settings);
   const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
