@@ -28,7 +28,7 @@ struct AttentionBlocking {
 };
 
 inline constexpr int64_t kKeyBlock = 192;       // scores of a tile: 24 KiB at most
-inline constexpr int64_t kQueriesOfTask = 256;  // queries that one thread takes at a time
+inline constexpr int64_t kQueriesOfTask = 288;  // queries that one thread takes at a time
 
 template <class Scalar>
 constexpr AttentionBlocking FusedBlocking() {

@@ -12,10 +12,9 @@ namespace {
 
 // A tile of y and what one K-block of it is made of stay in the second-level cache. Deep blocks and
 // narrow tiles: each register tile's way from y and back costs as much as 20 steps of k. On two Zen
-// 3 cores, 800 deep and 64 wide ran 7 to 9 % faster than 256 and 128 at GPT-2 XL's shapes.
-constexpr int64_t kTileM = 16 * kTileRows;
-template <class Scalar>
-constexpr int64_t kTileN = std::max<int64_t>(256 / sizeof(float), kTileColumns<Scalar>);
+// 3 cores, 800 deep ran 2 to 8 % faster than 256 at GPT-2 XL's shapes.
+constexpr int64_t kTileM = 96;  // in whole register tiles
+constexpr int64_t kTileN = 96;
 constexpr int64_t kBlockK = 800;
 
 // x is packed a section at a time, into the same few megabytes again and again: packed as a whole,
@@ -74,9 +73,9 @@ void AddBlock(const MatmulArgs<Scalar>& args, const Block& block, const Block& n
           args.scratch + (next.m + r * kTileRows) * args.x.cols + next.k * kTileRows;
       AddRegisterTile(args, block, block.m + r * kTileRows, block.n + p * columns,
                       PrefetchOperands<Scalar>{.x = next_x + p * x_step * block.depth,
-                                               .x_step = kUnrolledSteps * x_step,
+                                               .x_step = x_step,
                                                .panel = next_panel + r * panel_step * block.depth,
-                                               .panel_step = kUnrolledSteps * panel_step});
+                                               .panel_step = panel_step});
     }
   }
 }
@@ -88,7 +87,7 @@ void AddTile(const MatmulArgs<Scalar>& args, int64_t m, int64_t n) {
   Block block{.m = m,
               .m_end = std::min(args.y.rows, m + kTileM),
               .n = n,
-              .n_end = std::min(args.y.cols, n + kTileN<Scalar>),
+              .n_end = std::min(args.y.cols, n + kTileN),
               .k = 0,
               .depth = 0};
   for (; block.k < K; block.k += step) {
@@ -117,13 +116,13 @@ void AddSection(const MatmulArgs<Scalar>& args, int64_t m, int64_t rows, int64_t
     PackRows(section.x, r, std::min(rows, r + kRowGroup), args.scratch);
   }
   // Neighbouring tasks share their columns: a thread reads those of w from memory once.
-  const int64_t tiles_m = CeilDiv(rows, kTileM), tiles_n = CeilDiv(args.y.cols, kTileN<Scalar>);
+  const int64_t tiles_m = CeilDiv(rows, kTileM), tiles_n = CeilDiv(args.y.cols, kTileN);
 #pragma omp for schedule(dynamic)
   for (int64_t task = 0; task < tiles_m * tiles_n; ++task) {
-    const int64_t tile_m = task % tiles_m * kTileM, tile_n = task / tiles_m * kTileN<Scalar>;
+    const int64_t tile_m = task % tiles_m * kTileM, tile_n = task / tiles_m * kTileN;
     if (k == 0) {
       SeedWithBias(args, m + tile_m, m + std::min(rows, tile_m + kTileM), tile_n,
-                   std::min(args.y.cols, tile_n + kTileN<Scalar>));
+                   std::min(args.y.cols, tile_n + kTileN));
     }
     AddTile(section, tile_m, tile_n);
   }
@@ -137,9 +136,8 @@ struct PrefetchStream {
 
   void operator()() {
     constexpr int64_t kLine = 64 / sizeof(Scalar);
-    constexpr int64_t elements = kUnrolledSteps * kTileColumns<Scalar>;
-    for (int64_t i = 0; i < elements; i += kLine) __builtin_prefetch(ahead + i);
-    ahead += elements;
+    for (int64_t i = 0; i < kTileColumns<Scalar>; i += kLine) __builtin_prefetch(ahead + i);
+    ahead += kTileColumns<Scalar>;
   }
 };
 
@@ -169,6 +167,7 @@ int64_t PackedScratchSize(int64_t M, int64_t K) {
 template <class Scalar>
 void MatmulPacked(const MatmulArgs<Scalar>& args) {
   static_assert(kSectionM % kTileM == 0 && kSectionM % kRowGroup == 0);
+  static_assert(kTileM % kTileRows == 0 && kTileN % kTileColumns<Scalar> == 0);
   CheckMatmulShapes(args);
   FL_CHECK(args.w.layout == WeightLayout::kPanels && args.scratch != nullptr);
   if (args.y.rows == 1) return MultiplyRow(args);
