@@ -122,7 +122,8 @@ TEST(MakeRecords, MediansSharesAndTheExtrapolatedRow) {
   const auto ops = ForwardOps(settings.model, settings.Shape(2));
   std::vector<Trial> trials;
   for (const double slower : {1.0, 3.0, 2.0}) {
-    Trial trial{.passes = 1, .pass_s = 0, .op_s = {}};
+    Trial trial;
+    trial.passes = 1;
     trial.peak_before_flops_per_s = 1e9;
     trial.peak_after_flops_per_s = 3e9;
     for (std::size_t i = 0; i < ops.size(); ++i) {

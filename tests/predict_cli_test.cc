@@ -175,7 +175,9 @@ TEST_F(Predicting, RunSetsPredictedBesideMeasuredInEveryRow) {
     } else {
       EXPECT_DOUBLE_EQ(*row.time_ratio, *row.time_s / *row.predicted_time_s);
       if (row.kind != "total") sum += *row.predicted_time_s;
-      if (row.kind == "total") EXPECT_NEAR(*row.predicted_time_s, sum, 1e-9 * sum);
+      if (row.kind == "total") {
+        EXPECT_NEAR(*row.predicted_time_s, sum, 1e-9 * sum);
+      }
     }
   }
   const auto& environment = ledger.environment;
