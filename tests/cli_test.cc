@@ -196,6 +196,10 @@ TEST_F(CommandLine, BadInputGetsOneLineItsExitCodeAndLeavesNoFile) {
       {{"report", "%DIR%/rows_none.json", "--format", "pdf"}, "html, md"},
       {{"report", "%DIR%/rows_none.json", "--fromat", "md"}, "did you mean '--format'"},
       {run({"--trace", "%DIR%/no/such/trace.json"}), "cannot be written"},
+      {run({"--decode", "0"}), "--decode"},
+      {run({"--decode", "few"}), "--decode"},
+      {run({"--decode", "20", "--context", "5"}), "context 25 is beyond the 24 learned positions"},
+      {run({"--decode", "2", "--matmul", "all"}), "go with one --matmul"},
       {logits("%DIR%/none.safetensors", good_tokens), "none.safetensors"},
       {logits("%DIR%/truncated.safetensors", good_tokens), "truncated"},
       {logits("%DIR%/text.safetensors", good_tokens), "text.safetensors"},
@@ -413,6 +417,22 @@ TEST_F(CommandLine, FewerLayersAreExtrapolatedInARowOfTheirOwn) {
   EXPECT_EQ(rows.back().layers_total, 3);
   EXPECT_FALSE(rows.back().measured_flops.has_value());
   EXPECT_GT(*rows.back().time_s, *rows[rows.size() - 2].time_s);
+}
+
+TEST_F(CommandLine, DecodingIsReportedBesideThePass) {
+  const Outcome outcome =
+      Run({"run", "--model", "%DIR%/tiny.json", "--decode", "4", "--json", "%DIR%/out.json",
+           "--benchmark_repetitions=2", "--benchmark_min_time=0.01"});
+  ASSERT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("decoding 4 tokens after a prompt of 20, 2 times"));
+  const auto ledger = nlohmann::json::parse(ReadFile(folder_.path("out.json")));
+  const auto& decode = ledger["environment"]["decode"];
+  EXPECT_EQ(decode["samples_s"].size(), 2);
+  EXPECT_NEAR(decode["tokens_per_s"].get<double>() * decode["time_s"].get<double>(), 4, 1e-9);
+  EXPECT_GT(decode["share_of_bandwidth"], 0);
+  int64_t bytes = 0;
+  for (const auto& op : decode["operations"]) bytes += op["bytes"].get<int64_t>();
+  EXPECT_EQ(decode["bytes"], bytes);
 }
 
 TEST_F(CommandLine, ReportMakesAPageOfARunAndLeavesNoneWhereItCannot) {
