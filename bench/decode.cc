@@ -97,7 +97,10 @@ DecodeResult Decode(const RunSettings& settings, int64_t layers, const Weights<f
                     int repetitions, Progress& progress) {
   const ModelConfig& model = settings.model;
   const RunShape prompt = settings.Shape(layers);
-  DecodeResult result{.prompt = prompt.context, .tokens = settings.decode, .batch = prompt.batch};
+  DecodeResult result;
+  result.prompt = prompt.context;
+  result.tokens = settings.decode;
+  result.batch = prompt.batch;
   SetBooks(settings, prompt, result);
 
   omp_set_num_threads(settings.threads);
