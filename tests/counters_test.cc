@@ -270,7 +270,10 @@ TEST(MakeRecords, PmuComesFirstAndUntrustedIsMarked) {
   settings.model = LoadModel("gpt2");
   settings.context = 8;
   const auto ops = ForwardOps(settings.model, settings.Shape(12));
-  Trial trial{.passes = 1, .pass_s = 1, .op_s = std::vector<double>(ops.size(), 0.1)};
+  Trial trial;
+  trial.passes = 1;
+  trial.pass_s = 1;
+  trial.op_s.assign(ops.size(), 0.1);
   trial.peak_before_flops_per_s = trial.peak_after_flops_per_s = 1e9;
   FlopsEvidence evidence;
   evidence.mode = CountMode::kSample;

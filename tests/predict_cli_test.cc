@@ -137,8 +137,9 @@ TEST_F(Predicting, SaysTheSecondsOfAModelInEveryFormat) {
 
 TEST_F(Predicting, AModelThatDoesNotFitInMemoryHasSecondsAllTheSame) {
   const std::string calibration = Save(Flat());
-  const Outcome outcome = Run({"predict", "--model", "examples/llama-3-70b.json", "--context",
-                               "1024", "--calibration", calibration});
+  const Outcome outcome =
+      Run({"predict", "--model", FLOPLEDGER_FIXTURES "/../../examples/llama-3-70b.json",
+           "--context", "1024", "--calibration", calibration});
   ASSERT_EQ(outcome.code, kDone) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("70,553,706,496 parameters"));
   EXPECT_THAT(outcome.out, HasSubstr("as if it fitted"));

@@ -29,7 +29,8 @@ RunSettings TinyRun(int threads) {
 std::vector<Slice> TraceOf(const RunSettings& settings) {
   std::ostream nowhere(nullptr);
   Progress progress(nowhere, false);
-  Workload workload(settings, settings.model.num_layers);
+  WeightStore weights;
+  Workload workload(settings, settings.model.num_layers, weights);
   return workload.Trace(progress);
 }
 
