@@ -170,8 +170,8 @@ nlohmann::json ToJson(const DecodeResult& result) {
 
 void PrintDecode(const DecodeResult& result, std::ostream& out) {
   Table table{{{"one token at a time", false},
-               {"FLOPs"},
-               {"bytes"},
+               {"FLOPs (all tokens)"},
+               {"bytes (all tokens)"},
                {"ms a token"},
                {"MAD ms"},
                {"% of token"},
