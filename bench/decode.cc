@@ -4,23 +4,17 @@
 #include <fmt/ostream.h>
 #include <omp.h>
 
-#include <chrono>
-
 #include "analysis/stats.h"
 #include "analysis/table.h"
 #include "bench/interrupt.h"
 #include "bench/speed.h"
+#include "bench/spread_tokens.h"
+#include "bench/stopwatch.h"
 #include "model/checked.h"
 #include "model/kv_cache.h"
 
 namespace flopledger {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// Adds up each op's seconds over the tokens of a repetition. The op list is made anew for each
 /// position; its order is not.
@@ -40,14 +34,6 @@ class StepTimer {
   std::vector<double> seconds_;
   Clock::time_point start_{};
 };
-
-std::vector<int32_t> SomeTokens(int64_t count, int64_t vocab_size) {
-  std::vector<int32_t> tokens;
-  for (int64_t i = 0; i < count; ++i) {
-    tokens.push_back(static_cast<int32_t>((i * 7919 + 13) % vocab_size));
-  }
-  return tokens;
-}
 
 /// The books of all steps, op by op and in total.
 void SetBooks(const RunSettings& settings, const RunShape& prompt, DecodeResult& result) {
@@ -110,9 +96,9 @@ DecodeResult Decode(const RunSettings& settings, int64_t layers, const Weights<f
   {
     Forward<float> prefill(model, weights, prompt, matmul, &cache);
     NoObserver nobody;
-    prefill.Run(SomeTokens(prompt.batch * prompt.context, model.vocab_size), nobody);
+    prefill.Run(SpreadTokens(prompt.batch * prompt.context, model.vocab_size), nobody);
   }
-  const std::vector<int32_t> tokens = SomeTokens(prompt.batch, model.vocab_size);
+  const std::vector<int32_t> tokens = SpreadTokens(prompt.batch, model.vocab_size);
   Forward<float> step(model, weights, DecodeStep(prompt, 0), matmul, &cache);
   OpVerifier verifier(step, tokens);
   step.Run(tokens, verifier);

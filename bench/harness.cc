@@ -19,18 +19,14 @@
 #include "bench/interrupt.h"
 #include "bench/machine.h"
 #include "bench/predictions.h"
+#include "bench/spread_tokens.h"
+#include "bench/stopwatch.h"
 #include "kernels/matmul_library.h"
 #include "model/input_error.h"
 
 namespace flopledger {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 struct Interrupted {};
 
@@ -374,10 +370,7 @@ Workload::Workload(const RunSettings& settings, int64_t layers, WeightStore& wei
   omp_set_num_threads(settings.threads);
   const MatmulBackend<float>& matmul = *FindMatmul<float>(settings.matmul);
   weights_ = weights.Get(settings, layers, matmul.packs_weights);
-  const int64_t rows = settings.batch * settings.context;
-  for (int64_t r = 0; r < rows; ++r) {  // any spread of tokens will do: time does not depend on it
-    tokens_.push_back(static_cast<int32_t>((r * 7919 + 13) % settings.model.vocab_size));
-  }
+  tokens_ = SpreadTokens(settings.batch * settings.context, settings.model.vocab_size);
   forward_ =
       std::make_unique<Forward<float>>(settings_.model, *weights_, settings.Shape(layers), matmul);
   if (settings.calibration) {

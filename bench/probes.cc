@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <map>
 #include <memory>
 #include <tuple>
@@ -15,18 +14,14 @@
 #include "analysis/table.h"
 #include "bench/interrupt.h"
 #include "bench/machine.h"
+#include "bench/spread_tokens.h"
+#include "bench/stopwatch.h"
 #include "kernels/matmul_library.h"
 #include "model/forward.h"
 #include "model/input_error.h"
 
 namespace flopledger {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // Weights of a pass come from memory in a model of real size; a probe's layers are as many as make
 // so, for few positions. For many, two layers do: what lies between pushes the weights out.
@@ -274,11 +269,8 @@ class Prober {
   }
 
   void Run(Forward<float>& forward, OpSeconds& observer) {
-    tokens_.assign(static_cast<std::size_t>(forward.shape().batch * forward.shape().context), 0);
-    for (std::size_t i = 0; i < tokens_.size(); ++i) {
-      tokens_[i] = static_cast<int32_t>((i * 7919 + 13) %
-                                        static_cast<std::size_t>(forward.config().vocab_size));
-    }
+    const RunShape& shape = forward.shape();
+    tokens_ = SpreadTokens(shape.batch * shape.context, forward.config().vocab_size);
     forward.Run(tokens_, observer);
   }
 
