@@ -74,16 +74,23 @@ class FusedScratch {
 
 namespace internal {
 
+/// Asks for rows [begin, end) of `head`: they lie too far apart for the hardware's prefetchers.
+template <class Scalar>
+void PrefetchRows(ConstMatrixView<Scalar> head, int64_t begin, int64_t end) {
+  constexpr int64_t kLine = 64 / sizeof(Scalar);
+  for (int64_t t = begin; t < std::min(end, head.rows); ++t) {
+    for (int64_t d = 0; d < head.cols; d += kLine) __builtin_prefetch(head.row(t) + d);
+  }
+}
+
 /// The packed keys and values of positions [begin, end) of one head.
 template <class Scalar>
 void PackKeysAndValues(const HeadViews<const Scalar>& head, int64_t begin, int64_t end,
                        const FusedScratch<Scalar>& scratch) {
-  constexpr int64_t kAhead = 16, kLine = 64 / sizeof(Scalar);
+  constexpr int64_t kAhead = 16;
   const int64_t HS = head.k.cols;
   for (int64_t t = begin; t < end; ++t) {
-    // The rows lie too far apart for the hardware's prefetchers.
-    const Scalar* ahead = head.v.row(std::min(t + kAhead, head.v.rows - 1));
-    for (int64_t d = 0; d < HS; d += kLine) __builtin_prefetch(ahead + d);
+    PrefetchRows(head.v, t + kAhead, t + kAhead + 1);
     AsRow(scratch.values + t * HS, HS) = AsRow(head.v, t);
   }
   for (int64_t t = begin / kTileRows * kTileRows; t < end; t += kRowGroup) {
@@ -162,6 +169,7 @@ void FusedTile(const HeadViews<const Scalar>& head, int64_t first, MatrixView<Sc
   const int64_t T = head.q.rows, HS = head.q.cols;
   const int64_t queries = std::min(columns, T - first);
   const int64_t kept = first + queries;  // keys up to the tile's last query
+  PrefetchRows(head.q, first + columns, first + 2 * columns);
   Transpose(head.q.row(first), head.q.stride, queries, HS, scratch.queries, columns);
   // Scaling the queries once spares scaling every score; by log₂ e as well, powers of 2 serve for
   // e.
@@ -174,6 +182,7 @@ void FusedTile(const HeadViews<const Scalar>& head, int64_t first, MatrixView<Sc
   std::fill_n(scratch.output, HS * columns, Scalar(0));
   std::fill_n(scratch.sum, columns, Scalar(0));
   std::fill_n(scratch.largest, columns, Scalar(-1e30));
+  PrefetchRows(ConstMatrixView<Scalar>(out), first, first + queries);
 
   for (int64_t begin = 0; begin < kept; begin += kKeyBlock) {
     const int64_t size = std::min(kKeyBlock, kept - begin);
