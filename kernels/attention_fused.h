@@ -105,9 +105,9 @@ void ScoreBlock(int64_t first, int64_t begin, int64_t size, int64_t HS,
                 const FusedScratch<Scalar>& scratch) {
   constexpr int64_t columns = kTileColumns<Scalar>;
   for (int64_t j = 0; j < size; j += kTileRows) {
-    MicroKernel<Scalar, false>(std::min<int64_t>(kTileRows, size - j), HS,
-                               scratch.keys + (begin + j) * HS, kTileRows, scratch.queries,
-                               scratch.scores + j * columns, columns);
+    MicroKernel<Scalar>(std::min<int64_t>(kTileRows, size - j), HS, scratch.keys + (begin + j) * HS,
+                        kTileRows, scratch.queries, {kZeros<Scalar>, 0},
+                        {scratch.scores + j * columns, columns});
   }
   for (int64_t key = std::max(begin, first + 1); key < begin + size; ++key) {
     Scalar* row = scratch.scores + (key - begin) * columns;
@@ -192,8 +192,9 @@ void FusedTile(const HeadViews<const Scalar>& head, int64_t first, MatrixView<Sc
     const int64_t parts = (HS + kTileRows - 1) / kTileRows;
     for (int64_t part = 0; part < parts; ++part) {
       const int64_t d = HS * part / parts, d_end = HS * (part + 1) / parts;
-      MicroKernel<Scalar, true>(d_end - d, size, scratch.values + begin * HS + d, HS,
-                                scratch.scores, scratch.output + d * columns, columns);
+      Scalar* output = scratch.output + d * columns;
+      MicroKernel<Scalar>(d_end - d, size, scratch.values + begin * HS + d, HS, scratch.scores,
+                          {output, columns}, {output, columns});
     }
   }
   AsRow(scratch.sum, columns) = AsRow(scratch.sum, columns).inverse();

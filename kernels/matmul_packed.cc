@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "kernels/microkernel.h"
 #include "kernels/pack.h"
@@ -10,11 +11,12 @@
 namespace flopledger {
 namespace {
 
-// A tile of y and what one K-block of it is made of stay in the second-level cache. Deep blocks and
-// narrow tiles: each register tile's way from y and back costs as much as 20 steps of k. On two Zen
-// 3 cores, 800 deep ran 2 to 8 % faster than 256 at GPT-2 XL's shapes.
+// A tile of y, and a K-block of the x that it is made of, stay in the second-level cache, while w
+// passes through panel by panel. On two Zen 3 cores at GPT-2 XL's shapes, deep blocks won by 2 to
+// 8 % over 256 steps of k, and wide tiles by 3 to 5 % over square ones of 96 while neighbours of
+// the virtual machine filled the last-level cache.
 constexpr int64_t kTileM = 48;  // in whole register tiles
-constexpr int64_t kTileN = 96;
+constexpr int64_t kTileN = 192;
 constexpr int64_t kBlockK = 800;
 
 // x is packed a section at a time, into the same few megabytes again and again: packed as a whole,
@@ -29,9 +31,21 @@ struct Block {
   int64_t m, m_end;  // rows of y
   int64_t n, n_end;  // columns
   int64_t k, depth;
+  bool first;  // its sums start from the bias; those of later blocks from y
 };
 
-/// The register tile at row m and column n of y += its product over `block`'s part of K.
+/// Asks for the rows of one register tile of y.
+template <class Scalar>
+void PrefetchTile(MatrixView<Scalar> y, int64_t m, int64_t m_end, int64_t n) {
+  constexpr int64_t kLine = 64 / sizeof(Scalar);
+  for (int64_t r = m; r < std::min(m_end, m + kTileRows); ++r) {
+    for (int64_t c = n; c < n + kTileColumns<Scalar>; c += kLine) {
+      __builtin_prefetch(y.row(r) + c, /*rw=*/1);
+    }
+  }
+}
+
+/// The register tile at row m and column n of y (+)= its product over `block`'s part of K.
 template <class Scalar, class Prefetch>
 void AddRegisterTile(const MatmulArgs<Scalar>& args, const Block& block, int64_t m, int64_t n,
                      Prefetch prefetch) {
@@ -40,57 +54,68 @@ void AddRegisterTile(const MatmulArgs<Scalar>& args, const Block& block, int64_t
   const int64_t width = std::min(columns, block.n_end - n);
   const Scalar* x = args.scratch + m * args.x.cols + block.k * kTileRows;
   const Scalar* panel = args.w.panel(n) + block.k * columns;
-  for (int64_t r = m + rows; r < std::min(block.m_end, m + 2 * rows); ++r) {
-    __builtin_prefetch(args.y.row(r) + n, /*rw=*/1);  // the next register tile's
-  }
+  const TileRows<Scalar> y{args.y.row(m) + n, args.y.stride};
+  TileRows<const Scalar> start{y.data, y.stride};
+  if (block.first) start = {args.bias != nullptr ? args.bias + n : kZeros<Scalar>, 0};
   if (width == columns) {
-    MicroKernel<Scalar, true>(rows, block.depth, x, kTileRows, panel, args.y.row(m) + n,
-                              args.y.stride, prefetch);
+    MicroKernel<Scalar>(rows, block.depth, x, kTileRows, panel, start, y, prefetch);
     return;
   }
   // The last panel reaches beyond y: its tile goes through a buffer.
-  Scalar edge[kTileRows * columns];
-  std::fill_n(edge, kTileRows * columns, Scalar(0));
-  for (int64_t r = 0; r < rows; ++r) std::copy_n(args.y.row(m + r) + n, width, edge + r * columns);
-  MicroKernel<Scalar, true>(rows, block.depth, x, kTileRows, panel, edge, columns, prefetch);
-  for (int64_t r = 0; r < rows; ++r) std::copy_n(edge + r * columns, width, args.y.row(m + r) + n);
+  Scalar buffer[kTileRows * columns];
+  std::fill_n(buffer, kTileRows * columns, Scalar(0));
+  const TileRows<Scalar> edge{buffer, columns};
+  for (int64_t r = 0; r < rows; ++r) {
+    std::copy_n(start.data + r * start.stride, width, edge.data + r * edge.stride);
+  }
+  MicroKernel<Scalar>(rows, block.depth, x, kTileRows, panel, {buffer, columns}, edge, prefetch);
+  for (int64_t r = 0; r < rows; ++r) {
+    std::copy_n(edge.data + r * edge.stride, width, y.data + r * y.stride);
+  }
 }
 
-/// y (already seeded) += one block, while what `next` will read comes into the second-level cache:
-/// each register tile asks for a share of it. Left to the hardware's prefetchers, 1024×1600×6400
-/// ran at 0.61 of the FMA peak of one Zen 5 core; with this at 0.88.
+/// y (+)= one block. Each register tile asks for a share of what follows: the next panel of w, and
+/// the x of `next`. Left to the hardware's prefetchers, 1024×1600×6400 ran at 0.61 of the FMA peak
+/// of one Zen 5 core; with this at 0.88.
 template <class Scalar>
 void AddBlock(const MatmulArgs<Scalar>& args, const Block& block, const Block& next) {
   constexpr int64_t columns = kTileColumns<Scalar>;
   const int64_t panels = CeilDiv(block.n_end - block.n, columns);
   const int64_t row_tiles = CeilDiv(block.m_end - block.m, kTileRows);
-  const int64_t x_step = CeilDiv(kTileRows, panels), panel_step = CeilDiv(columns, row_tiles);
+  const int64_t turns = block.depth / kUnroll;
+  const int64_t x_step = CeilDiv(kUnroll * kTileRows, panels);
+  const int64_t panel_step = CeilDiv(kUnroll * columns, row_tiles);
   for (int64_t p = 0; p < panels; ++p) {
-    const Scalar* next_panel =
-        args.w.panel(std::min(next.n + p * columns, args.y.cols - 1)) + next.k * columns;
+    const int64_t n = block.n + p * columns;
+    const Scalar* next_panel = p + 1 < panels ? args.w.panel(n + columns) + block.k * columns
+                                              : args.w.panel(next.n) + next.k * columns;
     for (int64_t r = 0; r < row_tiles; ++r) {
+      const int64_t m = block.m + r * kTileRows;
       const Scalar* next_x =
           args.scratch + (next.m + r * kTileRows) * args.x.cols + next.k * kTileRows;
-      AddRegisterTile(args, block, block.m + r * kTileRows, block.n + p * columns,
-                      PrefetchOperands<Scalar>{.x = next_x + p * x_step * block.depth,
+      PrefetchTile(args.y, m + kTileRows, block.m_end, n);
+      AddRegisterTile(args, block, m, n,
+                      PrefetchOperands<Scalar>{.x = next_x + p * x_step * turns,
                                                .x_step = x_step,
-                                               .panel = next_panel + r * panel_step * block.depth,
+                                               .panel = next_panel + r * panel_step * turns,
                                                .panel_step = panel_step});
     }
   }
 }
 
-/// The tile of y at (m, n) += its product over all of args' K. The first block of the tile at
-/// (next_m, next_n) comes into the cache meanwhile.
+/// The tile of y at (m, n) += its product over all of args' K, or = the bias and that product where
+/// it is the first. What the tile at (next_m, next_n) reads first comes into the cache meanwhile.
 template <class Scalar>
-void AddTile(const MatmulArgs<Scalar>& args, int64_t m, int64_t n, int64_t next_m, int64_t next_n) {
+void AddTile(const MatmulArgs<Scalar>& args, bool first, int64_t m, int64_t n, int64_t next_m,
+             int64_t next_n) {
   const int64_t K = args.x.cols, step = CeilDiv(K, CeilDiv(K, kBlockK));
   Block block{.m = m,
               .m_end = std::min(args.y.rows, m + kTileM),
               .n = n,
               .n_end = std::min(args.y.cols, n + kTileN),
               .k = 0,
-              .depth = 0};
+              .depth = 0,
+              .first = first};
   for (; block.k < K; block.k += step) {
     block.depth = std::min(step, K - block.k);
     Block next = block;
@@ -101,35 +126,35 @@ void AddTile(const MatmulArgs<Scalar>& args, int64_t m, int64_t n, int64_t next_
       next.n = next_n;
     }
     AddBlock(args, block, next);
+    block.first = false;
   }
 }
 
 /// Rows [m, m + rows) of y = the part of its product that sums over [k, k + depth), added onto what
-/// the sections of smaller k left. Every thread of the team calls it.
+/// the sections of smaller k left. Every thread of the team calls it; `packed` must not be what the
+/// section before was given, which others may still read.
 template <class Scalar>
-void AddSection(const MatmulArgs<Scalar>& args, int64_t m, int64_t rows, int64_t k, int64_t depth) {
+void AddSection(const MatmulArgs<Scalar>& args, int64_t m, int64_t rows, int64_t k, int64_t depth,
+                Scalar* packed) {
   MatmulArgs<Scalar> section = args;
   section.x = args.x.block(m, k, rows, depth);
   section.w.data += k * kTileColumns<Scalar>;
   section.w.inputs = depth;
   section.y = args.y.block(m, 0, rows, args.y.cols);
-#pragma omp for
+  section.scratch = packed;
+#pragma omp for schedule(dynamic)
   for (int64_t r = 0; r < rows; r += kRowGroup) {
-    PackRows(section.x, r, std::min(rows, r + kRowGroup), args.scratch);
+    PackRows(section.x, r, std::min(rows, r + kRowGroup), packed);
   }
   // Neighbouring tasks share their columns: a thread reads those of w from memory once.
   const int64_t tiles_m = CeilDiv(rows, kTileM), tiles_n = CeilDiv(args.y.cols, kTileN);
   const int64_t tasks = tiles_m * tiles_n;
-#pragma omp for schedule(dynamic)
+#pragma omp for schedule(dynamic) nowait
   for (int64_t task = 0; task < tasks; ++task) {
-    const int64_t tile_m = task % tiles_m * kTileM, tile_n = task / tiles_m * kTileN;
-    // The others of the team take those in between.
+    // The others of the team take the tasks in between.
     const int64_t next = std::min(task + omp_get_num_threads(), tasks - 1);
-    if (k == 0) {
-      SeedWithBias(args, m + tile_m, m + std::min(rows, tile_m + kTileM), tile_n,
-                   std::min(args.y.cols, tile_n + kTileN));
-    }
-    AddTile(section, tile_m, tile_n, next % tiles_m * kTileM, next / tiles_m * kTileN);
+    AddTile(section, k == 0, task % tiles_m * kTileM, task / tiles_m * kTileN,
+            next % tiles_m * kTileM, next / tiles_m * kTileN);
   }
 }
 
@@ -140,9 +165,9 @@ struct PrefetchStream {
   const Scalar* ahead;
 
   void operator()() {
-    constexpr int64_t kLine = 64 / sizeof(Scalar);
-    for (int64_t i = 0; i < kTileColumns<Scalar>; i += kLine) __builtin_prefetch(ahead + i);
-    ahead += kTileColumns<Scalar>;
+    constexpr int64_t kLine = 64 / sizeof(Scalar), kTurn = kUnroll * kTileColumns<Scalar>;
+    for (int64_t i = 0; i < kTurn; i += kLine) __builtin_prefetch(ahead + i);
+    ahead += kTurn;
   }
 };
 
@@ -158,15 +183,22 @@ void MultiplyRow(const MatmulArgs<Scalar>& args) {
     const Scalar* w = args.w.panel(n);
     Scalar sums[columns] = {};
     if (args.bias != nullptr) std::copy(args.bias + n, args.bias + n_end, sums);
-    MicroKernel<Scalar, true>(1, K, x, 1, w, sums, columns, PrefetchStream<Scalar>{w + kAhead});
+    MicroKernel<Scalar>(1, K, x, 1, w, {sums, columns}, {sums, columns},
+                        PrefetchStream<Scalar>{w + kAhead});
     std::copy(sums, sums + (n_end - n), args.y.row(0) + n);
   }
+}
+
+/// Elements of one section of x [M, K], packed.
+int64_t SectionSize(int64_t M, int64_t K) {
+  return PackedSize(std::min(M, kSectionM), std::min(K, kSectionK));
 }
 
 }  // namespace
 
 int64_t PackedScratchSize(int64_t M, int64_t K) {
-  return PackedSize(std::min(M, kSectionM), std::min(K, kSectionK));
+  // Two that take turns, so that a thread packs the next while others compute with the last.
+  return (M > kSectionM || K > kSectionK ? 2 : 1) * SectionSize(M, K);
 }
 
 template <class Scalar>
@@ -178,9 +210,13 @@ void MatmulPacked(const MatmulArgs<Scalar>& args) {
   if (args.y.rows == 1) return MultiplyRow(args);
   const int64_t M = args.y.rows, K = args.x.cols, step = CeilDiv(K, CeilDiv(K, kSectionK));
 #pragma omp parallel
-  for (int64_t m = 0; m < M; m += kSectionM) {
-    for (int64_t k = 0; k < K; k += step) {
-      AddSection(args, m, std::min(kSectionM, M - m), k, std::min(step, K - k));
+  {
+    Scalar *packed = args.scratch, *other = packed + SectionSize(M, K);
+    for (int64_t m = 0; m < M; m += kSectionM) {
+      for (int64_t k = 0; k < K; k += step) {
+        AddSection(args, m, std::min(kSectionM, M - m), k, std::min(step, K - k), packed);
+        std::swap(packed, other);
+      }
     }
   }
 }

@@ -39,13 +39,16 @@ struct PacketOf<Counted<float>> {
 template <class Scalar>
 inline constexpr int kTileColumns = PacketOf<Scalar>::kTileColumns;
 
-/// What a micro-kernel asks for ahead of its use, a little at each step of k: nothing.
+/// Steps of k that a micro-kernel takes between two turns of its prefetch.
+inline constexpr int kUnroll = 4;
+
+/// What a micro-kernel asks for ahead of its use, a little at each turn: nothing.
 struct NoPrefetch {
   void operator()() {}
 };
 
-/// Or the operands of a later micro-kernel, into the second-level cache. Each step takes
-/// `x_step` and `panel_step` elements further.
+/// Or the operands of a later micro-kernel, into the second-level cache. Each turn takes `x_step`
+/// and `panel_step` elements further.
 template <class Scalar>
 struct PrefetchOperands {
   const Scalar* x;
@@ -61,12 +64,23 @@ struct PrefetchOperands {
   }
 };
 
+/// A register tile in memory: rows of kTileColumns elements, `stride` apart. With a stride of 0 all
+/// of them are one row.
+template <class Scalar>
+struct TileRows {
+  Scalar* data;
+  int64_t stride;
+};
+
+/// A row of zeros, for sums that start from nothing.
+template <class Scalar>
+alignas(64) inline const Scalar kZeros[kTileColumns<Scalar>] = {};
+
 namespace internal {
 
-/// y[r, c] (+)= Σ_k x[k·x_step + r] · panel[k·kTileColumns + c] for r < rows, c < kTileColumns.
-template <class Scalar, int rows, bool accumulate, class Prefetch>
-void MicroKernelRows(int64_t depth, const Scalar* x, int64_t x_step, const Scalar* panel, Scalar* y,
-                     int64_t y_stride, Prefetch prefetch) {
+template <class Scalar, int rows, class Prefetch>
+void MicroKernelRows(int64_t depth, const Scalar* x, int64_t x_step, const Scalar* panel,
+                     TileRows<const Scalar> start, TileRows<Scalar> y, Prefetch prefetch) {
   using Packet = typename PacketOf<Scalar>::Packet;
   using namespace Eigen::internal;  // NOLINT: the packet primitives, in this function alone
   constexpr int lanes = PacketOf<Scalar>::kLanes;
@@ -76,12 +90,10 @@ void MicroKernelRows(int64_t depth, const Scalar* x, int64_t x_step, const Scala
   for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 8
     for (int p = 0; p < packets; ++p) {
-      sums[r][p] =
-          accumulate ? ploadu<Packet>(y + r * y_stride + p * lanes) : pset1<Packet>(Scalar(0));
+      sums[r][p] = ploadu<Packet>(start.data + r * start.stride + p * lanes);
     }
   }
-  for (int64_t k = 0; k < depth; ++k) {
-    prefetch();
+  const auto step = [&] {
     Packet w[packets];
 #pragma GCC unroll 8
     for (int p = 0; p < packets; ++p) w[p] = pload<Packet>(panel + p * lanes);
@@ -93,37 +105,44 @@ void MicroKernelRows(int64_t depth, const Scalar* x, int64_t x_step, const Scala
     }
     x += x_step;
     panel += kTileColumns<Scalar>;
+  };
+  int64_t k = 0;
+  for (; k + kUnroll <= depth; k += kUnroll) {
+    prefetch();
+#pragma GCC unroll 8
+    for (int i = 0; i < kUnroll; ++i) step();
   }
+  for (; k < depth; ++k) step();
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 8
     for (int p = 0; p < packets; ++p) {
-      pstoreu<Scalar>(y + r * y_stride + p * lanes, sums[r][p]);
+      pstoreu<Scalar>(y.data + r * y.stride + p * lanes, sums[r][p]);
     }
   }
 }
 
 template <class Scalar, class Prefetch>
-using MicroKernelFn = void (*)(int64_t, const Scalar*, int64_t, const Scalar*, Scalar*, int64_t,
-                               Prefetch);
+using MicroKernelFn = void (*)(int64_t, const Scalar*, int64_t, const Scalar*,
+                               TileRows<const Scalar>, TileRows<Scalar>, Prefetch);
 
-template <class Scalar, bool accumulate, class Prefetch, int... index>
+template <class Scalar, class Prefetch, int... index>
 constexpr std::array<MicroKernelFn<Scalar, Prefetch>, sizeof...(index)> MicroKernelTable(
     std::integer_sequence<int, index...>) {
-  return {MicroKernelRows<Scalar, index + 1, accumulate, Prefetch>...};
+  return {MicroKernelRows<Scalar, index + 1, Prefetch>...};
 }
 
 }  // namespace internal
 
-/// y[r, c] += Σ_k x[k·x_step + r] · panel[k·kTileColumns + c], or = without `accumulate`, for
-/// r < rows ≤ kTileRows and all kTileColumns columns. `panel` is aligned to a packet. Executes
+/// y[r, c] = start[r, c] + Σ_k x[k·x_step + r] · panel[k·kTileColumns + c] for r < rows ≤ kTileRows
+/// and all kTileColumns columns; start may be y itself. `panel` is aligned to a packet. Executes
 /// 2 · rows · kTileColumns · depth FLOPs.
-template <class Scalar, bool accumulate, class Prefetch = NoPrefetch>
+template <class Scalar, class Prefetch = NoPrefetch>
 void MicroKernel(int64_t rows, int64_t depth, const Scalar* x, int64_t x_step, const Scalar* panel,
-                 Scalar* y, int64_t y_stride, Prefetch prefetch = {}) {
-  static constexpr auto kTable = internal::MicroKernelTable<Scalar, accumulate, Prefetch>(
-      std::make_integer_sequence<int, kTileRows>{});
-  kTable[static_cast<std::size_t>(rows - 1)](depth, x, x_step, panel, y, y_stride, prefetch);
+                 TileRows<const Scalar> start, TileRows<Scalar> y, Prefetch prefetch = {}) {
+  static constexpr auto kTable =
+      internal::MicroKernelTable<Scalar, Prefetch>(std::make_integer_sequence<int, kTileRows>{});
+  kTable[static_cast<std::size_t>(rows - 1)](depth, x, x_step, panel, start, y, prefetch);
 }
 
 }  // namespace flopledger

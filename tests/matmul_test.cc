@@ -265,8 +265,7 @@ TEST(PackRows, CutsRowsIntoRegisterTiles) {
   }
 }
 
-template <bool accumulate>
-void CheckMicroKernel() {
+void CheckMicroKernel(bool accumulate) {
   constexpr int columns = kTileColumns<float>;
   for (int rows = 1; rows <= kTileRows; ++rows) {
     for (const int64_t depth : {0L, 1L, 5L, 64L}) {
@@ -274,8 +273,9 @@ void CheckMicroKernel() {
       for (int64_t i = 0; i < x.size(); ++i) x.data()[i] = static_cast<float>(i % 7 - 3);
       for (int64_t i = 0; i < panel.size(); ++i) panel.data()[i] = static_cast<float>(i % 5 - 2);
       std::fill_n(y.data(), y.size(), 9.0f);
-      MicroKernel<float, accumulate>(rows, depth, x.data(), kTileRows, panel.data(), y.data(),
-                                     columns + 3);
+      const TileRows<const float> zeros{kZeros<float>, 0}, old{y.data(), columns + 3};
+      MicroKernel<float>(rows, depth, x.data(), kTileRows, panel.data(), accumulate ? old : zeros,
+                         {y.data(), columns + 3});
       for (int r = 0; r < rows; ++r) {
         for (int c = 0; c < columns; ++c) {
           float sum = accumulate ? 9.0f : 0.0f;  // small integers: exact
@@ -289,8 +289,8 @@ void CheckMicroKernel() {
 }
 
 TEST(MicroKernel, EveryNumberOfRowsIsExactOnSmallIntegers) {
-  CheckMicroKernel<true>();
-  CheckMicroKernel<false>();
+  CheckMicroKernel(true);
+  CheckMicroKernel(false);
 }
 
 }  // namespace
