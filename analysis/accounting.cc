@@ -114,8 +114,11 @@ int64_t ProductFlops(const ModelConfig& config, const Op& op, Convention convent
     return CheckedMul(T, CheckedAdd(T, int64_t{1}), HS);
   }
   const int64_t product = CheckedMul(int64_t{2}, op.m, op.n, op.k);
-  const bool with_bias = op.bias && convention == Convention::kAll;
-  return with_bias ? CheckedAdd(product, CheckedMul(op.m, op.n)) : product;
+  if (convention != Convention::kAll) return product;
+  int64_t beside = op.bias ? 1 : 0;  // for each element of the output
+  if (op.epilogue == OpEpilogue::kActivation) beside += ActivationCost(config.ffn);
+  if (op.epilogue == OpEpilogue::kResidual) beside += 1;
+  return CheckedAdd(product, CheckedMul(beside, op.m, op.n));
 }
 
 /// Components of FLOPs, in the order in which they are printed.
@@ -202,6 +205,10 @@ int64_t OpBytes(const ModelConfig& config, const RunShape& shape, const Op& op) 
     case OpKind::kMatmul:
       floats = CheckedAdd(CheckedMul(op.m, op.k), CheckedMul(op.k, op.n), elements,
                           op.bias ? op.n : int64_t{0});
+      if (op.epilogue == OpEpilogue::kResidual ||
+          (op.epilogue == OpEpilogue::kActivation && config.has_gate())) {
+        floats = CheckedAdd(floats, elements);  // the stream, or the gate, is read
+      }
       break;
     case OpKind::kRope:
       floats = CheckedAdd(CheckedMul(int64_t{2}, elements),
@@ -275,7 +282,7 @@ Breakdown CountFlops(const ModelConfig& config, const RunShape& shape, Conventio
     return flops;
   }
   RunShape in_parts = shape;
-  in_parts.fused_attention = false;
+  in_parts.fused_attention = in_parts.fused_epilogues = false;
   for (const Op& op : ForwardOps(config, in_parts)) {
     AddTo(flops, ComponentOf(op.id), OpFlops(config, shape, op, convention));
   }

@@ -24,9 +24,13 @@ int64_t EigenProduct(int64_t M, int64_t N, int64_t K, const KernelFacts& facts) 
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+bool IsPacked(const KernelFacts& facts) {
+  return facts.matmul == "packed" || facts.matmul == "packed-fused";
+}
+
 /// One product with a weight, by the chosen backend.
 std::optional<int64_t> WeightProduct(int64_t M, int64_t N, int64_t K, const KernelFacts& facts) {
-  if (facts.matmul == "packed") {
+  if (IsPacked(facts)) {
     return CheckedMul(int64_t{2}, M, CheckedMul(CeilDiv(N, facts.panel), facts.panel), K);
   }
   if (facts.matmul == "reference") return CheckedMul(int64_t{2}, M, N, K);
@@ -36,7 +40,7 @@ std::optional<int64_t> WeightProduct(int64_t M, int64_t N, int64_t K, const Kern
 
 /// One head's product in reference attention: packed weights do not serve it, Eigen does.
 std::optional<int64_t> HeadProduct(int64_t M, int64_t N, int64_t K, const KernelFacts& facts) {
-  if (facts.matmul == "packed") return EigenProduct(M, N, K, facts);
+  if (IsPacked(facts)) return EigenProduct(M, N, K, facts);
   return WeightProduct(M, N, K, facts);
 }
 
@@ -94,6 +98,17 @@ int64_t ActivationElement(Ffn ffn) {
   throw std::logic_error("no executed formula for this activation");
 }
 
+/// What a product executes beside its sums, which start from the bias, or for a residual from what
+/// is added onto: the bias is then an addition of its own.
+int64_t EpilogueElement(const ModelConfig& config, const Op& op) {
+  switch (op.epilogue) {
+    case OpEpilogue::kNone: return 0;
+    case OpEpilogue::kActivation: return ActivationElement(config.ffn);
+    case OpEpilogue::kResidual: return op.bias ? 1 : 0;
+  }
+  throw std::logic_error("no executed formula for this epilogue");
+}
+
 /// One block of m×n (or one product) of `op`.
 std::optional<int64_t> Block(const ModelConfig& config, const RunShape& shape, const Op& op,
                              const KernelFacts& facts) {
@@ -101,7 +116,11 @@ std::optional<int64_t> Block(const ModelConfig& config, const RunShape& shape, c
   switch (op.kind) {
     case OpKind::kEmbedding: return config.position == Position::kLearned ? elements : 0;
     case OpKind::kNorm: return CheckedMul(op.m, NormRow(config, op.n));
-    case OpKind::kMatmul: return WeightProduct(op.m, op.n, op.k, facts);
+    case OpKind::kMatmul: {
+      const auto product = WeightProduct(op.m, op.n, op.k, facts);
+      if (!product) return std::nullopt;
+      return CheckedAdd(*product, CheckedMul(EpilogueElement(config, op), elements));
+    }
     case OpKind::kAttentionScores:
     case OpKind::kAttentionValues: return HeadProduct(op.m, op.n, op.k, facts);
     case OpKind::kAttention:
@@ -121,7 +140,7 @@ std::string ProductNote(const Op& op, bool by_eigen, const KernelFacts& facts) {
            (blocks == 1 ? " K-block" : " K-blocks");
   }
   const int64_t padding = CeilDiv(op.n, std::max<int64_t>(1, facts.panel)) * facts.panel - op.n;
-  if (facts.matmul != "packed" || padding == 0) return "";
+  if (!IsPacked(facts) || padding == 0) return "";
   return "the last panel is padded by " + std::to_string(padding) + " columns";
 }
 
@@ -135,9 +154,15 @@ std::optional<int64_t> ExecutedFlops(const ModelConfig& config, const RunShape& 
 }
 
 std::string ExecutedNote(const ModelConfig& config, const Op& op, const KernelFacts& facts) {
-  const bool eigen = facts.matmul == "eigen", packed = facts.matmul == "packed";
+  const bool eigen = facts.matmul == "eigen", packed = IsPacked(facts);
   switch (op.kind) {
-    case OpKind::kMatmul: return ProductNote(op, eigen, facts);
+    case OpKind::kMatmul: {
+      std::string note = ProductNote(op, eigen, facts);
+      if (op.epilogue == OpEpilogue::kNone) return note;
+      note += note.empty() ? "" : "; ";
+      return note + (op.epilogue == OpEpilogue::kActivation ? "the activation is within"
+                                                            : "the residual is within");
+    }
     case OpKind::kAttentionScores:
     case OpKind::kAttentionValues: return ProductNote(op, eigen || packed, facts);
     case OpKind::kAttention: return "causal tiles are skipped; online softmax; padded queries";

@@ -171,7 +171,7 @@ ExplainedSection Flops(const ModelConfig& config, const RunShape& shape, Convent
   ExplainedSection section{
       convention == Convention::kAll ? "operations" : "matrix products", "FLOPs", {}};
   RunShape in_parts = shape;
-  in_parts.fused_attention = false;
+  in_parts.fused_attention = in_parts.fused_epilogues = false;
   for (const Op& op : ForwardOps(config, in_parts)) {
     const bool counted = op.k > 0 || OpFlops(config, in_parts, op, convention) > 0;
     if (counted) section.lines.push_back(OpLine(config, in_parts, op, convention));

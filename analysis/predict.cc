@@ -365,7 +365,9 @@ std::string SampleKey(const ModelConfig& config, const Op& op) {
 std::string SampleBackend(const std::string& matmul, const Op& op) {
   const bool depends = op.kind == OpKind::kMatmul || op.kind == OpKind::kAttentionScores ||
                        op.kind == OpKind::kAttentionValues;
-  return depends ? matmul : "";
+  if (!depends) return "";
+  return matmul == "packed-fused" ? "packed"
+                                  : matmul;  // one kernel: its epilogues are taken as free
 }
 
 SamplePosition PositionOf(const Op& op) {

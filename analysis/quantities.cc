@@ -185,7 +185,7 @@ void Catalogue::AddFlops(const ModelConfig& config, const RunShape& shape, Conve
   // What is no product has figures only under `all`; elsewhere it is an outsider that hands add.
   RunShape one_layer = shape;
   one_layer.num_layers = 1;
-  one_layer.fused_attention = false;
+  one_layer.fused_attention = one_layer.fused_epilogues = false;
   std::vector<Term> outside_block, in_block, in_model;
   for (const Op& op : ForwardOps(config, one_layer)) {
     const bool product = op.kind == OpKind::kMatmul || op.kind == OpKind::kAttentionScores ||

@@ -193,7 +193,9 @@ class Parser {
                    "measure three layers and what stands around the layers, five times, and "
                    "extrapolate to the whole pass, with an interval");
     AddCalibration(verb, run_.calibration);
-    verb->add_option("--seed", run_.seed, "the seed of the weights")->capture_default_str();
+    verb->add_option("--seed", run_.seed, "the seed of the weights")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
     verb->add_option("--max-memory", run_.max_memory,
                      "take at most this much, e.g. 8GiB; default: what is available")
         ->transform(CLI::AsSizeValue(true));
@@ -313,7 +315,8 @@ class Parser {
         ->capture_default_str();
     verb->add_option("--max-blocks", gate_.max_blocks,
                      "blocks to which a row that is inconclusive goes on; default: 30");
-    verb->add_option("--seed", gate_.seed, "draws the order of runs; default: drawn, and printed");
+    verb->add_option("--seed", gate_.seed, "draws the order of runs; default: drawn, and printed")
+        ->check(CLI::NonNegativeNumber);
     verb->add_option("--time-limit", gate_.time_limit_s, "seconds that one run may take")
         ->capture_default_str();
     verb->add_option("--exact", gate_.exact,

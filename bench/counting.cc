@@ -49,7 +49,8 @@ RunShape OneLayer(const CountRequest& request) {
   return {.context = request.context,
           .batch = request.batch,
           .num_layers = 1,
-          .fused_attention = request.attention == "fused"};
+          .fused_attention = request.attention == "fused",
+          .fused_epilogues = FusesEpilogues(request.matmul)};
 }
 
 }  // namespace

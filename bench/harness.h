@@ -50,7 +50,8 @@ struct RunSettings {
     return {.context = context,
             .batch = batch,
             .num_layers = num_layers,
-            .fused_attention = attention == "fused"};
+            .fused_attention = attention == "fused",
+            .fused_epilogues = FusesEpilogues(matmul)};
   }
   RunShape OneLayer() const { return Shape(1); }
 };

@@ -135,7 +135,9 @@ class Prober {
     for (const ProbeModel& model : plan.models) Fill(model, backends.front(), /*is_main=*/true);
     for (const ProbeModel& model : plan.models) {
       if (!model.by_others) continue;
-      for (const MatmulBackend<float>& backend : backends) Fill(model, backend, false);
+      for (const MatmulBackend<float>& backend : backends) {
+        if (!backend.fuses_epilogues) Fill(model, backend, false);  // its products are "packed"
+      }
       for (const MatmulLibrary& library : MatmulLibraries()) {
         if (library.load().usable()) Fill(model, library.backend, false);
       }

@@ -213,7 +213,8 @@ class Stepper {
     shape_ = {.context = request.context,
               .batch = 1,
               .num_layers = 1,
-              .fused_attention = request.attention == "fused"};
+              .fused_attention = request.attention == "fused",
+              .fused_epilogues = FusesEpilogues(request.matmul)};
     weights_ = SeededWeights<float>(request.model, 1, 1, matmul.packs_weights);
     forward_ = std::make_unique<Forward<float>>(request.model, weights_, shape_, matmul);
     tokens_.assign(static_cast<std::size_t>(request.context), 0);

@@ -58,7 +58,8 @@ int RunLogits(const LogitsOptions& options, std::ostream& out) {
                          {.context = context,
                           .batch = 1,
                           .num_layers = model.num_layers,
-                          .fused_attention = options.attention == "fused"},
+                          .fused_attention = options.attention == "fused",
+                          .fused_epilogues = FusesEpilogues(options.matmul)},
                          matmul);
   NoObserver observer;
   forward.Run(tokens, observer);

@@ -50,6 +50,26 @@ struct Sum {
   }
 };
 
+struct Activated {
+  double value, bound;
+};
+
+/// The FFN's activation of x (SwiGLU's gate, which multiplies `up`) and its kernel's error.
+Activated Activate(Ffn ffn, double x, double up) {
+  switch (ffn) {
+    case Ffn::kGeluTanh: {
+      const double inner = 0.7978845608028654 * (x + 0.044715 * x * x * x);
+      return {0.5 * x * (1 + std::tanh(inner)), Gamma(24) * std::abs(x)};
+    }
+    case Ffn::kGeluErf:
+      return {0.5 * x * (1 + std::erf(x / std::sqrt(2.0))), Gamma(12) * std::abs(x)};
+    case Ffn::kRelu: return {std::max(x, 0.0), 0};
+    case Ffn::kSwiglu: break;
+  }
+  const double value = x / (1 + std::exp(-x)) * up;
+  return {value, Gamma(12) * std::abs(value) + kTiny * (1 + std::abs(up))};
+}
+
 }  // namespace
 
 void OpVerifier::Before(const Op& op, int64_t layer, const Operands<float>& o) {
@@ -130,7 +150,18 @@ void OpVerifier::CheckRow(const Op& op, int64_t layer, const Operands<float>& o,
           sum.Add(a[k], o.w(i, c));
         }
         if (o.bias != nullptr) sum.Add(o.bias[c], 1);
-        check(c, sum.value, Gamma(static_cast<double>(a.size()) + 1) * sum.magnitude);
+        const double other = sample.b.empty() ? 0 : sample.b[static_cast<std::size_t>(c)];
+        if (op.epilogue == OpEpilogue::kResidual) sum.Add(other, 1);
+        const double bound = Gamma(static_cast<double>(a.size()) + 2) * sum.magnitude;
+        if (op.epilogue != OpEpilogue::kActivation) {
+          check(c, sum.value, bound);
+          continue;
+        }
+        // The sum's error passes through a slope of at most 1.2, or SiLU(gate).
+        const bool gated = config.has_gate();
+        const Activated y = Activate(config.ffn, gated ? other : sum.value, sum.value);
+        const double slope = gated ? std::abs(other / (1 + std::exp(-other))) : 1.2;
+        check(c, y.value, y.bound + slope * bound);
       }
       return;
 
@@ -196,24 +227,9 @@ void OpVerifier::CheckRow(const Op& op, int64_t layer, const Operands<float>& o,
 
     case OpKind::kActivation:
       for (const int64_t c : columns) {
-        const double x = a[static_cast<std::size_t>(c)];
-        switch (config.ffn) {
-          case Ffn::kGeluTanh: {
-            const double inner = 0.7978845608028654 * (x + 0.044715 * x * x * x);
-            check(c, 0.5 * x * (1 + std::tanh(inner)), Gamma(24) * std::abs(x));
-            break;
-          }
-          case Ffn::kGeluErf:
-            check(c, 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))), Gamma(12) * std::abs(x));
-            break;
-          case Ffn::kRelu: check(c, std::max(x, 0.0), 0); break;
-          case Ffn::kSwiglu: {
-            const double up = sample.b[static_cast<std::size_t>(c)];
-            const double expected = x / (1 + std::exp(-x)) * up;
-            check(c, expected, Gamma(12) * std::abs(expected) + kTiny * (1 + std::abs(up)));
-            break;
-          }
-        }
+        const double up = config.has_gate() ? sample.b[static_cast<std::size_t>(c)] : 0;
+        const Activated y = Activate(config.ffn, a[static_cast<std::size_t>(c)], up);
+        check(c, y.value, y.bound);
       }
       return;
 

@@ -137,6 +137,8 @@ std::span<const MatmulBackend<Scalar>> MatmulBackends() {
   static constexpr MatmulBackend<Scalar> kBackends[] = {
       {"packed", "our micro-kernel on weights packed when they are loaded", MatmulPacked<Scalar>,
        true},
+      {"packed-fused", "packed, with activation, gate and residual within the products",
+       MatmulPacked<Scalar>, true, true},
       {"eigen", "Eigen's blocked product on tiles handed out to the threads", MatmulEigen<Scalar>},
       {"reference", "three plain loops, to check the others against", MatmulReference<Scalar>},
   };

@@ -14,14 +14,27 @@
 
 namespace flopledger {
 
+/// What a backend that fuses does to an element of y when its sum is complete, while it is in
+/// cache.
+enum class Epilogue {
+  kNone,
+  kResidual,  // y += x·w + bias instead of y = x·w + bias
+  kGeluTanh,  // these as kernels/pointwise.h has them
+  kGeluErf,
+  kRelu,
+  kSiluGate,  // y = SiLU(gate) · (x·w + bias)
+};
+
 /// The operands of one product.
 template <class Scalar>
 struct MatmulArgs {
-  ConstMatrixView<Scalar> x;     // [M, K]
-  WeightView<const Scalar> w;    // [K, N], in a layout that the backend takes
-  const Scalar* bias = nullptr;  // [N], or null for none
-  MatrixView<Scalar> y;          // [M, N], overwritten; must not overlap the inputs
-  Scalar* scratch = nullptr;     // PackedScratchSize(M, K) elements for "packed"; unused by others
+  ConstMatrixView<Scalar> x;            // [M, K]
+  WeightView<const Scalar> w;           // [K, N], in a layout that the backend takes
+  const Scalar* bias = nullptr;         // [N], or null for none
+  MatrixView<Scalar> y;                 // [M, N], overwritten; must not overlap the inputs
+  Scalar* scratch = nullptr;            // PackedScratchSize(M, K) elements where weights are packed
+  Epilogue epilogue = Epilogue::kNone;  // of a backend that fuses_epilogues
+  ConstMatrixView<Scalar> gate = {};    // [M, N], for kSiluGate
 };
 
 /// Computes y = x·w + bias with all OpenMP threads, or with the calling thread alone when it is
@@ -47,7 +60,8 @@ struct MatmulBackend {
   std::string_view name;
   std::string_view description;
   MatmulFn<Scalar> run;
-  bool packs_weights = false;  // takes WeightLayout::kPanels, else the two plain layouts
+  bool packs_weights = false;    // takes WeightLayout::kPanels, else the two plain layouts
+  bool fuses_epilogues = false;  // and so is run on lists of ops that leave them to the products
 };
 
 /// The backends that this build has for Scalar (instantiated for float, double and
@@ -66,6 +80,12 @@ const MatmulBackend<Scalar>* FindMatmul(std::string_view name) {
   }
   if constexpr (std::is_same_v<Scalar, float>) return FindLoadedMatmul(name);
   return nullptr;
+}
+
+/// Whether the backend of that name fuses epilogues; false where there is none.
+inline bool FusesEpilogues(std::string_view name) {
+  const MatmulBackend<float>* backend = FindMatmul<float>(name);
+  return backend != nullptr && backend->fuses_epilogues;
 }
 
 /// Fails unless the shapes of x, w and y belong together.

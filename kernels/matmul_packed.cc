@@ -7,6 +7,7 @@
 
 #include "kernels/microkernel.h"
 #include "kernels/pack.h"
+#include "kernels/pointwise.h"
 
 namespace flopledger {
 namespace {
@@ -26,13 +27,32 @@ constexpr int64_t kSectionK = 2048;
 
 constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// One K-block of one tile of y.
+/// A tile of y, or one K-block of it.
 struct Block {
   int64_t m, m_end;  // rows of y
   int64_t n, n_end;  // columns
   int64_t k, depth;
   bool first;  // its sums start from the bias; those of later blocks from y
+  bool last;   // its sums are complete
 };
+
+/// What is left to do where the sums of y are complete.
+template <class Scalar>
+void Finish(const MatmulArgs<Scalar>& args, int64_t m, int64_t rows, int64_t n, int64_t width) {
+  for (; rows > 0; ++m, --rows) {
+    Scalar* y = args.y.row(m) + n;
+    switch (args.epilogue) {
+      case Epilogue::kNone: return;
+      case Epilogue::kResidual:
+        if (args.bias != nullptr) AsRow(y, width) += AsRow(args.bias + n, width);
+        break;
+      case Epilogue::kGeluTanh: GeluTanhRow(y, width); break;
+      case Epilogue::kGeluErf: GeluErfRow(y, width); break;
+      case Epilogue::kRelu: ReluRow(y, width); break;
+      case Epilogue::kSiluGate: SiluGateRow<Scalar>(args.gate.row(m) + n, y, y, width); break;
+    }
+  }
+}
 
 /// Asks for the rows of one register tile of y.
 template <class Scalar>
@@ -45,7 +65,8 @@ void PrefetchTile(MatrixView<Scalar> y, int64_t m, int64_t m_end, int64_t n) {
   }
 }
 
-/// The register tile at row m and column n of y (+)= its product over `block`'s part of K.
+/// The register tile at row m and column n of y (+)= its product over `block`'s part of K, and the
+/// epilogue where that is the last.
 template <class Scalar, class Prefetch>
 void AddRegisterTile(const MatmulArgs<Scalar>& args, const Block& block, int64_t m, int64_t n,
                      Prefetch prefetch) {
@@ -56,22 +77,23 @@ void AddRegisterTile(const MatmulArgs<Scalar>& args, const Block& block, int64_t
   const Scalar* panel = args.w.panel(n) + block.k * columns;
   const TileRows<Scalar> y{args.y.row(m) + n, args.y.stride};
   TileRows<const Scalar> start{y.data, y.stride};
-  if (block.first) start = {args.bias != nullptr ? args.bias + n : kZeros<Scalar>, 0};
+  if (block.first && args.epilogue != Epilogue::kResidual) {
+    start = {args.bias != nullptr ? args.bias + n : kZeros<Scalar>, 0};
+  }
   if (width == columns) {
     MicroKernel<Scalar>(rows, block.depth, x, kTileRows, panel, start, y, prefetch);
-    return;
+  } else {  // the last panel reaches beyond y: its tile goes through a buffer
+    Scalar edge[kTileRows * columns];
+    std::fill_n(edge, kTileRows * columns, Scalar(0));
+    for (int64_t r = 0; r < rows; ++r) {
+      std::copy_n(start.data + r * start.stride, width, edge + r * columns);
+    }
+    MicroKernel<Scalar>(rows, block.depth, x, kTileRows, panel, {edge, columns}, {edge, columns},
+                        prefetch);
+    for (int64_t r = 0; r < rows; ++r)
+      std::copy_n(edge + r * columns, width, y.data + r * y.stride);
   }
-  // The last panel reaches beyond y: its tile goes through a buffer.
-  Scalar buffer[kTileRows * columns];
-  std::fill_n(buffer, kTileRows * columns, Scalar(0));
-  const TileRows<Scalar> edge{buffer, columns};
-  for (int64_t r = 0; r < rows; ++r) {
-    std::copy_n(start.data + r * start.stride, width, edge.data + r * edge.stride);
-  }
-  MicroKernel<Scalar>(rows, block.depth, x, kTileRows, panel, {buffer, columns}, edge, prefetch);
-  for (int64_t r = 0; r < rows; ++r) {
-    std::copy_n(edge.data + r * edge.stride, width, y.data + r * y.stride);
-  }
+  if (block.last) Finish(args, m, rows, n, width);
 }
 
 /// y (+)= one block. Each register tile asks for a share of what follows: the next panel of w, and
@@ -103,21 +125,15 @@ void AddBlock(const MatmulArgs<Scalar>& args, const Block& block, const Block& n
   }
 }
 
-/// The tile of y at (m, n) += its product over all of args' K, or = the bias and that product where
-/// it is the first. What the tile at (next_m, next_n) reads first comes into the cache meanwhile.
+/// `tile` of y (+)= its product over all of args' K. What the tile at (next_m, next_n) reads first
+/// comes into the cache meanwhile.
 template <class Scalar>
-void AddTile(const MatmulArgs<Scalar>& args, bool first, int64_t m, int64_t n, int64_t next_m,
-             int64_t next_n) {
+void AddTile(const MatmulArgs<Scalar>& args, const Block& tile, int64_t next_m, int64_t next_n) {
   const int64_t K = args.x.cols, step = CeilDiv(K, CeilDiv(K, kBlockK));
-  Block block{.m = m,
-              .m_end = std::min(args.y.rows, m + kTileM),
-              .n = n,
-              .n_end = std::min(args.y.cols, n + kTileN),
-              .k = 0,
-              .depth = 0,
-              .first = first};
-  for (; block.k < K; block.k += step) {
+  for (Block block = tile; block.k < K; block.k += step) {
     block.depth = std::min(step, K - block.k);
+    block.first = tile.first && block.k == 0;
+    block.last = tile.last && block.k + block.depth == K;
     Block next = block;
     next.k += step;
     if (next.k >= K) {
@@ -126,7 +142,6 @@ void AddTile(const MatmulArgs<Scalar>& args, bool first, int64_t m, int64_t n, i
       next.n = next_n;
     }
     AddBlock(args, block, next);
-    block.first = false;
   }
 }
 
@@ -141,6 +156,7 @@ void AddSection(const MatmulArgs<Scalar>& args, int64_t m, int64_t rows, int64_t
   section.w.data += k * kTileColumns<Scalar>;
   section.w.inputs = depth;
   section.y = args.y.block(m, 0, rows, args.y.cols);
+  if (args.epilogue == Epilogue::kSiluGate) section.gate = args.gate.block(m, 0, rows, args.y.cols);
   section.scratch = packed;
 #pragma omp for schedule(dynamic)
   for (int64_t r = 0; r < rows; r += kRowGroup) {
@@ -153,8 +169,16 @@ void AddSection(const MatmulArgs<Scalar>& args, int64_t m, int64_t rows, int64_t
   for (int64_t task = 0; task < tasks; ++task) {
     // The others of the team take the tasks in between.
     const int64_t next = std::min(task + omp_get_num_threads(), tasks - 1);
-    AddTile(section, k == 0, task % tiles_m * kTileM, task / tiles_m * kTileN,
-            next % tiles_m * kTileM, next / tiles_m * kTileN);
+    const int64_t tile_m = task % tiles_m * kTileM, tile_n = task / tiles_m * kTileN;
+    const Block tile{.m = tile_m,
+                     .m_end = std::min(rows, tile_m + kTileM),
+                     .n = tile_n,
+                     .n_end = std::min(args.y.cols, tile_n + kTileN),
+                     .k = 0,
+                     .depth = depth,
+                     .first = k == 0,
+                     .last = k + depth == args.x.cols};
+    AddTile(section, tile, next % tiles_m * kTileM, next / tiles_m * kTileN);
   }
 }
 
@@ -171,7 +195,7 @@ struct PrefetchStream {
   }
 };
 
-/// y [1, N] = x·w + bias, panel by panel in the order of memory.
+/// y [1, N] (+)= x·w + bias and its epilogue, panel by panel in the order of memory.
 template <class Scalar>
 void MultiplyRow(const MatmulArgs<Scalar>& args) {
   constexpr int64_t columns = kTileColumns<Scalar>, kAhead = 8192 / sizeof(Scalar);
@@ -182,10 +206,12 @@ void MultiplyRow(const MatmulArgs<Scalar>& args) {
     const int64_t n = panel * columns, n_end = std::min(N, n + columns);
     const Scalar* w = args.w.panel(n);
     Scalar sums[columns] = {};
-    if (args.bias != nullptr) std::copy(args.bias + n, args.bias + n_end, sums);
+    const Scalar* start = args.epilogue == Epilogue::kResidual ? args.y.row(0) : args.bias;
+    if (start != nullptr) std::copy(start + n, start + n_end, sums);
     MicroKernel<Scalar>(1, K, x, 1, w, {sums, columns}, {sums, columns},
                         PrefetchStream<Scalar>{w + kAhead});
     std::copy(sums, sums + (n_end - n), args.y.row(0) + n);
+    Finish(args, 0, 1, n, n_end - n);
   }
 }
 

@@ -26,50 +26,64 @@ void Embed(std::span<const int32_t> tokens, WeightView<const Scalar> table,
   }
 }
 
-/// In place: x = 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))), the form that GPT-2 was trained with.
+/// x[i] = 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))), the form that GPT-2 was trained with.
 /// Source: Hendrycks and Gimpel 2016, §2.
 template <class Scalar>
-void GeluTanh(MatrixView<Scalar> x) {
+void GeluTanhRow(Scalar* x, int64_t n) {
   const Scalar linear(0.7978845608028654);  // √(2/π)
   const Scalar cubic(0.7978845608028654 * 0.044715);
-#pragma omp parallel for
-  for (int64_t r = 0; r < x.rows; ++r) {
-    auto row = AsRow(x, r);
-    row = Scalar(0.5) * row * (Scalar(1) + (row * (linear + cubic * row.square())).tanh());
-  }
+  auto row = AsRow(x, n);
+  row = Scalar(0.5) * row * (Scalar(1) + (row * (linear + cubic * row.square())).tanh());
 }
 
-/// In place: x = 0.5·x·(1 + erf(x/√2)), the exact form. Source: Hendrycks and Gimpel 2016, §2.
+/// x[i] = 0.5·x·(1 + erf(x/√2)), the exact form. Source: Hendrycks and Gimpel 2016, §2.
+template <class Scalar>
+void GeluErfRow(Scalar* x, int64_t n) {
+  const Scalar inverse_sqrt2(0.7071067811865476);
+  auto row = AsRow(x, n);
+  row = Scalar(0.5) * row * (Scalar(1) + (row * inverse_sqrt2).unaryExpr([](const Scalar& v) {
+          using std::erf;
+          return erf(v);
+        }));
+}
+
+/// x[i] = max(x, 0).
+template <class Scalar>
+void ReluRow(Scalar* x, int64_t n) {
+  AsRow(x, n) = AsRow(x, n).max(Scalar(0));
+}
+
+/// y[i] = gate / (1 + e^−gate) · up, SwiGLU's gating; y may be either. Source: Shazeer 2020.
+template <class Scalar>
+void SiluGateRow(const Scalar* gate, const Scalar* up, Scalar* y, int64_t n) {
+  const auto row = AsRow(gate, n);
+  AsRow(y, n) = row / (Scalar(1) + (-row).exp()) * AsRow(up, n);
+}
+
+/// The same of each row in place, x: [R, F].
+template <class Scalar>
+void GeluTanh(MatrixView<Scalar> x) {
+#pragma omp parallel for
+  for (int64_t r = 0; r < x.rows; ++r) GeluTanhRow(x.row(r), x.cols);
+}
 template <class Scalar>
 void GeluErf(MatrixView<Scalar> x) {
-  const Scalar inverse_sqrt2(0.7071067811865476);
 #pragma omp parallel for
-  for (int64_t r = 0; r < x.rows; ++r) {
-    auto row = AsRow(x, r);
-    row = Scalar(0.5) * row * (Scalar(1) + (row * inverse_sqrt2).unaryExpr([](const Scalar& v) {
-            using std::erf;
-            return erf(v);
-          }));
-  }
+  for (int64_t r = 0; r < x.rows; ++r) GeluErfRow(x.row(r), x.cols);
 }
-
-/// In place: x = max(x, 0).
 template <class Scalar>
 void Relu(MatrixView<Scalar> x) {
 #pragma omp parallel for
-  for (int64_t r = 0; r < x.rows; ++r) {
-    AsRow(x, r) = AsRow(x, r).max(Scalar(0));
-  }
+  for (int64_t r = 0; r < x.rows; ++r) ReluRow(x.row(r), x.cols);
 }
 
-/// In place: gate = gate / (1 + e^−gate) · up, SwiGLU's gating. Both [R, F]. Source: Shazeer 2020.
+/// In place of the gate: gate [R, F] = SiLU(gate) · up [R, F].
 template <class Scalar>
 void SiluGate(MatrixView<Scalar> gate, ConstMatrixView<Scalar> up) {
   FL_CHECK(gate.rows == up.rows && gate.cols == up.cols, gate.rows, gate.cols, up.rows, up.cols);
 #pragma omp parallel for
   for (int64_t r = 0; r < gate.rows; ++r) {
-    auto row = AsRow(gate, r);
-    row = row / (Scalar(1) + (-row).exp()) * AsRow(up, r);
+    SiluGateRow<Scalar>(gate.row(r), up.row(r), gate.row(r), gate.cols);
   }
 }
 

@@ -28,7 +28,8 @@ namespace flopledger {
 template <class Scalar>
 struct Operands {
   ConstMatrixView<Scalar> a = {};   // the activations that it reads; none for the embedding
-  ConstMatrixView<Scalar> b = {};   // a gain [1, C], the positions, or the second activation
+  ConstMatrixView<Scalar> b = {};   // a gain [1, C], the positions, or the second activation; of a
+                                    // product with an epilogue, the gate or what it adds onto
   WeightView<const Scalar> w = {};  // a product's weight, or the embedding's table
   const Scalar* bias = nullptr;     // added to each row of y, or null
   CacheView<Scalar> cache = {};     // the layer's, for attention where there is one
@@ -64,6 +65,7 @@ class Forward {
     FL_CHECK(shape.num_layers <= static_cast<int64_t>(weights.layers.size()), shape.num_layers,
              weights.layers.size());
     FL_CHECK(shape.past == 0 || cache != nullptr);
+    FL_CHECK(!shape.fused_epilogues || matmul.fuses_epilogues);
     const int64_t R = shape.batch * shape.context;
     stream_ = Matrix<Scalar>(R, config.d_model);
     normed_ = Matrix<Scalar>(R, config.d_model);
@@ -150,6 +152,14 @@ class Forward {
       return Operands<Scalar>{.a = a, .w = weight.view(), .bias = bias.data(), .y = y};
     };
     const auto residual = Operands<Scalar>{.a = stream, .b = projected, .y = stream};
+    // A product that the residual follows, or that adds onto the stream itself.
+    const auto onto_stream = [&](MatrixView<Scalar> a, const Weight<Scalar>& weight,
+                                 const Weight<Scalar>& bias) {
+      if (op.epilogue != OpEpilogue::kResidual) return product(a, weight, bias, projected);
+      auto added = product(a, weight, bias, stream);
+      added.b = stream;
+      return added;
+    };
     switch (op.id) {
       case OpId::kEmbedding:
         return {.b = Positions(), .w = weights_.token_embedding.view(), .y = stream};
@@ -160,18 +170,22 @@ class Forward {
       case OpId::kAttentionSoftmax: return {.a = scores_, .y = scores_};
       case OpId::kAttentionValues:
         return {.a = scores_, .b = qkv_, .cache = Cache(layer), .y = normed};
-      case OpId::kAttentionOut:
-        return product(normed, w.attention_out, w.attention_out_bias, projected);
+      case OpId::kAttentionOut: return onto_stream(normed, w.attention_out, w.attention_out_bias);
       case OpId::kAttentionResidual: return residual;
       case OpId::kFfnNorm: return norm(w.ffn_norm_gain, w.ffn_norm_bias);
       case OpId::kAttention: return {.a = qkv_, .cache = Cache(layer), .y = normed};
       case OpId::kFfnGate: return product(normed, w.ffn_gate, w.ffn_gate_bias, gate_);
-      case OpId::kFfnUp: return product(normed, w.ffn_up, w.ffn_up_bias, hidden);
+      case OpId::kFfnUp: {
+        auto up = product(normed, w.ffn_up, w.ffn_up_bias, hidden);
+        if (op.epilogue == OpEpilogue::kActivation && config_.has_gate()) up.b = gate_;
+        return up;
+      }
       case OpId::kFfnActivation:
         if (config_.has_gate()) return {.a = gate_, .b = hidden, .y = gate_};
         return {.a = hidden, .y = hidden};
       case OpId::kFfnDown:
-        return product(config_.has_gate() ? gate_ : hidden, w.ffn_down, w.ffn_down_bias, projected);
+        return onto_stream(config_.has_gate() && !shape_.fused_epilogues ? gate_ : hidden,
+                           w.ffn_down, w.ffn_down_bias);
       case OpId::kFfnResidual: return residual;
       case OpId::kFinalNorm: return norm(weights_.final_norm_gain, weights_.final_norm_bias);
       case OpId::kLmHead:
@@ -191,8 +205,13 @@ class Forward {
         if (config_.norm == Norm::kRmsNorm) return RmsNorm(o.a, o.b.data, eps, o.y);
         return LayerNorm(o.a, o.b.data, o.bias, eps, o.y);
       case OpKind::kMatmul:
-        return matmul_.run(
-            {.x = o.a, .w = o.w, .bias = o.bias, .y = o.y, .scratch = packed_.data()});
+        return matmul_.run({.x = o.a,
+                            .w = o.w,
+                            .bias = o.bias,
+                            .y = o.y,
+                            .scratch = packed_.data(),
+                            .epilogue = EpilogueOf(op),
+                            .gate = o.b});
       case OpKind::kRope: return ApplyRope(attention_, rope_, o.y, shape_.past);
       case OpKind::kAttentionScores: return AttentionScores(attention_, PlainMatmul(), o.a, o.y);
       case OpKind::kAttentionSoftmax: return AttentionSoftmax(attention_, o.y);
@@ -236,6 +255,18 @@ class Forward {
   /// What reference attention computes its products with: activations come unpacked.
   MatmulFn<Scalar> PlainMatmul() const {
     return matmul_.packs_weights ? FindMatmul<Scalar>("eigen")->run : matmul_.run;
+  }
+
+  Epilogue EpilogueOf(const Op& op) const {
+    if (op.epilogue == OpEpilogue::kNone) return Epilogue::kNone;
+    if (op.epilogue == OpEpilogue::kResidual) return Epilogue::kResidual;
+    switch (config_.ffn) {
+      case Ffn::kGeluTanh: return Epilogue::kGeluTanh;
+      case Ffn::kGeluErf: return Epilogue::kGeluErf;
+      case Ffn::kRelu: return Epilogue::kRelu;
+      case Ffn::kSwiglu: return Epilogue::kSiluGate;
+    }
+    FL_CHECK(false, static_cast<int>(config_.ffn));
   }
 
   void Activate(const Operands<Scalar>& o) {

@@ -82,6 +82,15 @@ std::vector<Op> ForwardOps(const ModelConfig& config, const RunShape& shape) {
     ops.push_back({id, RowOf(id).kind, RowOf(id).per_layer, T, n, k, heads});
   };
 
+  // What follows a product: within it, or an op of its own.
+  const auto then = [&](OpId id, int64_t n, OpEpilogue epilogue) {
+    if (shape.fused_epilogues) {
+      ops.back().epilogue = epilogue;
+    } else {
+      elementwise(id, rows, n);
+    }
+  };
+
   elementwise(OpId::kEmbedding, rows, C);
   elementwise(OpId::kAttentionNorm, rows, C);
   weight_product(OpId::kAttentionQkv, qkv, C, config.bias);
@@ -94,13 +103,13 @@ std::vector<Op> ForwardOps(const ModelConfig& config, const RunShape& shape) {
     head_product(OpId::kAttentionValues, HS, T);
   }
   weight_product(OpId::kAttentionOut, C, C, config.bias);
-  elementwise(OpId::kAttentionResidual, rows, C);
+  then(OpId::kAttentionResidual, C, OpEpilogue::kResidual);
   elementwise(OpId::kFfnNorm, rows, C);
   if (config.has_gate()) weight_product(OpId::kFfnGate, F, C, config.bias);
   weight_product(OpId::kFfnUp, F, C, config.bias);
-  elementwise(OpId::kFfnActivation, rows, F);
+  then(OpId::kFfnActivation, F, OpEpilogue::kActivation);
   weight_product(OpId::kFfnDown, C, F, config.bias);
-  elementwise(OpId::kFfnResidual, rows, C);
+  then(OpId::kFfnResidual, C, OpEpilogue::kResidual);
   if (config.final_norm) elementwise(OpId::kFinalNorm, rows, C);
   weight_product(OpId::kLmHead, V, C, false);
   return ops;

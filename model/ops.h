@@ -49,6 +49,9 @@ enum class OpId {
   kLmHead,
 };
 
+/// What a product does to its output besides: an op that then has no row of its own.
+enum class OpEpilogue { kNone, kActivation, kResidual };
+
 /// One operation, as one row of the ledger.
 struct Op {
   OpId id;
@@ -58,6 +61,7 @@ struct Op {
                       // one op has those of its scores, [T, HS]·[HS, past + T]
   int64_t products;   // independent products (or blocks of m×n) in one execution: B·NH per head
   bool bias = false;  // adds a vector [n] to each row
+  OpEpilogue epilogue = OpEpilogue::kNone;
 
   std::string_view name() const;
   bool operator==(const Op&) const = default;
@@ -71,6 +75,7 @@ struct RunShape {
   int64_t batch = 1;
   int64_t num_layers = 1;
   bool fused_attention = false;  // attention is one op, and its scores are not stored
+  bool fused_epilogues = false;  // activations and residuals are left to the products before them
   int64_t past = 0;  // positions before these, whose keys and values are cached; then too it is one
 };
 

@@ -169,6 +169,7 @@ TEST_F(CommandLine, BadInputGetsOneLineItsExitCodeAndLeavesNoFile) {
       {run({"--attention", "flash"}), "fused, reference"},
       {run({"--count", "half"}), "off, sample, full"},
       {run({"--counters", "on"}), "auto, off"},
+      {run({"--seed", "-1"}), "seed"},
       {run({"--count", "instructions"}), "leaves no ledger"},
       {run({"--convention", "rule-of-thumb"}), "rule of thumb"},
       {run({"--benchmark_frobnicate=1"}), "benchmark_frobnicate"},

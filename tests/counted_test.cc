@@ -32,12 +32,13 @@ TEST(Counted, EveryOpOfRandomModelsExecutesItsFormulaExactly) {
   std::mt19937 random(1);
   for (int i = 0; i < 240; ++i) {
     const ModelConfig config = RandomModel(random);
+    const auto& matmul = MatmulBackends<Scalar>()[static_cast<std::size_t>(i % 4)];
     const RunShape shape{
         .context = i % 8 == 0 ? 1 : 1 + static_cast<int64_t>(random() % kLongestRandomContext),
         .batch = 1 + static_cast<int64_t>(random() % 2),
         .num_layers = config.num_layers,
-        .fused_attention = i % 3 != 0};
-    const auto& matmul = MatmulBackends<Scalar>()[static_cast<std::size_t>(i % 4 % 3)];
+        .fused_attention = i % 3 != 0,
+        .fused_epilogues = matmul.fuses_epilogues};
     const KernelFacts facts =
         FactsOf(std::string(matmul.name), shape.fused_attention ? "fused" : "reference");
     SCOPED_TRACE(ToJson(config).dump() + " T=" + std::to_string(shape.context) +

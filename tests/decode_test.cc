@@ -66,9 +66,10 @@ void Decode(const Case& c, const Weights<Scalar>& weights, const MatmulBackend<S
 TEST(Decode, AgreesWithATextbookPassOverAllPositions) {
   std::mt19937 random(11);
   for (int i = 0; i < 100; ++i) {
-    const Case c(random);
+    Case c(random);
     const auto backends = MatmulBackends<float>();
     const auto& matmul = backends[random() % backends.size()];
+    c.prompt.fused_epilogues = matmul.fuses_epilogues;
     omp_set_num_threads(static_cast<int>(1 + random() % 3));
     SCOPED_TRACE(fmt::format("{} T={} B={} steps={} {}", ToJson(c.config).dump(), c.prompt.context,
                              c.prompt.batch, c.steps, matmul.name));
@@ -105,8 +106,9 @@ struct TallyObserver {
 TEST(Decode, EveryOpExecutesItsFormulaExactly) {
   std::mt19937 random(12);
   for (int i = 0; i < 60; ++i) {
-    const Case c(random);
-    const auto& matmul = MatmulBackends<Counted<float>>()[static_cast<std::size_t>(i % 3)];
+    Case c(random);
+    const auto& matmul = MatmulBackends<Counted<float>>()[static_cast<std::size_t>(i % 4)];
+    c.prompt.fused_epilogues = matmul.fuses_epilogues;
     const KernelFacts facts = FactsOf(std::string(matmul.name), "fused");
     omp_set_num_threads(1 + i % 2);
     SCOPED_TRACE(fmt::format("{} T={} B={} {}", ToJson(c.config).dump(), c.prompt.context,
@@ -133,7 +135,7 @@ TEST(Decode, EveryOpExecutesItsFormulaExactly) {
 TEST(Decode, EveryOpIsVerified) {
   std::mt19937 random(13);
   for (int i = 0; i < 40; ++i) {
-    const Case c(random);
+    Case c(random);
     const auto& matmul = *FindMatmul<float>("packed");
     const auto weights = SeededWeights<float>(c.config, c.config.num_layers, 3, true);
     KvCache<float> cache(c.config, c.config.num_layers, c.prompt.batch, c.length());

@@ -19,11 +19,13 @@
 namespace flopledger {
 namespace {
 
-RunShape ShapeOf(const ModelConfig& config, int64_t context, int64_t batch, bool fused) {
+RunShape ShapeOf(const ModelConfig& config, int64_t context, int64_t batch, bool fused,
+                 bool fused_epilogues = false) {
   return {.context = context,
           .batch = batch,
           .num_layers = config.num_layers,
-          .fused_attention = fused};
+          .fused_attention = fused,
+          .fused_epilogues = fused_epilogues};
 }
 
 /// Every combination of product backend, attention kernel and thread count.
@@ -53,7 +55,8 @@ TEST_P(Golden, LogitsAgreeWithThoseComputedElsewhere) {
   ForEachWay([&](const MatmulBackend<float>& matmul, bool fused) {
     const auto weights = ReadWeights<float>(config, file, matmul.packs_weights);
     const auto context = static_cast<int64_t>(tokens.size());
-    Forward<float> forward(config, weights, ShapeOf(config, context, 1, fused), matmul);
+    Forward<float> forward(config, weights,
+                           ShapeOf(config, context, 1, fused, matmul.fuses_epilogues), matmul);
     NoObserver observer;
     forward.Run(tokens, observer);
     ASSERT_EQ(expected.size(), tokens.size());
@@ -92,7 +95,8 @@ TEST(Forward, AgreesWithATextbookPassInDouble) {
     for (int64_t r = 0; r < batch * context; ++r) {
       tokens.push_back(static_cast<int32_t>(random() % static_cast<uint64_t>(config.vocab_size)));
     }
-    Forward<float> forward(config, weights, ShapeOf(config, context, batch, fused), matmul);
+    Forward<float> forward(config, weights,
+                           ShapeOf(config, context, batch, fused, matmul.fuses_epilogues), matmul);
     NoObserver observer;
     forward.Run(tokens, observer);
     const reference::Table expected = reference::Logits(config, weights, context, tokens);

@@ -1,6 +1,7 @@
 // The harness: verification that catches, plans that fit, rows that say what was measured.
 #include "bench/harness.h"
 
+#include <benchmark/benchmark.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <omp.h>
@@ -47,15 +48,19 @@ struct Spoiler {
 TEST(OpVerifier, AcceptsWhatIsRightAndCatchesEveryOpThatIsWrong) {
   std::mt19937 random(3);
   omp_set_num_threads(2);
-  for (int i = 0; i < 12; ++i) {
+  for (int i = 0; i < 18; ++i) {
     const ModelConfig config = RandomModel(random);
-    const auto weights = SeededWeights<float>(config, config.num_layers, 1, i % 2 == 0);
-    const RunShape shape{
-        .context = 9, .batch = 2, .num_layers = config.num_layers, .fused_attention = i % 3 != 0};
+    static constexpr const char* kBackends[] = {"packed", "eigen", "packed-fused"};
+    const auto& matmul = *FindMatmul<float>(kBackends[i % 3]);
+    const auto weights = SeededWeights<float>(config, config.num_layers, 1, matmul.packs_weights);
+    const RunShape shape{.context = 9,
+                         .batch = 2,
+                         .num_layers = config.num_layers,
+                         .fused_attention = i % 2 == 0,
+                         .fused_epilogues = matmul.fuses_epilogues};
     const std::vector<int32_t> tokens(18, 0);
     const auto verify = [&](const Op* spoil) {
-      Forward<float> forward(config, weights, shape,
-                             *FindMatmul<float>(i % 2 == 0 ? "packed" : "eigen"));
+      Forward<float> forward(config, weights, shape, matmul);
       OpVerifier verifier(forward, tokens);
       Spoiler observer{verifier, spoil};
       forward.Run(tokens, observer);
@@ -187,6 +192,46 @@ TEST(MeasureFmaPeak, IsARateThatAProcessorCanHave) {
   const double peak = MeasureFmaPeak(1);
   EXPECT_GT(peak, 1e8);
   EXPECT_LT(peak, 1e13);
+}
+
+/// Keeps what the benchmarks report.
+class KeepingReporter : public benchmark::BenchmarkReporter {
+ public:
+  bool ReportContext(const Context&) override { return true; }
+  void ReportRuns(const std::vector<Run>& runs) override {
+    all.insert(all.end(), runs.begin(), runs.end());
+  }
+  std::vector<Run> all;
+};
+
+TEST(Workload, ExportsTheFlopsThatAGateHoldsExact) {
+  RunSettings settings = SmallRun();
+  settings.threads = 1;
+  WeightStore weights;
+  Workload workload(settings, 1, weights);
+  const auto ops = workload.forward().ops();
+  const Op& attention = *std::ranges::find(ops, OpId::kAttention, &Op::id);
+  benchmark::ClearRegisteredBenchmarks();
+  benchmark::RegisterBenchmark("attention",
+                               [&](benchmark::State& state) { workload.TimeOp(state, attention); })
+      ->Iterations(1)
+      ->UseManualTime();
+  KeepingReporter reporter;
+  benchmark::RunSpecifiedBenchmarks(&reporter, "attention");
+  benchmark::ClearRegisteredBenchmarks();
+  ASSERT_EQ(reporter.all.size(), 1);
+  const auto& counters = reporter.all[0].counters;
+  EXPECT_EQ(counters.at("predicted_flops"),
+            OpFlops(settings.model, settings.OneLayer(), attention, Convention::kCausal));
+  EXPECT_EQ(counters.at("executed_flops"),
+            ExecutedFlops(settings.model, settings.OneLayer(), attention,
+                          FactsOf(settings.matmul, settings.attention)));
+  // The samples' shapes are fixed, so what is counted there depends on the kernels alone.
+  const SampleResult samples = CountSamples({settings.model, 5, 1, "packed", "fused"});
+  const auto counted =
+      std::ranges::find(samples.counted, OpId::kAttention, &std::pair<OpId, int64_t>::first);
+  EXPECT_EQ(counters.at("sample_counted_flops"), counted->second);
+  EXPECT_GT(counted->second, 0);
 }
 
 }  // namespace

@@ -6,12 +6,15 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <random>
+#include <utility>
 
 #include "kernels/counted.h"
 #include "kernels/matmul_library.h"
 #include "kernels/matmul_packed.h"
 #include "kernels/pack.h"
+#include "kernels/pointwise.h"
 
 namespace flopledger {
 namespace {
@@ -101,6 +104,54 @@ TYPED_TEST(Matmul, EveryBackendMeetsTheDefinition) {
         ++i;
         this->Check(backend, shape, layout, i % 2 == 0, 1 + i % 3);
         if (this->HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+TYPED_TEST(Matmul, AnEpilogueIsTheOpThatItStandsFor) {
+  using Scalar = TypeParam;
+  const auto& backend = *FindMatmul<Scalar>("packed-fused");
+  int i = 0;
+  for (const auto& [M, N, K] : kShapes) {
+    for (const Epilogue epilogue : {Epilogue::kResidual, Epilogue::kGeluTanh, Epilogue::kGeluErf,
+                                    Epilogue::kRelu, Epilogue::kSiluGate}) {
+      SCOPED_TRACE(::testing::Message()
+                   << M << "x" << N << "x" << K << " epilogue " << static_cast<int>(epilogue));
+      omp_set_num_threads(1 + ++i % 3);
+      Matrix<Scalar> x(M, K), other(M, N), apart(M, N), within(M, N);
+      Matrix<Scalar> bias(1, N), scratch(1, PackedScratchSize(M, K));
+      Weight<Scalar> w(K, N, WeightLayout::kPanels);
+      for (auto* matrix : {&x, &other, &bias}) this->Fill(matrix->data(), matrix->size());
+      for (int64_t k = 0; k < K; ++k) {
+        for (int64_t n = 0; n < N; ++n) this->Fill(&w.view()(k, n), 1);
+      }
+      MatmulArgs<Scalar> args{.x = x.view(),
+                              .w = std::as_const(w).view(),
+                              .bias = i % 2 == 0 ? bias.data() : nullptr,
+                              .y = apart.view(),
+                              .scratch = scratch.data()};
+      backend.run(args);
+      switch (epilogue) {
+        case Epilogue::kNone: break;
+        case Epilogue::kResidual: AddResidual<Scalar>(apart.view(), other.view()); break;
+        case Epilogue::kGeluTanh: GeluTanh<Scalar>(apart.view()); break;
+        case Epilogue::kGeluErf: GeluErf<Scalar>(apart.view()); break;
+        case Epilogue::kRelu: Relu<Scalar>(apart.view()); break;
+        case Epilogue::kSiluGate:
+          for (int64_t j = 0; j < apart.size(); ++j) {
+            apart.data()[j] *= other.data()[j] / (1 + std::exp(-other.data()[j]));
+          }
+      }
+      std::copy_n(other.data(), other.size(), within.data());  // what the residual adds onto
+      args.y = within.view();
+      args.epilogue = epilogue;
+      args.gate = other.view();
+      backend.run(args);
+      const double tolerance = 8 * static_cast<double>(K + 8) *
+                               static_cast<double>(std::numeric_limits<Scalar>::epsilon());
+      for (int64_t j = 0; j < apart.size(); ++j) {
+        ASSERT_NEAR(within.data()[j], apart.data()[j], tolerance) << "element " << j;
       }
     }
   }
