@@ -15,7 +15,7 @@ namespace flopledger {
 
 /// What the formulas must know of the kernels that ran; supplied by the harness.
 struct KernelFacts {
-  std::string matmul;     // the backend: "packed" (or "packed-fused"), "eigen", "reference"; else no formula
+  std::string matmul;     // packed, packed-fused, eigen, reference; other backends have no formula
   std::string attention;  // "fused", "reference"
   int64_t panel = 0;      // columns of a packed weight's panel; the last is padded to it
   int64_t queries = 0;    // of a tile of fused attention; the last is padded to it

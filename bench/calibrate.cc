@@ -4,10 +4,10 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "analysis/stats.h"
 #include "bench/machine.h"
+#include "bench/stopwatch.h"
 #include "kernels/bandwidth.h"
 #include "kernels/fma_chains.h"
 
@@ -17,24 +17,20 @@ namespace {
 constexpr double kBurstSeconds = 0.01;
 constexpr double kQuickSeconds = 0.002;
 
-double Seconds(std::chrono::steady_clock::duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
 /// Wall-clock of one burst, work(thread) on every thread: from when all stand ready until the last
 /// has finished. What work returns is kept.
 template <class Work>
 double TimeTogether(int threads, Work&& work) {
-  std::chrono::steady_clock::time_point start;
+  Clock::time_point start;
   float sink = 0;
 #pragma omp parallel num_threads(threads) reduction(+ : sink)
   {
 #pragma omp barrier
 #pragma omp master
-    start = std::chrono::steady_clock::now();
+    start = Clock::now();
     sink += work(omp_get_thread_num());
   }
-  const double seconds = Seconds(std::chrono::steady_clock::now() - start);
+  const double seconds = SecondsSince(start);
   [[maybe_unused]] volatile float keep = sink;
   return seconds;
 }
@@ -78,12 +74,12 @@ double FmaPeakOfWidth(int threads, int lanes) {
 
 double ForkJoinSeconds(int threads) {
   constexpr int kRegions = 500;
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   for (int i = 0; i < kRegions; ++i) {
 #pragma omp parallel num_threads(threads)
     { __asm__ volatile(""); }  // an empty region could be left out
   }
-  return Seconds(std::chrono::steady_clock::now() - start) / kRegions;
+  return SecondsSince(start) / kRegions;
 }
 
 /// Seconds an exponential, all threads at it, in the first-level cache.

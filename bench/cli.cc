@@ -173,7 +173,7 @@ class Parser {
     AddThreads(verb, run_.workload.threads);
     verb->add_option("--matmul", run_.workload.matmul,
                      MatmulHelp() +
-                         "; all (every one of them but reference, side by side: repetitions "
+                         "; all (all but reference and packed-fused, side by side: repetitions "
                          "interleaved, one table)")
         ->capture_default_str();
     AddAttention(verb, run_.workload.attention);

@@ -5,7 +5,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -14,6 +13,7 @@
 #include "analysis/table.h"
 #include "bench/files.h"
 #include "bench/machine.h"
+#include "bench/stopwatch.h"
 #include "model/forward.h"
 #include "model/json.h"
 
@@ -154,11 +154,10 @@ double CountingRate() {
   constexpr int64_t kSize = 512;
   Matrix<Scalar> x(kSize, kSize), w(kSize, kSize), y(kSize, kSize);
   for (Matrix<Scalar>* matrix : {&x, &w}) std::fill_n(matrix->data(), matrix->size(), Scalar(1.0f));
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   FindMatmul<Scalar>("eigen")->run(
       {.x = x.view(), .w = WeightView<const Scalar>::Of(w.view()), .y = y.view()});
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  return 2.0 * kSize * kSize * kSize / elapsed.count();
+  return 2.0 * kSize * kSize * kSize / SecondsSince(start);
 }
 
 void CheckMemory(const CountRequest& request) {

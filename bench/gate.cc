@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <map>
@@ -16,6 +15,7 @@
 #include "bench/interrupt.h"
 #include "bench/machine.h"
 #include "bench/process.h"
+#include "bench/stopwatch.h"
 #include "model/input_error.h"
 #include "model/json.h"
 
@@ -256,9 +256,9 @@ class Timing {
     std::vector<std::string> names;
     for (const std::size_t row : request.rows) names.push_back(pilot_.rows[row]);
     if (names.size() < pilot_.rows.size()) flags.push_back(FilterOf(names));
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     const BenchmarkFile file = runner_.Run(request.candidate, flags);
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    const double seconds = SecondsSince(start);
     const auto after = MeasureSentinel();
 
     json rows = json::object();
@@ -274,7 +274,7 @@ class Timing {
     slots_.push_back({{"block", request.block},
                       {"slot", request.slot},
                       {"binary", request.candidate ? "B" : "A"},
-                      {"seconds", elapsed.count()},
+                      {"seconds", seconds},
                       {"sentinel_before", before ? json(*before) : json()},
                       {"sentinel_after", after ? json(*after) : json()},
                       {"rows", std::move(rows)}});
@@ -490,10 +490,8 @@ Plan RunPlan(const GateSettings& settings, double seconds, Progress& progress) {
   against_itself.rule.first_blocks = against_itself.rule.most_blocks = 1'000'000;  // never decides
   const Runner runner(against_itself);
   try {
-    const auto start = std::chrono::steady_clock::now();
-    const auto elapsed = [&] {
-      return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    };
+    const auto start = Clock::now();
+    const auto elapsed = [&] { return SecondsSince(start); };
     const Pilot pilot = RunPilot(against_itself, runner);
     if (!pilot.not_comparable.empty()) throw CannotMeasure(pilot.not_comparable);
     Timing timing(against_itself, runner, pilot);

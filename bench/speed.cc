@@ -3,10 +3,10 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "analysis/stats.h"
 #include "bench/calibrate.h"
+#include "bench/stopwatch.h"
 #include "kernels/matmul.h"
 #include "kernels/matmul_packed.h"
 
@@ -53,13 +53,13 @@ double SpeedProbe::MeasureRead(int threads) { return MeasureMemoryRead(threads, 
 double SpeedProbe::MeasureProduct(int threads) {
   const int before = omp_get_max_threads();
   omp_set_num_threads(threads);
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   for (const Weight<float>& weight : weights_) {
     Backend().run({.x = x_.view(), .w = weight.view(), .y = y_.view(), .scratch = scratch_.data()});
   }
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  const double seconds = SecondsSince(start);
   omp_set_num_threads(before);
-  return 2.0 * kWeights * kRows * kSize * kSize / elapsed.count();
+  return 2.0 * kWeights * kRows * kSize * kSize / seconds;
 }
 
 SpeedProbe::Rates SpeedProbe::Measure(int threads) {

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -18,6 +17,7 @@
 #include "bench/counting.h"
 #include "bench/instruction_count.h"
 #include "bench/interrupt.h"
+#include "bench/stopwatch.h"
 #include "bench/verbs.h"
 #include "kernels/microkernel.h"
 #include "model/forward.h"
@@ -271,13 +271,12 @@ class Stepper {
 
 /// Seconds that a step takes here, by stepping through a loop.
 double SecondsPerStep() {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   volatile int sink = 0;
   const InstructionCount count = CountInstructions([&] {
     for (int i = 0; i < 2000; ++i) sink = sink + i;
   });
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  return elapsed.count() / static_cast<double>(std::max<int64_t>(1, count.instructions));
+  return SecondsSince(start) / static_cast<double>(std::max<int64_t>(1, count.instructions));
 }
 
 std::string OrUnavailable(const std::optional<int64_t>& value) {
