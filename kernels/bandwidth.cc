@@ -9,21 +9,33 @@ namespace {
 
 using Packet = Eigen::internal::packet_traits<float>::type;
 constexpr int kLanes = Eigen::internal::packet_traits<float>::size;
-constexpr int kSums = 8;  // enough to cover the latency of an addition
-static_assert(kStreamStep % (kSums * kLanes) == 0);
+constexpr int kStreams = 4;  // read at a time: one a thread leaves memory idle
+constexpr int kSums = 2;     // of each; together enough to cover the latency of an addition
+static_assert(kStreamStep % (kStreams * kSums * kLanes) == 0);
 
 }  // namespace
 
 float StreamRead(const float* x, int64_t n) {
-  using namespace Eigen::internal;  // NOLINT: the packet primitives, in this function alone
-  Packet sums[kSums];
-  for (Packet& sum : sums) sum = pset1<Packet>(0.0f);
-  for (int64_t i = 0; i < n; i += kSums * kLanes) {
-#pragma GCC unroll 8
-    for (int s = 0; s < kSums; ++s) sums[s] = padd(sums[s], pload<Packet>(x + i + s * kLanes));
+  using namespace Eigen::internal;      // NOLINT: the packet primitives, in this function alone
+  const int64_t length = n / kStreams;  // of a stream
+  Packet sums[kStreams][kSums];
+  for (auto& of_stream : sums) {
+    for (Packet& sum : of_stream) sum = pset1<Packet>(0.0f);
   }
-  for (int s = 1; s < kSums; ++s) sums[0] = padd(sums[0], sums[s]);
-  return predux(sums[0]);
+  for (int64_t i = 0; i < length; i += kSums * kLanes) {
+#pragma GCC unroll 8
+    for (int s = 0; s < kStreams; ++s) {
+#pragma GCC unroll 8
+      for (int j = 0; j < kSums; ++j) {
+        sums[s][j] = padd(sums[s][j], pload<Packet>(x + s * length + i + j * kLanes));
+      }
+    }
+  }
+  Packet total = pset1<Packet>(0.0f);
+  for (const auto& of_stream : sums) {
+    for (const Packet& sum : of_stream) total = padd(total, sum);
+  }
+  return predux(total);
 }
 
 void StreamTriad(float* a, const float* b, const float* c, float s, int64_t n) {

@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "kernels/microkernel.h"
@@ -182,34 +183,64 @@ void AddSection(const MatmulArgs<Scalar>& args, int64_t m, int64_t rows, int64_t
   }
 }
 
-/// Prefetches what follows in the stream that a micro-kernel reads, across its end into the next
-/// panel: a product of one row is nothing but reading its weight.
-template <class Scalar>
-struct PrefetchStream {
-  const Scalar* ahead;
+// Panels that a product of one row reads at a time. It is nothing but reading its weight, and one
+// stream a thread leaves memory idle: on two Zen 3 cores four read 1.13 times as fast as one, and
+// that one 1.08 times as fast with the hardware's prefetchers alone as with ours beside them.
+constexpr int kStreams = 4;
 
-  void operator()() {
-    constexpr int64_t kLine = 64 / sizeof(Scalar), kTurn = kUnroll * kTileColumns<Scalar>;
-    for (int64_t i = 0; i < kTurn; i += kLine) __builtin_prefetch(ahead + i);
-    ahead += kTurn;
+/// sums[s, c] += Σ_k x[k] · panels[s][k·kTileColumns + c] for `streams` panels.
+template <class Scalar, int streams>
+void AddPanels(int64_t K, const Scalar* x, const std::array<const Scalar*, kStreams>& panels,
+               Scalar* sums) {
+  using Packet = typename PacketOf<Scalar>::Packet;
+  using namespace Eigen::internal;  // NOLINT: the packet primitives, in this function alone
+  constexpr int lanes = PacketOf<Scalar>::kLanes, columns = kTileColumns<Scalar>;
+  constexpr int packets = columns / lanes;
+  Packet sum[streams][packets];
+#pragma GCC unroll 8
+  for (int s = 0; s < streams; ++s) {
+#pragma GCC unroll 8
+    for (int p = 0; p < packets; ++p) sum[s][p] = ploadu<Packet>(sums + s * columns + p * lanes);
   }
-};
+  for (int64_t k = 0; k < K; ++k) {
+    const Packet broadcast = pset1<Packet>(x[k]);
+#pragma GCC unroll 8
+    for (int s = 0; s < streams; ++s) {
+#pragma GCC unroll 8
+      for (int p = 0; p < packets; ++p) {
+        const Packet w = pload<Packet>(panels[s] + k * columns + p * lanes);
+        sum[s][p] = pmadd(broadcast, w, sum[s][p]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int s = 0; s < streams; ++s) {
+#pragma GCC unroll 8
+    for (int p = 0; p < packets; ++p) pstoreu<Scalar>(sums + s * columns + p * lanes, sum[s][p]);
+  }
+}
 
-/// y [1, N] (+)= x·w + bias and its epilogue, panel by panel in the order of memory.
+/// y [1, N] (+)= x·w + bias and its epilogue.
 template <class Scalar>
 void MultiplyRow(const MatmulArgs<Scalar>& args) {
-  constexpr int64_t columns = kTileColumns<Scalar>, kAhead = 8192 / sizeof(Scalar);
+  constexpr int64_t columns = kTileColumns<Scalar>, width = kStreams * columns;
   const int64_t K = args.x.cols, N = args.y.cols;
   const Scalar* x = args.x.row(0);
+  const Scalar* start = args.epilogue == Epilogue::kResidual ? args.y.row(0) : args.bias;
 #pragma omp parallel for schedule(guided)
-  for (int64_t panel = 0; panel < CeilDiv(N, columns); ++panel) {
-    const int64_t n = panel * columns, n_end = std::min(N, n + columns);
-    const Scalar* w = args.w.panel(n);
-    Scalar sums[columns] = {};
-    const Scalar* start = args.epilogue == Epilogue::kResidual ? args.y.row(0) : args.bias;
+  for (int64_t n = 0; n < N; n += width) {
+    const int64_t n_end = std::min(N, n + width);
+    Scalar sums[width] = {};
     if (start != nullptr) std::copy(start + n, start + n_end, sums);
-    MicroKernel<Scalar>(1, K, x, 1, w, {sums, columns}, {sums, columns},
-                        PrefetchStream<Scalar>{w + kAhead});
+    std::array<const Scalar*, kStreams> panels;
+    for (int s = 0; s < kStreams; ++s) panels[s] = args.w.panel(n + s * columns);
+    if (n_end > n + width - columns) {
+      AddPanels<Scalar, kStreams>(K, x, panels, sums);
+    } else {  // the last few panels, one by one
+      for (int s = 0; n + s * columns < n_end; ++s) {
+        AddPanels<Scalar, 1>(K, x, {panels[s]}, sums + s * columns);
+      }
+    }
     std::copy(sums, sums + (n_end - n), args.y.row(0) + n);
     Finish(args, 0, 1, n, n_end - n);
   }
