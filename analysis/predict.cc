@@ -366,8 +366,8 @@ std::string SampleBackend(const std::string& matmul, const Op& op) {
   const bool depends = op.kind == OpKind::kMatmul || op.kind == OpKind::kAttentionScores ||
                        op.kind == OpKind::kAttentionValues;
   if (!depends) return "";
-  return matmul == "packed-fused" ? "packed"
-                                  : matmul;  // one kernel: its epilogues are taken as free
+  // The kernel is that of "packed"; what it does besides is taken as free.
+  return matmul == "packed-fused" ? "packed" : matmul;
 }
 
 SamplePosition PositionOf(const Op& op) {
