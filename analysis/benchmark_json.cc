@@ -29,7 +29,8 @@ double SecondsOf(const std::string& unit, const std::string& where) {
 
 void AddRepetition(BenchmarkRow& row, const json& run, const std::string& where) {
   if (run.value("error_occurred", false) || run.value("skipped", false)) {
-    row.error = run.value("error_message", run.value("skip_message", std::string("skipped")));
+    row.error = run.value("error_message", run.value("skip_message", std::string()));
+    if (row.error.empty()) row.error = "skipped";
     return;
   }
   const double seconds =
@@ -86,7 +87,10 @@ BenchmarkFile BenchmarkFromJson(const json& json, const std::string& where) {
   std::set<std::pair<std::string, int>> seen;
   try {
     for (const auto& run : json["benchmarks"]) {
-      if (run.value("run_type", "iteration") != "iteration") continue;
+      if (run.value("run_type", "iteration") != "iteration") {
+        file.has_aggregates = true;
+        continue;
+      }
       const auto name = run.value("run_name", run.at("name").get<std::string>());
       auto row = std::ranges::find(file.rows, name, &BenchmarkRow::name);
       if (row == file.rows.end()) {

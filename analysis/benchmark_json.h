@@ -22,6 +22,7 @@ struct BenchmarkRow {
 struct BenchmarkFile {
   nlohmann::json context = nlohmann::json::object();
   std::vector<BenchmarkRow> rows;  // in order of their first repetition
+  bool has_aggregates = false;     // which are not among them
 
   const BenchmarkRow* Find(std::string_view name) const;
 };

@@ -81,6 +81,13 @@ std::string CommandText(std::string_view text, bool is_property) {
   return escaped;
 }
 
+/// Whether the verdict is that of no row: nothing was timed, or a binary failed in between.
+bool HeadlineSaysMore(const GateReport& report) {
+  const bool of_a_row = std::ranges::any_of(
+      report.rows, [&](const RowReport& row) { return row.decision == report.decision; });
+  return report.decision != Decision::kPass && !of_a_row;
+}
+
 std::string XmlText(std::string_view text) {
   std::string escaped;
   for (const char c : text) {
@@ -196,8 +203,7 @@ std::string ToAnnotations(const GateReport& report) {
     auto& list = row.decision == Decision::kInconclusive ? warnings : errors;
     list.emplace_back(row.name, row.sentence);
   }
-  const bool says_more = report.rows.empty() && report.decision != Decision::kPass;
-  if (says_more) {
+  if (HeadlineSaysMore(report)) {
     (report.decision == Decision::kInconclusive ? warnings : errors)
         .emplace_back(NameOf(report.decision), report.headline);
   }
@@ -207,7 +213,7 @@ std::string ToAnnotations(const GateReport& report) {
 
 std::string ToJUnit(const GateReport& report) {
   std::vector<RowReport> cases = report.rows;
-  if (cases.empty()) {
+  if (cases.empty() || HeadlineSaysMore(report)) {
     cases.push_back({.name = "gate",
                      .decision = report.decision,
                      .sentence = report.headline,

@@ -25,6 +25,10 @@ json ToJson(const Measured& measured) {
   return {{"median", measured.median}, {"mad", measured.mad}};
 }
 
+json ToJson(const std::optional<Measured>& measured) {
+  return measured ? ToJson(*measured) : json(nullptr);
+}
+
 json ToJson(const Ceilings& ceilings) {
   json fma = json::array(), bandwidth = json::array();
   for (const NamedMeasured& level : ceilings.fma_flops_per_s) {
@@ -42,7 +46,9 @@ json ToJson(const Ceilings& ceilings) {
           {"bandwidth", std::move(bandwidth)},
           {"product_flops_per_s", ToJson(ceilings.product_flops_per_s)},
           {"fork_join_s", ToJson(ceilings.fork_join_s)},
-          {"exp_s", ToJson(ceilings.exp_s)}};
+          {"exp_s", ToJson(ceilings.exp_s)},
+          {"clock_hz", ToJson(ceilings.clock_hz)},
+          {"theoretical_flops_per_s", ToJson(ceilings.theoretical_flops_per_s)}};
 }
 
 json ToJson(const OpSample& sample) {
@@ -101,6 +107,11 @@ class Reader {
   }
 
   Measured Measure() const { return {(*this)["median"].Positive(), (*this)["mad"].Spread()}; }
+  /// Nothing where the key is absent, as in the files of older builds, or null.
+  std::optional<Measured> MeasureIfAny(const char* key) const {
+    const bool has = value_.is_object() && value_.contains(key) && !value_.at(key).is_null();
+    return has ? std::optional((*this)[key].Measure()) : std::nullopt;
+  }
 
   bool IsNull() const { return value_.is_null(); }
   const json& value() const { return value_; }
@@ -130,6 +141,8 @@ Ceilings ReadCeilings(const Reader& in) {
   ceilings.product_flops_per_s = in["product_flops_per_s"].Measure();
   ceilings.fork_join_s = in["fork_join_s"].Measure();
   ceilings.exp_s = in["exp_s"].Measure();
+  ceilings.clock_hz = in.MeasureIfAny("clock_hz");
+  ceilings.theoretical_flops_per_s = in.MeasureIfAny("theoretical_flops_per_s");
   return ceilings;
 }
 

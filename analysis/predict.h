@@ -49,6 +49,9 @@ struct Ceilings {
   Measured product_flops_per_s;                // the yardstick product of bench/speed
   Measured fork_join_s;                        // an empty parallel region
   Measured exp_s;                              // seconds an exponential, all threads together
+  std::optional<Measured> clock_hz;            // of a core while every thread adds integers
+  std::optional<Measured>
+      theoretical_flops_per_s;  // the FMA peak that is documented, at that clock
 
   double peak_flops_per_s() const { return fma_flops_per_s.front().value.median; }
   double memory_bytes_per_s() const { return bandwidth.back().read.median; }
@@ -139,7 +142,8 @@ struct OpPrediction {
 /// The time of every execution of `op` in one pass. What the bytes of an op need at the bandwidth
 /// of the level that holds them bounds it by memory where that is at least half of its time, as
 /// forking and joining bounds it by overhead; all else is bound by computing. What is bound by
-/// memory scales with the bandwidth of the moment, all else with the FMA peak.
+/// memory scales with the bandwidth of the moment, other products of weights with the yardstick
+/// product, all else with the FMA peak.
 OpPrediction PredictOp(const Calibration& calibration, const PredictedRun& run, const Op& op);
 
 struct PassPrediction {

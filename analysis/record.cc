@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -138,6 +139,14 @@ std::vector<Record> RecordsFromCsv(std::string_view text, const std::string& whe
     rows.push_back(std::move(record));
   }
   return rows;
+}
+
+std::vector<std::string> Distinct(const std::vector<Record>& rows, std::string Record::*field) {
+  std::vector<std::string> values;
+  for (const Record& row : rows) {
+    if (std::ranges::find(values, row.*field) == values.end()) values.push_back(row.*field);
+  }
+  return values;
 }
 
 json ToJson(const Ledger& ledger) {

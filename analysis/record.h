@@ -14,6 +14,9 @@ namespace flopledger {
 /// The version of the ledger's fields.
 inline constexpr int64_t kSchema = 1;
 
+/// How the note of a row begins whose counted samples did not all meet the executed formula.
+inline constexpr std::string_view kFormulaMissed = "the executed formula missed";
+
 /// One op of one run, measured beside predicted; or the whole pass, under op "total".
 struct Record {
   int64_t schema = kSchema;
@@ -121,6 +124,9 @@ struct Ledger {
 
   bool operator==(const Ledger&) const = default;
 };
+
+/// Each value of a text field once, as they first appear.
+std::vector<std::string> Distinct(const std::vector<Record>& rows, std::string Record::*field);
 
 /// The heading and every row, as RFC 4180 CSV.
 std::string ToCsv(const std::vector<Record>& rows);

@@ -62,6 +62,19 @@ ReportCheck CheckPass(const ReportView& view) {
 
 ReportCheck CheckFlops(const ReportView& view) {
   const std::string name = "FLOPs";
+  std::vector<std::string> missed, unexplained;
+  for (const Record* op : view.ops) {
+    if (op->flops_note.starts_with(kFormulaMissed)) missed.push_back(op->op);
+    if (op->flops_source == "counted" && op->executed_flops &&
+        op->measured_flops != op->executed_flops) {
+      unexplained.push_back(op->op);
+    }
+  }
+  if (!missed.empty()) {
+    return {CheckState::kError, name,
+            fmt::format("{}: counted samples did not meet the formula of what the kernel executes",
+                        Names(missed))};
+  }
   if (view.total == nullptr) {
     return {CheckState::kUnavailable, name, "the ledger has no row for the whole pass"};
   }
@@ -73,11 +86,16 @@ ReportCheck CheckFlops(const ReportView& view) {
     return {CheckState::kUnavailable, name, "not to be relied on: " + total.flops_note};
   }
   if (!total.executed_flops) {
-    return {CheckState::kNote, name,
+    return {CheckState::kUnavailable, name,
             fmt::format("{} measured; the kernels have no formula to hold them against",
                         ShowScaled(static_cast<double>(*total.measured_flops), "FLOP"))};
   }
   const int64_t residual = *total.measured_flops - *total.executed_flops;
+  if (residual == 0 && !unexplained.empty()) {
+    return {CheckState::kError, name,
+            fmt::format("the sum is right, but {} did not execute what the formula says",
+                        Names(unexplained))};
+  }
   if (residual == 0) {
     return {CheckState::kHolds, name,
             fmt::format("the {} FLOPs that were {} are those that the kernels execute by "
@@ -86,7 +104,7 @@ ReportCheck CheckFlops(const ReportView& view) {
                         total.flops_source == "pmu" ? "read from the counters" : "counted")};
   }
   // A processor retires more than one FLOP for an exponential; an exact count has no such excuse.
-  return {total.flops_source == "pmu" ? CheckState::kNote : CheckState::kError, name,
+  return {total.flops_source == "pmu" ? CheckState::kUnavailable : CheckState::kError, name,
           fmt::format(
               "{} FLOPs ({:+.4f} %) of the measured ones are not explained by what the "
               "kernels execute by construction",
@@ -333,6 +351,26 @@ void CheckReportable(const NamedLedger& named) {
     throw InputError(fmt::format("{}: rows of more than one run ('{}' and '{}'); give each a file",
                                  named.name, rows.front().run_id, row.run_id));
   }
+}
+
+std::vector<NamedLedger> ByBackend(std::span<const NamedLedger> files) {
+  std::vector<NamedLedger> ledgers;
+  for (const NamedLedger& file : files) {
+    const std::vector<std::string> backends = Distinct(file.ledger.rows, &Record::matmul);
+    if (backends.size() < 2) {
+      ledgers.push_back(file);
+      continue;
+    }
+    for (const std::string& backend : backends) {
+      NamedLedger& one =
+          ledgers.emplace_back(fmt::format("{}, {}", file.name, backend), file.ledger);
+      std::erase_if(one.ledger.rows, [&](const Record& row) { return row.matmul != backend; });
+      if (backend != backends.front() && one.ledger.environment.is_object()) {
+        one.ledger.environment.erase("extrapolation");
+      }
+    }
+  }
+  return ledgers;
 }
 
 ReportView::ReportView(const NamedLedger& source) : named(source) {

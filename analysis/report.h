@@ -19,12 +19,17 @@ struct NamedLedger {
 };
 
 /// One file with its styles and script, no reference to any other. One ledger gives its page;
-/// several give a comparison with the first, then the page of each. Every text of a ledger is
-/// escaped. Throws InputError for no ledger, and for one that CheckReportable refuses.
+/// several, or one of several backends, give a comparison with the first, then the page of each.
+/// Every text of a ledger is escaped. Throws InputError for no ledger, and for one that
+/// CheckReportable refuses.
 std::string ToHtml(std::span<const NamedLedger> ledgers);
 
 /// The same verdicts and tables, shorter, as GitHub-flavoured Markdown.
 std::string ToMarkdown(std::span<const NamedLedger> ledgers);
+
+/// The ledgers, those of several backends (`run --matmul all`) cut into one for each. What the
+/// environment says of a whole pass is the first backend's, and stays with it.
+std::vector<NamedLedger> ByBackend(std::span<const NamedLedger> files);
 
 /// Throws InputError (naming the ledger) where there is no operation to show, or rows of more than
 /// one run.

@@ -149,7 +149,8 @@ class Chart {
     if (const auto& theory = roofline_.theoretical_flops_per_s) {
       text_ += fmt::format("<path class=\"theory\" d=\"M{:.1f} {:.1f}H{:.1f}\"/>\n", x_.begin,
                            y_(*theory), x_.end);
-      Label(x_.end - 4, y_(*theory) - 6, "end",
+      // Above the measured peak's label too: the two lines nearly meet.
+      Label(x_.end - 4, std::min(y_(*theory) - 6, peak ? y_(*peak) - 20 : y_.begin), "end",
             fmt::format("theoretical {}", ShowScaled(*theory, "FLOP/s")));
     }
     for (const BandwidthCeiling& ceiling : roofline_.bandwidth) Slope(ceiling);

@@ -251,8 +251,8 @@ class RunPage {
     if (!roofline.peak_flops_per_s) html_ += "FMA peak unavailable: not measured. ";
     if (!roofline.theoretical_flops_per_s) {
       html_ +=
-          "Theoretical peak unavailable: the ledger does not know the clock that the "
-          "processor holds. ";
+          "Theoretical peak unavailable: the ledger has no calibration for so many threads, or "
+          "this processor is not in its table. ";
     }
     html_ += Bases();
     html_ += Skipped() + "</p>\n</figcaption>\n</figure>\n";
@@ -730,8 +730,9 @@ std::string Masthead(const ReportView& view, std::size_t runs) {
 
 }  // namespace
 
-std::string ToHtml(std::span<const NamedLedger> ledgers) {
-  if (ledgers.empty()) throw InputError("there is no ledger to report");
+std::string ToHtml(std::span<const NamedLedger> files) {
+  if (files.empty()) throw InputError("there is no ledger to report");
+  const std::vector<NamedLedger> ledgers = ByBackend(files);
   std::vector<ReportView> views;
   views.reserve(ledgers.size());
   for (const NamedLedger& named : ledgers) views.emplace_back(named);

@@ -128,9 +128,9 @@ std::string Compared(const std::vector<ReportView>& views) {
     const bool same_work = total != nullptr && first.total != nullptr &&
                            total->predicted_flops == first.total->predicted_flops &&
                            total->bytes == first.total->bytes;
-    std::string ratio = "other work";
-    if (view.pass_s && first.pass_s && same_work) {
-      ratio = fmt::format("{:.3f}", *view.pass_s / *first.pass_s);
+    std::string ratio = "unavailable";
+    if (view.pass_s && first.pass_s && total != nullptr && first.total != nullptr) {
+      ratio = same_work ? fmt::format("{:.3f}", *view.pass_s / *first.pass_s) : "other work";
     }
     const auto cpu = std::ranges::find(view.machine, "CPU", &ReportFact::name)->value;
     table.Add({Text(view.named.name), Text(view.first().model), Text(cpu.value_or("unavailable")),
@@ -146,8 +146,9 @@ std::string Compared(const std::vector<ReportView>& views) {
 
 }  // namespace
 
-std::string ToMarkdown(std::span<const NamedLedger> ledgers) {
-  if (ledgers.empty()) throw InputError("there is no ledger to report");
+std::string ToMarkdown(std::span<const NamedLedger> files) {
+  if (files.empty()) throw InputError("there is no ledger to report");
+  const std::vector<NamedLedger> ledgers = ByBackend(files);
   std::vector<ReportView> views;
   views.reserve(ledgers.size());
   for (const NamedLedger& named : ledgers) views.emplace_back(named);

@@ -1,6 +1,7 @@
 #include "analysis/saved_runs.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <boost/math/distributions/normal.hpp>
@@ -172,6 +173,8 @@ SavedRun SavedFromLedger(const Ledger& ledger) {
     model.erase("num_layers");  // a layer more or less is found by its FLOPs
     run.identity["model"] = model.dump();
   }
+  const auto backends = Distinct(ledger.rows, &Record::matmul);  // several of `--matmul all`
+  run.identity["matmul"] = fmt::format("{}", fmt::join(backends, ", "));
   for (const Record& record : ledger.rows) {
     if (record.kind == "extrapolated") continue;
     const auto identify = [&](const char* name, const auto& value) {
@@ -180,11 +183,11 @@ SavedRun SavedFromLedger(const Ledger& ledger) {
     identify("context", record.context);
     identify("batch", record.batch);
     identify("threads", record.threads);
-    identify("matmul", record.matmul);
     identify("attention", record.attention);
     identify("convention", record.convention);
     SavedRow row;
-    row.name = record.op;
+    row.name = backends.size() > 1 ? record.matmul + "/" + record.op : record.op;
+    row.twice = std::ranges::find(run.rows, row.name, &SavedRow::name) != run.rows.end();
     row.samples_s = record.samples_s;
     if (row.samples_s.empty() && record.time_s) row.samples_s = {*record.time_s};
     row.flops_source = record.flops_source;
@@ -206,6 +209,7 @@ SavedRun SavedFromBenchmark(const BenchmarkFile& file) {
   for (const BenchmarkRow& benchmark : file.rows) {
     SavedRow row;
     row.name = benchmark.name;
+    row.twice = benchmark.twice;
     row.samples_s = benchmark.seconds;
     for (const auto& [name, values] : benchmark.counters) {
       (IsExactCounter(name) ? row.exact : row.other)[name] = Median(values);
@@ -234,6 +238,12 @@ UnpairedComparison CompareUnpaired(const SavedRun& baseline, const SavedRun& can
   }
   for (std::string& reason : MissingRows(candidate, baseline, "A")) {
     comparison.reasons.push_back(std::move(reason));
+  }
+  for (const SavedRun* run : {&baseline, &candidate}) {
+    const auto row = std::ranges::find(run->rows, true, &SavedRow::twice);
+    if (row == run->rows.end()) continue;
+    comparison.reasons.push_back(
+        fmt::format("two rows of {} are called {}", run == &baseline ? "A" : "B", row->name));
   }
   if (!comparison.reasons.empty()) {
     comparison.decision = Decision::kNotComparable;

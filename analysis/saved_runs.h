@@ -23,6 +23,7 @@ struct SavedRow {
   std::map<std::string, double> other;  // what may move, and is shown where it did
   std::string flops_source;             // of a ledger
   std::string flops_note;
+  bool twice = false;  // another row goes by this name
 
   bool operator==(const SavedRow&) const = default;
 };

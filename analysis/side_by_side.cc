@@ -7,15 +7,6 @@
 namespace flopledger {
 namespace {
 
-/// Each value of `field` once, as they first appear.
-std::vector<std::string> Distinct(const std::vector<Record>& rows, std::string Record::*field) {
-  std::vector<std::string> values;
-  for (const Record& row : rows) {
-    if (std::ranges::find(values, row.*field) == values.end()) values.push_back(row.*field);
-  }
-  return values;
-}
-
 std::string OrBlank(const std::optional<int64_t>& size) { return size ? Grouped(*size) : ""; }
 
 }  // namespace

@@ -6,8 +6,12 @@
 #include <algorithm>
 
 #include "analysis/stats.h"
+#include "bench/counter_events.h"
+#include "bench/counters.h"
 #include "bench/machine.h"
 #include "bench/stopwatch.h"
+#include "bench/theoretical_peak.h"
+#include "kernels/add_chain.h"
 #include "kernels/bandwidth.h"
 #include "kernels/fma_chains.h"
 
@@ -70,6 +74,28 @@ double FmaPeakOfWidth(int threads, int lanes) {
   const auto work = [&](int, int64_t rounds) { return RunFmaChains(rounds * kSteps, lanes); };
   return static_cast<double>(FmaChainsFlops(kSteps, lanes)) * threads /
          TimeRound(kQuickSeconds, threads, work);
+}
+
+/// Cycles a second of each core, all threads at work: on some processors fewer than that while they
+/// compute in wide registers.
+double ClockHz(int threads) {
+  constexpr int64_t kRounds = 100;
+  const auto work = [](int, int64_t rounds) {
+    return static_cast<float>(RunAddChain(rounds * kRounds));
+  };
+  return kRounds * kAddsOfRound / TimeRound(kQuickSeconds, threads, work);
+}
+
+/// The FMA peak that the processor's documents promise at that clock, each thread on a core of its
+/// own while there are enough; absent where the processor is not in the table.
+std::optional<Measured> TheoreticalPeak(const Measured& clock_hz, int64_t threads) {
+  const auto cpu = IdentifyCpu(LinuxCounters().cpuinfo);
+  const EventRow* row = cpu ? FindEventRow(*cpu) : nullptr;
+  if (row == nullptr) return std::nullopt;
+  const auto flops = FmaFlopsPerCycle(row->microarchitecture, FmaWidths().front());
+  if (!flops) return std::nullopt;
+  const auto factor = static_cast<double>(*flops * std::min<int64_t>(threads, AvailableCores()));
+  return Measured{factor * clock_hz.median, factor * clock_hz.mad};
 }
 
 double ForkJoinSeconds(int threads) {
@@ -189,6 +215,7 @@ void CeilingProbe::Round() {
     samples.product.push_back(speed_.MeasureProduct(threads));
     samples.fork_join.push_back(ForkJoinSeconds(threads));
     samples.exp.push_back(ExpSeconds(threads));
+    if (kHasAddChain) samples.clock.push_back(ClockHz(threads));
   }
 }
 
@@ -224,6 +251,9 @@ std::vector<Ceilings> CeilingProbe::Result() const {
     ceilings.product_flops_per_s = measured([&](std::size_t r) { return samples.product[r]; });
     ceilings.fork_join_s = measured([&](std::size_t r) { return samples.fork_join[r]; });
     ceilings.exp_s = measured([&](std::size_t r) { return samples.exp[r]; });
+    if (samples.clock.empty()) continue;
+    ceilings.clock_hz = measured([&](std::size_t r) { return samples.clock[r]; });
+    ceilings.theoretical_flops_per_s = TheoreticalPeak(*ceilings.clock_hz, ceilings.threads);
   }
   return result;
 }

@@ -68,7 +68,7 @@ class CeilingProbe {
   struct Samples {
     std::vector<std::vector<double>> fma;  // by width, then round
     std::vector<std::vector<BandwidthProbe::LevelRates>> levels;
-    std::vector<double> product, fork_join, exp;
+    std::vector<double> product, fork_join, exp, clock;
   };
   std::vector<int> thread_counts_;
   std::vector<Samples> samples_;  // by number of threads

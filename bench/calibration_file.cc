@@ -30,8 +30,10 @@ nlohmann::json CalibrationIdentity() {
 std::string CalibrationPath() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
-  if (cache != nullptr) return fmt::format("{}/flopledger/calibration.json", cache);
-  if (home != nullptr) return fmt::format("{}/.cache/flopledger/calibration.json", home);
+  if (cache != nullptr && *cache != '\0')
+    return fmt::format("{}/flopledger/calibration.json", cache);
+  if (home != nullptr && *home != '\0')
+    return fmt::format("{}/.cache/flopledger/calibration.json", home);
   return "";
 }
 

@@ -46,11 +46,8 @@ class CountingObserver {
 };
 
 RunShape OneLayer(const CountRequest& request) {
-  return {.context = request.context,
-          .batch = request.batch,
-          .num_layers = 1,
-          .fused_attention = request.attention == "fused",
-          .fused_epilogues = FusesEpilogues(request.matmul)};
+  return WithKernels({.context = request.context, .batch = request.batch}, request.matmul,
+                     request.attention);
 }
 
 }  // namespace
@@ -193,6 +190,12 @@ CountMode ParseCountMode(std::string_view name) {
   if (name == "full") return CountMode::kFull;
   throw InputError(
       fmt::format("unknown --count '{}'{}", name, Suggest(name, {"off", "sample", "full"})));
+}
+
+RunShape WithKernels(RunShape shape, const std::string& matmul, const std::string& attention) {
+  shape.fused_attention = attention == "fused";
+  shape.fused_epilogues = FusesEpilogues(matmul);
+  return shape;
 }
 
 KernelFacts FactsOf(const std::string& matmul, const std::string& attention) {

@@ -36,6 +36,9 @@ struct CountRequest {
   std::string attention = "fused";
 };
 
+/// `shape` with what kernels of these names make of the list of operations.
+RunShape WithKernels(RunShape shape, const std::string& matmul, const std::string& attention);
+
 /// What the `executed` formulas must know of the kernels of this build.
 KernelFacts FactsOf(const std::string& matmul, const std::string& attention);
 

@@ -87,6 +87,8 @@ DecodeResult Decode(const RunSettings& settings, int64_t layers, const Weights<f
   result.prompt = prompt.context;
   result.tokens = settings.decode;
   result.batch = prompt.batch;
+  result.layers_run = layers;
+  result.layers_total = model.num_layers;
   SetBooks(settings, prompt, result);
 
   omp_set_num_threads(settings.threads);
@@ -130,7 +132,6 @@ DecodeResult Decode(const RunSettings& settings, int64_t layers, const Weights<f
 }
 
 nlohmann::json ToJson(const DecodeResult& result) {
-  const auto tokens = static_cast<double>(result.tokens);
   nlohmann::json ops = nlohmann::json::array();
   for (const DecodedOp& op : result.ops) {
     ops.push_back({{"op", op.op},
@@ -142,12 +143,15 @@ nlohmann::json ToJson(const DecodeResult& result) {
   return {{"prompt", result.prompt},
           {"tokens", result.tokens},
           {"batch", result.batch},
+          {"layers_run", result.layers_run},
+          {"layers_total", result.layers_total},
           {"tokens_per_s", result.TokensPerSecond()},
           {"time_s", Median(result.total.seconds)},
           {"samples_s", result.total.seconds},
           {"predicted_flops", result.total.flops},
           {"bytes", result.total.bytes},
-          {"bytes_per_token", static_cast<double>(result.total.bytes) / tokens},
+          {"bytes_per_token", static_cast<double>(result.total.bytes) /
+                                  static_cast<double>(result.tokens * result.batch)},
           {"bytes_per_s", result.BytesPerSecond()},
           {"read_bytes_per_s", Median(result.read_bytes_per_s)},
           {"share_of_bandwidth", result.ShareOfBandwidth()},
@@ -158,9 +162,9 @@ void PrintDecode(const DecodeResult& result, std::ostream& out) {
   Table table{{{"one token at a time", false},
                {"FLOPs (all tokens)"},
                {"bytes (all tokens)"},
-               {"ms a token"},
+               {"ms a step"},
                {"MAD ms"},
-               {"% of token"},
+               {"% of step"},
                {"GB/s"}},
               {}};
   const auto tokens = static_cast<double>(result.tokens);
@@ -175,15 +179,20 @@ void PrintDecode(const DecodeResult& result, std::ostream& out) {
   for (const DecodedOp& op : result.ops) add(op);
   add(result.total);
   fmt::print(out, "\n{}", table.ToText());
-  fmt::print(out,
-             "decoding {} tokens{} after a prompt of {}, {} times: {:.3f} tokens/s, {:.1f} GB/s of "
-             "least traffic, {:.1f} % of the {:.1f} GB/s that these threads read from memory just "
-             "before and after (medians; verified: {} outputs)\n",
-             Grouped(result.tokens),
-             result.batch > 1 ? fmt::format(" of each of {} sequences", result.batch) : "",
-             Grouped(result.prompt), result.total.seconds.size(), result.TokensPerSecond(),
-             result.BytesPerSecond() / 1e9, 100 * result.ShareOfBandwidth(),
-             Median(result.read_bytes_per_s) / 1e9, Grouped(result.verification.checked));
+  fmt::print(
+      out,
+      "decoding {} tokens{} after a prompt of {}{}, {} times: {:.3f} tokens/s, {:.1f} GB/s of "
+      "least traffic, {:.1f} % of the {:.1f} GB/s that these threads read from memory just "
+      "before and after (medians; verified: {} outputs)\n",
+      Grouped(result.tokens),
+      result.batch > 1 ? fmt::format(" of each of {} sequences", result.batch) : "",
+      Grouped(result.prompt),
+      result.layers_run < result.layers_total
+          ? fmt::format(", through {} of {} layers", result.layers_run, result.layers_total)
+          : "",
+      result.total.seconds.size(), result.TokensPerSecond(), result.BytesPerSecond() / 1e9,
+      100 * result.ShareOfBandwidth(), Median(result.read_bytes_per_s) / 1e9,
+      Grouped(result.verification.checked));
 }
 
 }  // namespace flopledger

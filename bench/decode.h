@@ -26,6 +26,7 @@ struct DecodeResult {
   int64_t prompt = 0;
   int64_t tokens = 0;
   int64_t batch = 1;
+  int64_t layers_run = 0, layers_total = 0;
   Verification verification;  // of the first token's every op
   std::vector<DecodedOp> ops;
   DecodedOp total;

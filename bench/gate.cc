@@ -54,6 +54,7 @@ class Runner {
       const auto& binary = candidate ? settings.candidate : settings.baseline;
       std::filesystem::create_symlink(std::filesystem::absolute(binary),
                                       Path(candidate, "benchmark"));
+      stamps_[candidate] = StampOf(candidate);
     }
   }
 
@@ -68,8 +69,11 @@ class Runner {
     words.push_back("--benchmark_out=" + results);
     std::error_code ignored;
     std::filesystem::remove(results, ignored);
-    const ChildResult child =
-        RunChild(words, {.folder = "", .log = log, .time_limit_s = settings_.time_limit_s});
+    if (StampOf(candidate) != stamps_[candidate]) {
+      throw CannotMeasure(fmt::format("{} was built anew while it was gated", SideName(candidate)));
+    }
+    const ChildResult child = RunChild(
+        words, {.folder = "", .log = log, .errors = "", .time_limit_s = settings_.time_limit_s});
     if (child.end == ChildResult::End::kInterrupted) throw Interrupted{};
     const auto fail = [&](const std::string& what) -> CannotMeasure {
       const std::string said = LastWords(log);
@@ -101,10 +105,22 @@ class Runner {
  private:
   static std::string Letter(bool candidate) { return candidate ? "b" : "a"; }
 
+  /// What tells a file from another build at the same path.
+  using Stamp = std::pair<std::uintmax_t, std::filesystem::file_time_type>;
+  Stamp StampOf(bool candidate) const {
+    const std::string path = Path(candidate, "benchmark");
+    std::error_code gone;  // then both are what no file has
+    return {std::filesystem::file_size(path, gone), std::filesystem::last_write_time(path, gone)};
+  }
+
   static void CheckRows(bool candidate, const BenchmarkFile& file) {
     if (file.rows.empty()) {
-      throw CannotMeasure(
-          fmt::format("{} has no row: does --benchmark_filter match any?", SideName(candidate)));
+      throw CannotMeasure(fmt::format(
+          "{} {}", SideName(candidate),
+          file.has_aggregates
+              ? "reports aggregates only (ReportAggregatesOnly in its source): the gate reads "
+                "repetitions"
+              : "has no row: does --benchmark_filter match any?"));
     }
     for (const BenchmarkRow& row : file.rows) {
       const auto fail = [&](const std::string& what) {
@@ -120,6 +136,7 @@ class Runner {
 
   const GateSettings& settings_;
   PrivateFolder folder_;
+  Stamp stamps_[2];
 };
 
 /// What one untimed repetition of each binary tells.
@@ -179,6 +196,11 @@ Pilot RunPilot(const GateSettings& settings, const Runner& runner) {
     if (!pilot.not_comparable.empty()) return pilot;
   }
   CompareRowNames(baseline, candidate, pilot);
+  for (const std::string& counter : settings.exact) {
+    const bool known = std::ranges::any_of(
+        baseline.rows, [&](const BenchmarkRow& row) { return row.counters.contains(counter); });
+    if (!known) pilot.not_comparable = fmt::format("no row has a counter '{}' (--exact)", counter);
+  }
   if (!pilot.not_comparable.empty()) return pilot;
 
   std::vector<std::string> short_rows;
@@ -407,9 +429,13 @@ void RunTiming(const GateSettings& settings, const Runner& runner, const Pilot& 
   report.headline = stopped + "; " + report.headline;
 }
 
-bool SameContent(const std::string& a, const std::string& b) {
-  return std::filesystem::file_size(a) == std::filesystem::file_size(b) &&
-         ReadTextFile(a) == ReadTextFile(b);
+/// Whether both run the same code. Two files of one content may not: where they look for libraries
+/// beside themselves.
+bool AreIdentical(const std::string& a, const std::string& b) {
+  if (std::filesystem::equivalent(a, b)) return true;
+  if (std::filesystem::file_size(a) != std::filesystem::file_size(b)) return false;
+  const std::string content = ReadTextFile(a);
+  return content == ReadTextFile(b) && content.find("$ORIGIN") == std::string::npos;
 }
 
 }  // namespace
@@ -425,6 +451,10 @@ void CheckGateSettings(const GateSettings& settings) {
       throw InputError(fmt::format("{} '{}': is not executable", SideName(candidate), path));
     }
   }
+  CheckGateArguments(settings);
+}
+
+void CheckGateArguments(const GateSettings& settings) {
   for (const std::string& word : settings.arguments) {
     for (const char* flag :
          {"--benchmark_out", "--benchmark_out_format", "--benchmark_repetitions",
@@ -450,7 +480,7 @@ std::string FilterOf(const std::vector<std::string>& rows) {
 GateReport RunGate(const GateSettings& settings, Progress& progress) {
   GateReport report;
   report.settings = DescribeSettings(settings);
-  if (!settings.time_identical && SameContent(settings.baseline, settings.candidate)) {
+  if (!settings.time_identical && AreIdentical(settings.baseline, settings.candidate)) {
     report.decision = Decision::kPass;
     report.headline = "the binaries are identical, byte for byte; nothing was timed";
     return report;

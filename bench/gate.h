@@ -32,6 +32,8 @@ struct GateSettings {
 /// Throws InputError unless both are files that can be executed and no argument is one that the
 /// gate itself sets.
 void CheckGateSettings(const GateSettings& settings);
+/// The latter alone.
+void CheckGateArguments(const GateSettings& settings);
 
 /// Runs to the verdict, or as far as it came when interrupted. A binary that crashes, hangs, leaves
 /// no results or changes its rows is NOT COMPARABLE, said in the headline.

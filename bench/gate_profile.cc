@@ -38,17 +38,14 @@ std::string FileName(std::string row) {
 std::string ProfileOne(const GateSettings& settings, const std::string& binary,
                        const std::string& row) {
   const PrivateFolder folder;
-  const std::string data = folder.path("perf.data"), log = folder.path("log.txt");
+  const std::string data = folder.path("perf.data"), log = folder.path("log.txt"),
+                    errors = folder.path("errors.txt");
   const auto run = [&](const std::vector<std::string>& words) {
-    ChildResult child;
-    try {
-      child = RunChild(words, {.folder = "", .log = log, .time_limit_s = settings.time_limit_s});
-    } catch (const InputError& error) {  // perf is not there
-      throw CannotMeasure(error.what());
-    }
+    const ChildResult child = RunChild(
+        words, {.folder = "", .log = log, .errors = errors, .time_limit_s = settings.time_limit_s});
     if (!child.ok()) {
-      throw CannotMeasure(
-          fmt::format("{} {} {}; it said: {}", words[0], words[1], child.ToText(), LastWords(log)));
+      throw CannotMeasure(fmt::format("{} {} {}; it said: {}", words[0], words[1], child.ToText(),
+                                      LastWords(errors)));
     }
   };
   std::vector<std::string> record{"perf", "record", "--quiet", "-g", "-o", data, "--", binary};
@@ -76,7 +73,7 @@ std::string FoldStacks(std::string_view perf_script) {
     const auto end = perf_script.find('\n');
     const std::string_view line = perf_script.substr(0, end);
     perf_script.remove_prefix(end == std::string_view::npos ? perf_script.size() : end + 1);
-    if (line.empty()) {
+    if (line.find_first_not_of(' ') == std::string_view::npos) {
       finish();
     } else if (line.front() == '\t') {
       stack = ";" + FrameOf(line) + stack;  // perf prints the leaf first
@@ -106,7 +103,7 @@ std::vector<std::string> ProfileRows(const GateSettings& settings,
                                                                          : settings.candidate,
                                     row));
         lines.push_back("wrote " + path);
-      } catch (const CannotMeasure& error) {
+      } catch (const std::exception& error) {  // the verdict stands without it
         lines.push_back(fmt::format("unavailable for {} ({}): {}", row, side, error.what()));
       }
     }

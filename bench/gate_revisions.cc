@@ -33,16 +33,17 @@ RevisionBuilds::RevisionBuilds(const RevisionSettings& settings, std::ostream& t
   } catch (const CannotMeasure& error) {
     throw InputError(fmt::format("--baseline-ref needs a git checkout: {}", error.what()));
   }
-  const std::string commits[] = {Commit(settings.baseline), Commit(settings.candidate)};
+  commits_[0] = Commit(settings.baseline);
+  commits_[1] = Commit(settings.candidate);
   if (!Do({"git", "status", "--porcelain", "--untracked-files=no"}, checkout_).empty()) {
     fmt::print(talk, "flopledger: changes that are not committed are in neither build\n");
   }
   try {
     for (const int side : {0, 1}) {
       fmt::print(talk, "flopledger: building {} {} ({})\n", side == 0 ? "baseline" : "candidate",
-                 side == 0 ? settings.baseline : settings.candidate, commits[side].substr(0, 10));
+                 side == 0 ? settings.baseline : settings.candidate, commits_[side].substr(0, 10));
       talk.flush();
-      Build(side, commits[side], settings);
+      Build(side, commits_[side], settings);
     }
   } catch (...) {
     RemoveWorktrees();  // no destructor runs for what was never made
@@ -52,9 +53,14 @@ RevisionBuilds::RevisionBuilds(const RevisionSettings& settings, std::ostream& t
 
 RevisionBuilds::~RevisionBuilds() { RemoveWorktrees(); }
 
-std::string RevisionBuilds::Do(const std::vector<std::string>& words, const std::string& folder) {
+std::string RevisionBuilds::Do(const std::vector<std::string>& words, const std::string& folder,
+                               bool until_interrupted) {
   const std::string log = folder_.path("log.txt");
-  const ChildResult child = RunChild(words, {.folder = folder, .log = log, .time_limit_s = 0});
+  const ChildResult child = RunChild(words, {.folder = folder,
+                                             .log = log,
+                                             .errors = "",
+                                             .time_limit_s = 0,
+                                             .until_interrupted = until_interrupted});
   if (child.end == ChildResult::End::kInterrupted)
     throw CannotMeasure("interrupted while building");
   if (!child.ok()) {
@@ -68,8 +74,9 @@ std::string RevisionBuilds::Do(const std::vector<std::string>& words, const std:
 
 std::string RevisionBuilds::Commit(const std::string& revision) {
   try {
-    return Do({"git", "rev-parse", "--verify", "--end-of-options", revision + "^{commit}"},
-              checkout_);
+    return Do(
+        {"git", "rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}"},
+        checkout_);
   } catch (const CannotMeasure& error) {
     if (interrupted) throw;
     throw InputError(fmt::format("'{}' is no revision of {}", revision, checkout_));
@@ -93,23 +100,16 @@ void RevisionBuilds::Build(int side, const std::string& commit, const RevisionSe
 }
 
 void RevisionBuilds::RemoveWorktrees() {
-  // Its own children must run although we were interrupted: git's entries are to go as well.
-  const bool was_interrupted = interrupted.exchange(false);
   for (const char* letter : {"a", "b"}) {
     const std::string source = folder_.path(letter) + "/source";
     std::error_code ignored;
-    if (!std::filesystem::exists(source, ignored)) continue;
-    try {
-      Do({"git", "worktree", "remove", "--force", source}, checkout_);
-    } catch (const std::exception&) {
-      std::filesystem::remove_all(source, ignored);  // what is left is pruned below
+    std::filesystem::remove_all(source, ignored);
+    try {  // git's own entry of it; twice --force: it may be locked, being half made
+      Do({"git", "worktree", "remove", "--force", "--force", source}, checkout_,
+         /*until_interrupted=*/false);
+    } catch (const std::exception&) {  // it was never made
     }
   }
-  try {
-    Do({"git", "worktree", "prune"}, checkout_);
-  } catch (const std::exception&) {  // git itself prunes in its own time
-  }
-  if (was_interrupted) interrupted = true;
 }
 
 }  // namespace flopledger

@@ -26,17 +26,20 @@ class RevisionBuilds {
 
   const std::string& baseline() const { return binaries_[0]; }
   const std::string& candidate() const { return binaries_[1]; }
+  const std::string& baseline_commit() const { return commits_[0]; }
+  const std::string& candidate_commit() const { return commits_[1]; }
 
  private:
   /// Runs a command to its end and returns what it printed. Throws CannotMeasure where it fails.
-  std::string Do(const std::vector<std::string>& words, const std::string& folder);
+  std::string Do(const std::vector<std::string>& words, const std::string& folder,
+                 bool until_interrupted = true);
   std::string Commit(const std::string& revision);
   void Build(int side, const std::string& commit, const RevisionSettings& settings);
   void RemoveWorktrees();
 
   PrivateFolder folder_;
   std::string checkout_;
-  std::string binaries_[2];
+  std::string commits_[2], binaries_[2];
 };
 
 }  // namespace flopledger

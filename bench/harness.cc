@@ -22,6 +22,7 @@
 #include "bench/spread_tokens.h"
 #include "bench/stopwatch.h"
 #include "kernels/matmul_library.h"
+#include "model/checked.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -151,8 +152,8 @@ int64_t NeededBytes(std::span<const RunSettings> side_by_side, int64_t layers) {
     if (settings.decode > 0) bytes += DecodeBytes(settings, layers) + SpeedProbe::Bytes({});
     bool& has = has_layout[FindMatmul<float>(settings.matmul)->packs_weights ? 1 : 0];
     if (!std::exchange(has, true)) bytes += memory.weights_bytes;
+    if (settings.calibration) bytes += SpeedProbe::Bytes({});
   }
-  if (side_by_side.front().calibration) bytes += SpeedProbe::Bytes({});
   return bytes;
 }
 
@@ -283,7 +284,7 @@ void SetMeasuredFlops(Record& row, OpId id, int64_t executions, const CounterFig
           "samples at small shapes",
           samples);
     } else {
-      row.flops_note = fmt::format("the executed formula missed {} of {} counted samples",
+      row.flops_note = fmt::format("{} {} of {} counted samples", kFormulaMissed,
                                    samples - met->second, samples);
     }
   } else {
@@ -577,8 +578,8 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
     std::vector<double> samples;
     for (const Trial& trial : trials) samples.push_back(trial.op_s[i]);
     SetTimes(row, std::move(samples), trials);
-    *total.predicted_flops += *row.predicted_flops;
-    total_bytes += *row.bytes;
+    total.predicted_flops = CheckedAdd(*total.predicted_flops, *row.predicted_flops);
+    total_bytes = CheckedAdd(total_bytes, *row.bytes);
     rows.push_back(std::move(row));
   }
   SetTotalFlops(total, rows);
@@ -610,6 +611,7 @@ Interval ExtrapolatePass(const ModelConfig& model, int64_t layers_run, std::span
   std::vector<double> peaks, passes;
   for (const Trial& trial : trials) peaks.push_back(trial.peak());
   const double peak = Median(peaks);
+  const double part_s = std::ranges::min_element(trials, {}, &Trial::pass_s)->pass_s;
   for (const Trial& trial : trials) {
     double layer_s = 0;
     for (std::size_t i = 0; i < ops.size(); ++i) {
@@ -619,7 +621,9 @@ Interval ExtrapolatePass(const ModelConfig& model, int64_t layers_run, std::span
     passes.push_back((trial.pass_s + missing * layer_s) * trial.peak() / peak);
   }
   if (passes.size() == 1) return {passes[0], passes[0], passes[0]};
-  return PredictionInterval(passes, kExtrapolationConfidence);
+  Interval whole = PredictionInterval(passes, kExtrapolationConfidence);
+  whole.lower = std::max(whole.lower, part_s);  // no pass is shorter than a part of it
+  return whole;
 }
 
 Ledger MergedLedger(std::span<const RunResult> results) {
@@ -662,7 +666,12 @@ void Prepare(Contestant& contestant, WeightStore& weights, std::ostream& talk, P
       {settings.model, settings.context, settings.batch, settings.matmul, settings.attention}, talk,
       progress);
   progress.Show(fmt::format("filling {} of weights", HumanBytes(result.plan.needed_bytes)));
+  const auto start = Clock::now();
   contestant.workload = std::make_unique<Workload>(settings, result.plan.layers, weights);
+  result.start_up_s = SecondsSince(start);
+  result.ledger.environment["start_up_s"] = result.start_up_s;
+  result.observer_s = MeasureObserverSeconds();
+  result.ledger.environment["observer_ns_per_op"] = result.observer_s * 1e9;
   result.verification = contestant.workload->Verify(progress);
 }
 
@@ -802,7 +811,6 @@ std::vector<RunResult> RunUnderGoogleBenchmark(std::span<const RunSettings> side
   benchmark::RunSpecifiedBenchmarks(&reporter);
   benchmark::ClearRegisteredBenchmarks();
 
-  const double observer_s = MeasureObserverSeconds();
   for (Contestant& contestant : contestants) {
     CountByHardware(contestant, run_id, progress);
     RunResult& result = contestant.result;
@@ -811,8 +819,6 @@ std::vector<RunResult> RunUnderGoogleBenchmark(std::span<const RunSettings> side
     }
     DecodeAfter(contestant, progress);
     result.was_interrupted = interrupted;
-    result.observer_s = observer_s;
-    result.ledger.environment["observer_ns_per_op"] = observer_s * 1e9;
     if (steal_before) result.ledger.environment["steal_s"] = *StealSeconds() - *steal_before;
   }
   return ResultsOf(contestants);

@@ -47,11 +47,8 @@ struct RunSettings {
   std::shared_ptr<const Calibration> calibration;  // null: seconds are not predicted
 
   RunShape Shape(int64_t num_layers) const {
-    return {.context = context,
-            .batch = batch,
-            .num_layers = num_layers,
-            .fused_attention = attention == "fused",
-            .fused_epilogues = FusesEpilogues(matmul)};
+    return WithKernels({.context = context, .batch = batch, .num_layers = num_layers}, matmul,
+                       attention);
   }
   RunShape OneLayer() const { return Shape(1); }
 };
@@ -172,6 +169,7 @@ struct RunResult {
   std::optional<Interval> extrapolated;  // seconds of a pass of all layers, where not all ran
   std::string unpredicted_because;       // why rows lack a predicted time; empty: none does
   Ledger ledger;
+  double start_up_s = 0;      // taking the memory, filling and packing the weights
   double observer_s = 0;      // of one op
   std::vector<Slice> trace;   // empty where none was asked for, or it was interrupted
   std::string counters_line;  // what hardware counters there are, or why not

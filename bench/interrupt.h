@@ -1,16 +1,19 @@
 // Ctrl-C as a wish to stop: what runs long looks at `interrupted` between its steps.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <csignal>
+#include <cstddef>
 
 namespace flopledger {
 
 /// Set by a signal handler while an InterruptGuard lives.
 inline std::atomic<bool> interrupted = false;
 
-/// While it lives, Ctrl-C stops the run after the current op; a second one ends the program, except
-/// where there are children and files to be cleared away first.
+/// While it lives, Ctrl-C (or a terminal that closes) stops the run after the current op; a second
+/// one ends the program, except where there are children and files to be cleared away first. There
+/// a reader of our output that goes away does not end it either.
 class InterruptGuard {
  public:
   explicit InterruptGuard(bool second_ends_program = true) {
@@ -18,19 +21,26 @@ class InterruptGuard {
     struct sigaction action {};
     action.sa_handler = [](int) { interrupted = true; };
     action.sa_flags = second_ends_program ? static_cast<int>(SA_RESETHAND) : 0;
-    sigaction(SIGINT, &action, &before_int_);
-    sigaction(SIGTERM, &action, &before_term_);
+    for (std::size_t i = 0; i < kSignals.size(); ++i) {
+      sigaction(kSignals[i], nullptr, &before_[i]);
+      const bool nohup = kSignals[i] == SIGHUP && before_[i].sa_handler == SIG_IGN;
+      if (!nohup) sigaction(kSignals[i], &action, nullptr);
+    }
+    struct sigaction ignore {};
+    ignore.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, second_ends_program ? nullptr : &ignore, &before_pipe_);
   }
   ~InterruptGuard() {
-    sigaction(SIGINT, &before_int_, nullptr);
-    sigaction(SIGTERM, &before_term_, nullptr);
+    for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &before_[i], nullptr);
+    sigaction(SIGPIPE, &before_pipe_, nullptr);
   }
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
  private:
-  struct sigaction before_int_ {};
-  struct sigaction before_term_ {};
+  static constexpr std::array<int, 3> kSignals{SIGINT, SIGTERM, SIGHUP};
+  std::array<struct sigaction, kSignals.size()> before_{};
+  struct sigaction before_pipe_ {};
 };
 
 }  // namespace flopledger

@@ -12,6 +12,7 @@
 #include <bit>
 #include <charconv>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <string_view>
 
@@ -118,6 +119,19 @@ int AvailableProcessors() {
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
   return static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+int AvailableCores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return AvailableProcessors();
+  std::set<std::string> cores;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &set)) continue;
+    const std::string folder = fmt::format("/sys/devices/system/cpu/cpu{}/topology/", cpu);
+    cores.insert(FirstLine(folder + "thread_siblings_list").value_or(folder));
+  }
+  return static_cast<int>(cores.size());
 }
 
 std::optional<int64_t> AvailableMemoryBytes() {

@@ -13,6 +13,9 @@ namespace flopledger {
 /// Logical processors that this process may run on (its affinity mask).
 int AvailableProcessors();
 
+/// Cores that those belong to, as far as the system says which of them share one.
+int AvailableCores();
+
 /// Bytes that this process can still take: the least of the kernel's MemAvailable, what its control
 /// groups leave, and the address-space limit. Absent where none can be read.
 std::optional<int64_t> AvailableMemoryBytes();

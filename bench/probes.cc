@@ -29,7 +29,8 @@ constexpr int64_t kStreamedBytes = int64_t{96} << 20;
 constexpr int64_t kMostLayers = 8, kLayersOfLong = 2;
 constexpr int64_t kLongContext = 512;
 // Longer passes (all threads) are not sampled: beyond them a product's cost is taken as constant.
-constexpr double kLongestPass = 1;
+// With fewer threads those are left out that would take longer than so.
+constexpr double kLongestPass = 1, kLongestOfFewThreads = 4;
 // A visit repeats a short pass for at least that long.
 constexpr double kVisitSeconds = 0.04;
 constexpr int64_t kMostPasses = 40;
@@ -110,7 +111,11 @@ struct Probe {
   std::string matmul;
   bool is_main = true;  // the first backend, fused attention
   std::shared_ptr<const Weights<float>> weights;
-  std::vector<std::unique_ptr<Forward<float>>> forwards;
+  struct Pass {
+    std::unique_ptr<Forward<float>> forward;
+    double seconds;  // of the first, by all threads
+  };
+  std::vector<Pass> passes;
 };
 
 using SampleId = std::tuple<std::string, std::string, int64_t, int64_t, int64_t, int64_t>;
@@ -154,7 +159,8 @@ class Prober {
       Measure(threads);
       for (const auto& probe : probes_) {
         if (!probe->is_main && round_ % kRoundsAVisitOfOthers != 1) continue;
-        for (const auto& forward : probe->forwards) {
+        for (const auto& [forward, seconds] : probe->passes) {
+          if (seconds * threads_.back() / threads > kLongestOfFewThreads) break;
           if (SecondsSince(last_ceilings_) > kSecondsBetweenCeilings) {
             ceilings_.Round();
             last_ceilings_ = Clock::now();
@@ -242,8 +248,9 @@ class Prober {
       const auto start = Clock::now();
       OpSeconds untimed(forward->ops());
       Run(*forward, untimed);  // the warm-up: pages are touched
-      if (SecondsSince(start) > kLongestPass) break;
-      probe.forwards.push_back(std::move(forward));
+      const double seconds = SecondsSince(start);
+      if (seconds > kLongestPass) break;
+      probe.passes.push_back({std::move(forward), seconds});
     }
   }
 

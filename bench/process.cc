@@ -14,6 +14,7 @@
 #include <cstring>
 #include <deque>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 extern "C" {  // glibc 2.36's header lacks this itself
 #include <sys/pidfd.h>
@@ -49,7 +50,12 @@ pid_t Spawn(const std::vector<std::string>& words, const ChildSettings& settings
   posix_spawn_file_actions_addopen(&spawn.files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&spawn.files, STDOUT_FILENO, settings.log.c_str(),
                                    O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  posix_spawn_file_actions_adddup2(&spawn.files, STDOUT_FILENO, STDERR_FILENO);
+  if (settings.errors.empty()) {
+    posix_spawn_file_actions_adddup2(&spawn.files, STDOUT_FILENO, STDERR_FILENO);
+  } else {
+    posix_spawn_file_actions_addopen(&spawn.files, STDERR_FILENO, settings.errors.c_str(),
+                                     O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  }
   if (!settings.folder.empty()) {
     posix_spawn_file_actions_addchdir_np(&spawn.files, settings.folder.c_str());
   }
@@ -67,7 +73,7 @@ pid_t Spawn(const std::vector<std::string>& words, const ChildSettings& settings
   const int error =
       posix_spawnp(&child, argv[0], &spawn.files, &spawn.attributes, argv.data(), environ);
   if (error != 0) {
-    throw InputError(fmt::format("{}: cannot be started: {}", words[0], std::strerror(error)));
+    throw CannotMeasure(fmt::format("{}: cannot be started: {}", words[0], std::strerror(error)));
   }
   return child;
 }
@@ -103,13 +109,20 @@ ChildResult RunChild(const std::vector<std::string>& words, const ChildSettings&
   const auto start = Clock::now();
   const pid_t child = Spawn(words, settings);
   const int descriptor = pidfd_open(child, 0);
+  if (descriptor < 0) {
+    const std::string why = std::strerror(errno);
+    kill(-child, SIGKILL);
+    waitpid(child, nullptr, 0);
+    throw CannotMeasure(fmt::format("{}: cannot be waited for: {}", words[0], why));
+  }
   const auto limit = settings.time_limit_s > 0
                          ? start + std::chrono::duration_cast<Clock::duration>(
                                        std::chrono::duration<double>(settings.time_limit_s))
                          : Clock::time_point::max() - std::chrono::hours(1);
   ChildResult result;
-  if (!WaitForEnd(descriptor, limit, true)) {
-    result.end = interrupted ? ChildResult::End::kInterrupted : ChildResult::End::kTimedOut;
+  if (!WaitForEnd(descriptor, limit, settings.until_interrupted)) {
+    result.end = settings.until_interrupted && interrupted ? ChildResult::End::kInterrupted
+                                                           : ChildResult::End::kTimedOut;
     kill(-child, SIGTERM);
     WaitForEnd(descriptor, Clock::now() + std::chrono::milliseconds(500), false);
   }
@@ -141,12 +154,16 @@ std::string LastWords(const std::string& path, std::size_t most) {
   std::string words;
   for (const std::string& line : lines) words += (words.empty() ? "" : " | ") + line;
   if (words.size() > most) words = "…" + words.substr(words.size() - most);
-  return OneLine(words);
+  using nlohmann::json;  // whose writer replaces what is no UTF-8
+  const json valid = json::parse(json(words).dump(-1, ' ', false, json::error_handler_t::replace));
+  return OneLine(valid.get<std::string>());
 }
 
 PrivateFolder::PrivateFolder() {
-  std::string pattern =
-      (std::filesystem::temp_directory_path() / "flopledger-gate-XXXXXX").string();
+  std::error_code error;
+  const std::filesystem::path temporary = std::filesystem::temp_directory_path(error);
+  if (error) throw CannotMeasure(fmt::format("no temporary folder (TMPDIR): {}", error.message()));
+  std::string pattern = (temporary / "flopledger-gate-XXXXXX").string();
   if (mkdtemp(pattern.data()) == nullptr) {
     throw CannotMeasure(fmt::format("{}: cannot be made: {}", pattern, std::strerror(errno)));
   }

@@ -20,7 +20,9 @@
 namespace flopledger {
 namespace {
 
-std::string WithSpread(const Measured& measured, double unit, int digits) {
+std::string WithSpread(const std::optional<Measured>& spread, double unit, int digits) {
+  if (!spread) return "unavailable";
+  const Measured& measured = *spread;
   return fmt::format("{:.{}f} ± {:.1f} %", measured.median / unit, digits,
                      100 * measured.mad / measured.median);
 }
@@ -41,6 +43,9 @@ Table CeilingTable(const Calibration& calibration) {
     table.rows.push_back(std::move(row));
   };
   const Ceilings& first = calibration.ceilings.front();
+  add("clock", "GHz", 1e9, 3, [](const Ceilings& c) { return c.clock_hz; });
+  add("FMA peak, as documented at that clock", "GFLOP/s", 1e9, 1,
+      [](const Ceilings& c) { return c.theoretical_flops_per_s; });
   for (std::size_t i = 0; i < first.fma_flops_per_s.size(); ++i) {
     add(fmt::format("FMA peak, {}", first.fma_flops_per_s[i].name), "GFLOP/s", 1e9, 1,
         [&](const Ceilings& c) { return c.fma_flops_per_s[i].value; });
@@ -63,7 +68,11 @@ Table CeilingTable(const Calibration& calibration) {
 int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err) {
   const std::string path = options.out.empty() ? CalibrationPath() : options.out;
   if (path.empty()) throw InputError("neither HOME nor XDG_CACHE_HOME is set; say where by --out");
-  if (!options.out.empty()) CheckWritable(path);
+  if (options.out.empty()) {
+    std::error_code ignored;  // the check says what is wrong
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+  }
+  CheckWritable(path);
   const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
   const InterruptGuard guard;
   Progress progress(err, on_terminal);
@@ -81,6 +90,11 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
              "\n± is the median absolute deviation. Bandwidths are of all threads together; the "
              "triad counts 12 bytes an element.\n{} samples of operations\n",
              Grouped(static_cast<int64_t>(calibration.samples.size())));
+  if (const Ceilings& one = calibration.ceilings.front(); !one.theoretical_flops_per_s) {
+    fmt::print(out, "the documented FMA peak is unavailable: {}\n",
+               one.clock_hz ? "this processor's FMA pipes are not in the table"
+                            : "this build cannot time the clock of its processor");
+  }
   fmt::print(err, "flopledger: wrote {}\n", path);
   return kDone;
 }

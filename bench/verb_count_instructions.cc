@@ -210,11 +210,7 @@ class Stepper {
     omp_set_num_threads(1);
     const CountRequest& request = plan.request;
     const MatmulBackend<float>& matmul = *FindMatmul<float>(request.matmul);
-    shape_ = {.context = request.context,
-              .batch = 1,
-              .num_layers = 1,
-              .fused_attention = request.attention == "fused",
-              .fused_epilogues = FusesEpilogues(request.matmul)};
+    shape_ = WithKernels({.context = request.context}, request.matmul, request.attention);
     weights_ = SeededWeights<float>(request.model, 1, 1, matmul.packs_weights);
     forward_ = std::make_unique<Forward<float>>(request.model, weights_, shape_, matmul);
     tokens_.assign(static_cast<std::size_t>(request.context), 0);

@@ -66,6 +66,9 @@ void CheckBinaries(const GateOptions& options) {
   if (!by_revision && !options.candidate_ref.empty()) {
     throw InputError("--candidate-ref needs --baseline-ref");
   }
+  if (options.plan && (by_revision || !options.candidate.empty())) {
+    throw InputError("--plan runs one binary against itself: give it --baseline alone, or nothing");
+  }
   if (options.plan || by_revision) return;
   if (options.baseline.empty() || options.candidate.empty()) {
     throw InputError(
@@ -88,6 +91,7 @@ void CheckOutputs(const GateOptions& options) {
   std::filesystem::create_directories(options.profile, error);
   if (error)
     throw InputError(fmt::format("{}: cannot be made: {}", options.profile, error.message()));
+  CheckWritable(options.profile + "/x.folded");
 }
 
 bool WantsAnnotations(const std::string& wish) {
@@ -106,12 +110,12 @@ void WriteOutputs(const GateOptions& options, const GateReport& report, std::ost
   const auto dump = [](const nlohmann::json& json) {
     return json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   };
-  out << ToText(report);
-  if (WantsAnnotations(options.annotations)) out << ToAnnotations(report);
   write(options.json, dump(ToJson(report)));
   write(options.markdown, ToMarkdown(report));
   write(options.junit, ToJUnit(report));
   write(options.bencher, dump(ToBencher(report)));
+  out << ToText(report);
+  if (WantsAnnotations(options.annotations)) out << ToAnnotations(report);
 }
 
 /// A small product of our own, where the user names no binary to plan with.
@@ -193,6 +197,7 @@ int RunGateVerb(const GateOptions& options, std::ostream& out, std::ostream& err
   try {
     if (!options.baseline_ref.empty()) {
       CheckOutputs(options);
+      CheckGateArguments(settings);
       const std::string candidate = options.candidate_ref.empty() ? "HEAD" : options.candidate_ref;
       builds = std::make_unique<RevisionBuilds>(
           RevisionSettings{options.baseline_ref, candidate, options.preset, options.target}, err);
@@ -204,6 +209,10 @@ int RunGateVerb(const GateOptions& options, std::ostream& out, std::ostream& err
     fmt::print(err, "flopledger: A = {}, B = {}, seed {}\n", settings.baseline, settings.candidate,
                settings.seed);
     report = RunGate(settings, progress);
+    if (builds) {
+      report.settings["baseline_commit"] = builds->baseline_commit();
+      report.settings["candidate_commit"] = builds->candidate_commit();
+    }
     progress.Clear();
   } catch (const CannotMeasure& error) {
     report = Refusal(error.what());
@@ -215,6 +224,7 @@ int RunGateVerb(const GateOptions& options, std::ostream& out, std::ostream& err
     }
     report.profiles = ProfileRows(settings, failing, options.profile);
   }
+  builds.reset();  // whatever becomes of our output, nothing of them is left
   WriteOutputs(options, report, out, err);
   return ExitCodeOf(report.decision);
 }

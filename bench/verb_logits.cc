@@ -2,6 +2,7 @@
 #include <omp.h>
 
 #include "bench/cli.h"
+#include "bench/counting.h"
 #include "bench/files.h"
 #include "bench/machine.h"
 #include "bench/verbs.h"
@@ -54,13 +55,9 @@ int RunLogits(const LogitsOptions& options, std::ostream& out) {
   const SafetensorsFile file(options.weights);
   const MatmulBackend<float>& matmul = *FindMatmul<float>(options.matmul);
   const auto weights = ReadWeights<float>(model, file, matmul.packs_weights);
-  Forward<float> forward(model, weights,
-                         {.context = context,
-                          .batch = 1,
-                          .num_layers = model.num_layers,
-                          .fused_attention = options.attention == "fused",
-                          .fused_epilogues = FusesEpilogues(options.matmul)},
-                         matmul);
+  const RunShape shape = WithKernels({.context = context, .num_layers = model.num_layers},
+                                     options.matmul, options.attention);
+  Forward<float> forward(model, weights, shape, matmul);
   NoObserver observer;
   forward.Run(tokens, observer);
   const std::string text = ToCsv(forward.logits());

@@ -11,6 +11,7 @@
 #include "bench/harness.h"
 #include "bench/machine.h"
 #include "bench/verbs.h"
+#include "model/checked.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -57,7 +58,7 @@ Forecast MakeForecast(const PredictOptions& options) {
   forecast.ops = ForwardOps(model, forecast.run.shape);
   for (const Op& op : forecast.ops) {
     forecast.flops.push_back(OpFlops(model, forecast.run.shape, op, forecast.convention));
-    forecast.total_flops += forecast.flops.back();
+    forecast.total_flops = CheckedAdd(forecast.total_flops, forecast.flops.back());
   }
   forecast.params = CountParameters(model).total;
   forecast.memory = CountMemory(model, forecast.run.shape);

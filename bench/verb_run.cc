@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <span>
 
 #include "analysis/report.h"
 #include "analysis/side_by_side.h"
@@ -98,7 +99,9 @@ Outputs PrepareOutputs(const RunOptions& options, const RunSettings& settings) {
     const std::time_t now = std::time(nullptr);
     char stamp[32];
     std::strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", std::gmtime(&now));
-    const std::string base = fmt::format("{}/{}-{}", options.results, settings.model.name, stamp);
+    std::string name = settings.model.name;  // of a file, whatever the model calls itself
+    std::ranges::replace(name, '/', '_');
+    const std::string base = fmt::format("{}/{}-{}", options.results, name, stamp);
     outputs.csv.push_back(base + ".csv");
     outputs.json.push_back(base + ".json");
     outputs.html.push_back(base + ".html");
@@ -199,8 +202,29 @@ void PrintEnvironment(const Ledger& ledger, std::ostream& out) {
   }
 }
 
+/// What the whole model would take, by each backend.
+void PrintExtrapolated(const RunSettings& settings, std::span<const RunResult> results,
+                       std::ostream& out) {
+  const int64_t layers = results.front().plan.layers;
+  if (layers == settings.model.num_layers) return;
+  fmt::print(out,
+             "total_extrapolated is not measured: it assumes that the other {} layers run like "
+             "the {} that ran\n",
+             settings.model.num_layers - layers, layers);
+  for (const RunResult& result : results) {
+    if (result.trials.size() < 2) continue;
+    const Interval& whole = *result.extrapolated;
+    fmt::print(out,
+               "{}, {}, extrapolated to {} layers: {:.4g} s, one pass lies in [{:.4g}, {:.4g}] "
+               "({:.0f} %, Student's t, {} repetitions scaled to their median peak)\n",
+               settings.model.name, result.ledger.rows.front().matmul, settings.model.num_layers,
+               whole.mean, whole.lower, whole.upper, 100 * kExtrapolationConfidence,
+               result.trials.size());
+  }
+}
+
 /// Several backends: what each took for every operation, and its share of the peak.
-void PrintSideBySide(const RunSettings& settings, const std::vector<RunResult>& results,
+void PrintSideBySide(const RunSettings& settings, std::span<const RunResult> results,
                      const Ledger& ledger, std::ostream& out) {
   fmt::print(out, "{}, attention {}\n", WhatRan(settings, results.front().plan),
              settings.attention);
@@ -213,6 +237,7 @@ void PrintSideBySide(const RunSettings& settings, const std::vector<RunResult>& 
   const std::string shares =
       fmt::format("% of FMA peak ({} FLOPs; medians of ratios)", InfoOf(settings.convention).name);
   out << SideBySide(ledger.rows, shares, &Record::pct_peak, 1, 1).ToText();
+  PrintExtrapolated(settings, results, out);
 }
 
 /// What the predicted seconds stand on.
@@ -232,21 +257,6 @@ void PrintPredicted(const RunSettings& settings, const RunResult& result, std::o
   }
 }
 
-/// What the whole model would take.
-void PrintExtrapolated(const RunSettings& settings, const RunResult& result, std::ostream& out) {
-  fmt::print(out,
-             "total_extrapolated is not measured: it assumes that the other {} layers run like "
-             "the {} that ran\n",
-             settings.model.num_layers - result.plan.layers, result.plan.layers);
-  if (result.trials.size() < 2) return;
-  const Interval& whole = *result.extrapolated;
-  fmt::print(out,
-             "{}, extrapolated to {} layers: {:.4g} s, one pass lies in [{:.4g}, {:.4g}] ({:.0f} "
-             "%, Student's t, {} repetitions scaled to their median peak)\n",
-             settings.model.name, settings.model.num_layers, whole.mean, whole.lower, whole.upper,
-             100 * kExtrapolationConfidence, result.trials.size());
-}
-
 void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostream& out) {
   const Ledger& ledger = result.ledger;
   fmt::print(out, "{}, matmul {}, attention {}\n", WhatRan(settings, result.plan), settings.matmul,
@@ -254,10 +264,13 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
   PrintEnvironment(ledger, out);
   fmt::print(out,
              "{} repetition{}; verified before timing: {} outputs, worst error {:.2f} of its "
-             "bound ({})\n\n",
+             "bound ({})\n",
              result.trials.size(), result.trials.size() == 1 ? "" : "s",
              Grouped(result.verification.checked), result.verification.worst_ratio,
              result.verification.worst_op);
+  fmt::print(out, "start-up: {:.2f} s to take the memory and to fill the weights{}\n\n",
+             result.start_up_s,
+             FindMatmul<float>(settings.matmul)->packs_weights ? ", packed" : "");
   out << TimeTable(ledger).ToText() << '\n';
   out << FlopsTable(settings, ledger).ToText();
   PrintResidual(ledger, out);
@@ -277,16 +290,13 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
   const double observer_s = result.observer_s * static_cast<double>(executions);
   fmt::print(out, "FMA peak of {} thread{}: {:.1f} GFLOP/s before, {:.1f} after (medians)\n",
              settings.threads, settings.threads == 1 ? "" : "s", Median(before), Median(after));
-  fmt::print(
-      out,
-      "the operations cover {:.2f} % of the pass; timing one costs {:.0f} ns, all {} "
-      "of them {:.4f} % of the pass\n",
-      Median(covered), result.observer_s * 1e9, Grouped(executions),
-      100 * observer_s /
-          Median(ledger.rows.back().samples_s.empty() ? std::vector{*ledger.rows.back().time_s}
-                                                      : ledger.rows.back().samples_s));
+  fmt::print(out,
+             "the operations cover {:.2f} % of the pass; timing one costs {:.0f} ns, all {} "
+             "of them {:.4f} % of the pass\n",
+             Median(covered), result.observer_s * 1e9, Grouped(executions),
+             100 * observer_s / *std::ranges::find(ledger.rows, "total", &Record::op)->time_s);
   PrintPredicted(settings, result, out);
-  if (result.extrapolated) PrintExtrapolated(settings, result, out);
+  PrintExtrapolated(settings, {&result, 1}, out);
   if (result.decode) PrintDecode(*result.decode, out);
 }
 

@@ -39,8 +39,9 @@ struct PacketOf<Counted<float>> {
 template <class Scalar>
 inline constexpr int kTileColumns = PacketOf<Scalar>::kTileColumns;
 
-/// Steps of k that a micro-kernel takes between two turns of its prefetch.
-inline constexpr int kUnroll = 4;
+/// Steps of k that a micro-kernel takes between two turns of its prefetch: so many that one line of
+/// a panel at a turn, or less, brings in the next panel.
+inline constexpr int kUnroll = kManyRegisters ? 2 : 4;
 
 /// What a micro-kernel asks for ahead of its use, a little at each turn: nothing.
 struct NoPrefetch {

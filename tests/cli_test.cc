@@ -370,6 +370,7 @@ TEST_F(CommandLine, RunLeavesALedgerOfTheContractsColumns) {
     EXPECT_EQ(ledger.rows[i].samples_s.size(), 3);
   }
   EXPECT_FALSE(ledger.environment["cpu"].is_null());
+  EXPECT_GT(ledger.environment["start_up_s"], 0);
 }
 
 TEST_F(CommandLine, FullCountFillsTheMeasuredColumnAndIsFoundAgain) {

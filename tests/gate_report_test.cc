@@ -86,6 +86,13 @@ TEST(GateReport, JUnitCountsAndEscapes) {
   none.decision = Decision::kNotComparable;
   none.headline = "rows are missing\x01";
   EXPECT_THAT(ToJUnit(none), HasSubstr("<error message=\"rows are missing \"/>"));
+  // A binary that fails when some rows are timed already: no row says so.
+  GateReport cut;
+  cut.rows = {Row("row", Decision::kInconclusive)};
+  cut.decision = Decision::kNotComparable;
+  cut.headline = "candidate was ended by signal 11";
+  EXPECT_THAT(ToJUnit(cut), HasSubstr("tests=\"2\" failures=\"0\" skipped=\"1\" errors=\"1\""));
+  EXPECT_THAT(ToAnnotations(cut), HasSubstr("candidate was ended by signal 11"));
 }
 
 TEST(GateReport, BencherTakesNanosecondsAndTheRatio) {

@@ -188,6 +188,8 @@ TEST_F(Gate, CountersThatTheUserNamesAreExactToo) {
   EXPECT_EQ(Run(settings).decision, Decision::kPass);
   settings.exact = {"bytes"};
   EXPECT_EQ(Run(settings).decision, Decision::kFail);
+  settings.exact = {"bites"};
+  EXPECT_EQ(Run(settings).headline, "no row has a counter 'bites' (--exact)");
 }
 
 TEST_F(Gate, IdenticalBinariesAreNotTimedUnlessAsked) {
@@ -225,6 +227,10 @@ TEST_F(Gate, WhatCannotBeComparedSaysWhy) {
       {"no JSON", {.before = "exit 0"}, "left no results"},
       {"broken JSON", {.before = "echo '{' >\"$out\"; exit 0"}, "results that can be read"},
       {"no rows", {.rows = {}}, "candidate has no row"},
+      {"aggregates",
+       {.before = R"(echo '{"benchmarks": [{"name": "row_mean", "run_type": "aggregate"}]}' )"
+                  R"(>"$out"; exit 0)"},
+       "candidate reports aggregates only"},
       {"more rows later",
        {.rows = {{"row$([ $runs -lt 3 ] || echo more)", "100"}}},
        "its rows change between runs"},
@@ -460,6 +466,22 @@ TEST_F(GateRevisions, BothAreBuiltGatedAndRemoved) {
   EXPECT_THAT(out_, HasSubstr("identical"));
 }
 
+TEST_F(GateRevisions, VerdictNamesTheCommits) {
+  GateAgainst("HEAD~1");
+  EXPECT_EQ(Verdict()["settings"]["baseline_commit"].get<std::string>().size(), 40);
+  EXPECT_NE(Verdict()["settings"]["baseline_commit"], Verdict()["settings"]["candidate_commit"]);
+}
+
+TEST_F(GateRevisions, WorktreesOfOthersStay) {
+  const std::string other = folder_.path("other");
+  Git("worktree add -q --detach " + other);
+  std::filesystem::rename(other, folder_.path("away"));  // as on a disk that is not mounted
+  GateAgainst("HEAD~1");
+  std::filesystem::rename(folder_.path("away"), other);
+  EXPECT_EQ(std::system(("git -C " + other + " status >/dev/null").c_str()), 0);
+  Git("worktree remove --force " + other);
+}
+
 TEST_F(GateRevisions, UnknownRevisionIsBadInput) {
   EXPECT_EQ(GateAgainst("no-such-branch"), kBadInput);
   EXPECT_THAT(err_, HasSubstr("'no-such-branch' is no revision of"));
@@ -474,10 +496,11 @@ TEST_F(GateRevisions, FailingBuildIsNoAnswer) {
 }
 
 TEST_F(GateRevisions, InterruptedBuildLeavesNothing) {
-  Write("build.sh", fmt::format("kill -INT {}; sleep 100\n", getpid()));
+  Write("build.sh", fmt::format("kill -INT {}; sleep 98.7\n", getpid()));
   Commit("three");
   EXPECT_EQ(GateAgainst("HEAD~1"), kNoAnswer);
   EXPECT_THAT(out_, HasSubstr("INCONCLUSIVE: interrupted while building"));
+  EXPECT_NE(std::system("pgrep -f 'sleep 98[.]7' >/dev/null"), 0) << "a child is left";
 }
 
 // --- Profiles ----------------------------------------------------------------------------------
@@ -489,6 +512,23 @@ TEST(FoldStacks, PutsTheRootFirstAndCountsEqualStacks) {
                  "main+0x2 (/x)\n\nbench 12 1.7: 1 cpu-clock:\n\t  cc [unknown] (/y)\n\n"),
       "bench;[unknown] 1\nbench;main;leaf(int) 2\n");
   EXPECT_EQ(FoldStacks(""), "");
+  EXPECT_EQ(FoldStacks("   \nbench 1 1.5: 1 x:\n\t  aa leaf+0x1 (/x)\n  \n"), "bench;leaf 1\n");
+}
+
+TEST_F(Gate, ProfileLeavesFoldedStacksOfBothBinaries) {
+  std::filesystem::create_directory(folder_.path("bin"));
+  folder_.Write("bin/perf",
+                "#!/bin/sh\nif [ $1 = script ]; then echo 'a warning' >&2\n"
+                "printf 'bench 1 1.5: 1 cpu-clock:\\n\\t  aa leaf+0x1 (/x)\\n\\n'; fi\n");
+  std::filesystem::permissions(folder_.path("bin/perf"), std::filesystem::perms::owner_all);
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", (folder_.path("bin") + ":" + path).c_str(), 1);
+  const auto lines = ProfileRows(Settings({}, {}), {"row/1"}, folder_.path());
+  setenv("PATH", path.c_str(), 1);
+  EXPECT_THAT(lines, ElementsAre(HasSubstr("wrote"), HasSubstr("wrote")));
+  for (const char* side : {"baseline", "candidate"}) {
+    EXPECT_EQ(ReadFile(folder_.path(fmt::format("row_1.{}.folded", side))), "bench;leaf 1\n");
+  }
 }
 
 TEST_F(Gate, ProfileSaysWhyThereIsNone) {

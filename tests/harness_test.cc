@@ -6,8 +6,12 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 
+#include <algorithm>
+#include <csignal>
+
 #include "bench/calibrate.h"
 #include "bench/files.h"
+#include "bench/interrupt.h"
 #include "bench/machine.h"
 #include "model/input_error.h"
 #include "tests/random_model.h"
@@ -163,6 +167,51 @@ TEST(MakeRecords, MediansSharesAndTheExtrapolatedRow) {
   EXPECT_FALSE(whole.measured_flops.has_value());
 }
 
+/// A trial of four layers' first two in which each op takes a second times `slower`.
+Trial MadeTrial(std::size_t ops, double slower, double peak) {
+  Trial trial;
+  trial.passes = 1;
+  trial.peak_before_flops_per_s = trial.peak_after_flops_per_s = peak;
+  trial.op_s.assign(ops, slower);
+  trial.pass_s = slower * static_cast<double>(ops);
+  return trial;
+}
+
+TEST(ExtrapolatePass, ScalesEachTrialToTheMedianPeak) {
+  const RunSettings settings = SmallRun();
+  const auto ops = ForwardOps(settings.model, settings.Shape(2));
+  const double of_layers = static_cast<double>(std::ranges::count(ops, true, &Op::per_layer));
+  const double whole = static_cast<double>(ops.size()) + of_layers;  // two layers more than ran
+  const std::vector<Trial> trials{MadeTrial(ops.size(), 1, 2e9), MadeTrial(ops.size(), 2, 1e9)};
+  const Interval interval = ExtrapolatePass(settings.model, 2, ops, trials);
+  EXPECT_NEAR(interval.mean, whole * 2 / 1.5, 1e-9);  // both, at the median of their peaks
+  EXPECT_NEAR(interval.lower, interval.mean, 1e-6);
+  EXPECT_NEAR(interval.upper, interval.mean, 1e-6);
+}
+
+TEST(ExtrapolatePass, IsNeverBelowThePartThatRan) {
+  const RunSettings settings = SmallRun();
+  const auto ops = ForwardOps(settings.model, settings.Shape(2));
+  const std::vector<Trial> trials{MadeTrial(ops.size(), 1, 1e9), MadeTrial(ops.size(), 3, 1e9)};
+  const Interval interval = ExtrapolatePass(settings.model, 2, ops, trials);
+  EXPECT_EQ(interval.lower, trials[0].pass_s);
+  EXPECT_GT(interval.upper, interval.mean);
+}
+
+TEST(RunUnderGoogleBenchmark, AnInterruptedRunKeepsTheRepetitionsThatFinished) {
+  const InterruptGuard guard;
+  RunSettings settings = SmallRun();
+  settings.count = CountMode::kOff;
+  std::ostream nowhere(nullptr);
+  const auto results =
+      RunUnderGoogleBenchmark({&settings, 1}, {"--benchmark_min_time=0.001"}, nowhere, false,
+                              [](const Ledger&) { std::raise(SIGINT); });
+  EXPECT_TRUE(results.front().was_interrupted);
+  EXPECT_EQ(results.front().trials.size(), 1);
+  EXPECT_FALSE(results.front().ledger.rows.empty());
+  interrupted = false;
+}
+
 TEST(Files, StandWholeOrNotAtAll) {
   const TemporaryFolder folder;
   const std::string path = folder.path("out.csv");
@@ -179,6 +228,8 @@ TEST(Files, StandWholeOrNotAtAll) {
 }
 
 TEST(Machine, SaysWhatItIs) {
+  EXPECT_GE(AvailableCores(), 1);
+  EXPECT_LE(AvailableCores(), AvailableProcessors());
   EXPECT_GE(AvailableProcessors(), 1);
   const auto memory = AvailableMemoryBytes();
   ASSERT_TRUE(memory.has_value());

@@ -56,7 +56,9 @@ class Predicting : public ::testing::Test {
                                       .bandwidth = {{"memory", std::nullopt, {1e10, 0}, {1e10, 0}}},
                                       .product_flops_per_s = {9e10, 0},
                                       .fork_join_s = {1e-6, 0},
-                                      .exp_s = {1e-10, 0}});
+                                      .exp_s = {1e-10, 0},
+                                      .clock_hz = {},
+                                      .theoretical_flops_per_s = {}});
       const ModelConfig model = LoadModel(model_);
       for (const Op& op : ForwardOps(model, {.context = 24, .fused_attention = true})) {
         OpSample sample{.matmul = SampleBackend("packed", op), .op = SampleKey(model, op)};
@@ -85,6 +87,7 @@ TEST_F(Predicting, WithoutACalibrationThatHoldsGivesOneLine) {
   const std::string other = Save(elsewhere, "other.json");
   const std::string cut = folder_.Write("cut.json", ToJson(Flat()).dump().substr(0, 500));
   const std::string text = folder_.Write("text.json", "{\"calibration\": \"old\"}");
+  const std::string flat = Save(Flat(), "flat.json");
   struct Case {
     std::vector<std::string> words;
     int code;
@@ -106,6 +109,9 @@ TEST_F(Predicting, WithoutACalibrationThatHoldsGivesOneLine) {
       {{"run", "--model", model_, "--calibration", other}, kNoAnswer, "another machine"},
       {{"predict", "--model", model_, "--threads", "0"}, kBadInput, "threads"},
       {{"predict", "--model", "gpt2", "--context", "1025"}, kBadInput, "1024"},
+      {{"predict", "--model", "gpt2-xl", "--batch", "3000000", "--calibration", flat},
+       kBadInput,
+       "overflow"},
       {{"predict", "--convention", "rule-of-thumb"}, kBadInput, "rule of thumb"},
       {{"calibrate", "--out", "/proc/none/cal.json"}, kBadInput, "cannot be written"},
   };

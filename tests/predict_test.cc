@@ -23,7 +23,9 @@ Ceilings MakeCeilings(int64_t threads) {
                         {"memory", std::nullopt, {10e9, 1e9}, {9e9, 1e9}}},
           .product_flops_per_s = {80e9 * rate, 1e9},
           .fork_join_s = {1e-6, 1e-7},
-          .exp_s = {2e-10, 0}};
+          .exp_s = {2e-10, 0},
+          .clock_hz = Measured{3e9, 1e7},
+          .theoretical_flops_per_s = {}};
 }
 
 OpSample Product(int64_t threads, int64_t m, int64_t n, int64_t k, double peak_flops) {
@@ -154,6 +156,35 @@ TEST(PredictOp, CountsLayersAndThreadsBetween) {
   run.threads = 2;
   run.speed = CalibratedSpeed(calibration, 2);
   EXPECT_NEAR(run.speed.peak_flops_per_s, std::sqrt(2) * 100e9, 1);
+  // Two threads of one and four: halfway in the logarithms, of cost and of speed alike.
+  const double one = *Predict(calibration, op, 1).seconds,
+               four = *Predict(calibration, op, 4).seconds;
+  EXPECT_NEAR(*PredictOp(calibration, run, op).seconds, 12 * std::sqrt(one * four),
+              0.01 * 12 * std::sqrt(one * four));
+}
+
+TEST(PredictOp, EachKindScalesWithItsOwnYardstick) {
+  Calibration calibration = MakeCalibration();
+  const Op product = MatmulOp(1024, 2048, 2048);
+  const Op attention{OpId::kAttention, OpKind::kAttention, /*per_layer=*/true, 1024, 1024, 64, 12};
+  OpSample sample = Product(1, 1024, 1, 64, 5);
+  sample.op = SampleKey(Gpt2(), attention);
+  sample.matmul = SampleBackend("packed", attention);
+  calibration.samples.push_back(sample);
+  PredictedRun run{.model = Gpt2(),
+                   .shape = {.context = 1024, .num_layers = 1, .fused_attention = true},
+                   .matmul = "packed",
+                   .threads = 1,
+                   .speed = CalibratedSpeed(calibration, 1)};
+  const double product_s = *PredictOp(calibration, run, product).seconds;
+  const double attention_s = *PredictOp(calibration, run, attention).seconds;
+  run.speed.product_flops_per_s /= 2;
+  EXPECT_DOUBLE_EQ(*PredictOp(calibration, run, product).seconds, 2 * product_s);
+  EXPECT_DOUBLE_EQ(*PredictOp(calibration, run, attention).seconds, attention_s);
+  run.speed.product_flops_per_s *= 2;
+  run.speed.peak_flops_per_s /= 2;
+  EXPECT_DOUBLE_EQ(*PredictOp(calibration, run, product).seconds, product_s);
+  EXPECT_DOUBLE_EQ(*PredictOp(calibration, run, attention).seconds, 2 * attention_s);
 }
 
 TEST(PredictOp, WithoutSamplesIsUnavailableWithTheReason) {
@@ -204,7 +235,8 @@ TEST(SampleKey, TellsApartWhatRunsOtherKernels) {
 }
 
 TEST(CalibrationJson, ReadsBackWhatItWrites) {
-  const Calibration calibration = MakeCalibration();
+  Calibration calibration = MakeCalibration();
+  calibration.ceilings.front().theoretical_flops_per_s = Measured{9.6e10, 1e8};
   EXPECT_EQ(CalibrationFromJson(ToJson(calibration), "here"), calibration);
 }
 

@@ -42,8 +42,16 @@ TEST(BenchmarkJson, TakesRepetitionsAndCountersAndBareNaN) {
   EXPECT_THAT(a.counters.at("rate"), ElementsAre(5));
   EXPECT_EQ(a.counters.size(), 2);
   EXPECT_FALSE(a.twice);
+  EXPECT_TRUE(file.has_aggregates);
   EXPECT_EQ(file.Find("b")->error, "wrong");
   EXPECT_EQ(file.Find("c"), nullptr);
+}
+
+TEST(BenchmarkJson, AnEmptyMessageIsAnErrorToo) {
+  EXPECT_EQ(Parse(R"({"benchmarks": [{"name": "b", "error_occurred": true, "error_message": ""}]})")
+                .rows[0]
+                .error,
+            "skipped");
 }
 
 TEST(BenchmarkJson, TwoBenchmarksOfOneNameAreSeen) {
@@ -166,6 +174,31 @@ TEST(CompareUnpaired, OtherMachinesFlagsAndRowsAreNotComparable) {
               for (Record& row : b.rows) row.threads = 1;
             }),
             "threads: A 2, B 1");
+}
+
+TEST(CompareUnpaired, ALedgerOfSeveralBackendsIsComparedBackendByBackend) {
+  Ledger several = MakeLedger();
+  for (Record row : MakeLedger().rows) {
+    row.matmul = "eigen";
+    row.predicted_flops = 2000;
+    several.rows.push_back(row);
+  }
+  for (std::size_t i = 0; i < 3; ++i) several.rows[i].matmul = "packed";
+  EXPECT_EQ(Compare(several, several).decision, Decision::kPass);
+  Ledger slower = several;
+  slower.environment["commit"] = "def";
+  for (double& seconds : slower.rows[3].samples_s) seconds *= 3;
+  const auto comparison = Compare(several, slower);
+  ASSERT_EQ(comparison.rows.size(), 6);
+  EXPECT_EQ(comparison.rows[3].name, "eigen/ffn_up");
+  EXPECT_EQ(comparison.rows[3].decision, Decision::kFail);
+  EXPECT_EQ(comparison.rows[0].decision, Decision::kInconclusive);
+
+  Ledger twice = MakeLedger();
+  twice.rows.push_back(twice.rows[0]);
+  const auto refused = Compare(twice, twice);
+  EXPECT_EQ(refused.decision, Decision::kNotComparable);
+  EXPECT_EQ(refused.reasons.front(), "two rows of A are called ffn_up");
 }
 
 TEST(CompareUnpaired, ReadsBothForms) {
