@@ -71,6 +71,7 @@ TEST(GateReport, AnnotationsAreEscapedAndAtMostTenOfEachKind) {
   EXPECT_THAT(few, Not(HasSubstr("fast")));
   GateReport many;
   for (int i = 0; i < 23; ++i) many.rows.push_back(Row(fmt::format("r{}", i), Decision::kFail));
+  Conclude(many);
   const std::string text = ToAnnotations(many);
   EXPECT_EQ(std::ranges::count(text, '\n'), 10);
   EXPECT_THAT(text, HasSubstr(" +13 more\n"));
