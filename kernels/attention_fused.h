@@ -42,7 +42,7 @@ class FusedScratch {
   /// Elements that one thread needs.
   static int64_t Size(const AttentionShape& shape) {
     const int64_t columns = kTileColumns<Scalar>, HS = shape.head_size;
-    return PackedSize(shape.context, HS) + RoundUp(shape.context * HS) + 2 * HS * columns +
+    return RoundUp(PackedSize(shape.context, HS)) + RoundUp(shape.context * HS) + 2 * HS * columns +
            kKeyBlock * columns + 3 * columns;
   }
 
@@ -55,7 +55,7 @@ class FusedScratch {
     largest = take(columns);
     sum = take(columns);
     rescale = take(columns);
-    keys = take(PackedSize(shape.context, HS));
+    keys = take(RoundUp(PackedSize(shape.context, HS)));
     values = take(RoundUp(shape.context * HS));
   }
 
@@ -69,6 +69,7 @@ class FusedScratch {
   Scalar* values;   // [T, HS] values, rows close together
 
  private:
+  /// To whole packets: each part of the memory, and that of the next thread, begins aligned.
   static int64_t RoundUp(int64_t n) { return (n + 15) / 16 * 16; }
 };
 
