@@ -598,7 +598,7 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
   whole.repetitions = 0;
   whole.predicted_flops =
       CountFlops(model, settings.Shape(model.num_layers), settings.convention).total;
-  whole.time_s = ExtrapolatePass(model, layers_run, ops, trials).mean;
+  whole.time_s = ExtrapolatePass(model, layers_run, ops, trials).seconds;
   whole.gflops = static_cast<double>(*whole.predicted_flops) / *whole.time_s / 1e9;
   whole.pct_peak = 100 * *whole.gflops / *whole.peak_gflops;
   whole.flops_note = "extrapolated from the layers that ran, not measured";
@@ -606,8 +606,8 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
   return rows;
 }
 
-Interval ExtrapolatePass(const ModelConfig& model, int64_t layers_run, std::span<const Op> ops,
-                         std::span<const Trial> trials) {
+Extrapolation ExtrapolatePass(const ModelConfig& model, int64_t layers_run, std::span<const Op> ops,
+                              std::span<const Trial> trials) {
   std::vector<double> peaks, passes;
   for (const Trial& trial : trials) peaks.push_back(trial.peak());
   const double peak = Median(peaks);
@@ -621,9 +621,9 @@ Interval ExtrapolatePass(const ModelConfig& model, int64_t layers_run, std::span
     passes.push_back((trial.pass_s + missing * layer_s) * trial.peak() / peak);
   }
   if (passes.size() == 1) return {passes[0], passes[0], passes[0]};
-  Interval whole = PredictionInterval(passes, kExtrapolationConfidence);
-  whole.lower = std::max(whole.lower, part_s);  // no pass is shorter than a part of it
-  return whole;
+  const Interval next = PredictionInterval(passes, kExtrapolationConfidence);
+  // No pass is shorter than a part of it.
+  return {.seconds = Median(passes), .lower = std::max(next.lower, part_s), .upper = next.upper};
 }
 
 Ledger MergedLedger(std::span<const RunResult> results) {
@@ -680,7 +680,7 @@ void DescribeExtrapolation(const ModelConfig& model, RunResult& result) {
   if (result.trials.size() < 2) return;
   result.ledger.environment["extrapolation"] = {
       {"layers_run", result.plan.layers},     {"layers_total", model.num_layers},
-      {"seconds", result.extrapolated->mean}, {"low_s", result.extrapolated->lower},
+      {"seconds", result.extrapolated->seconds}, {"low_s", result.extrapolated->lower},
       {"high_s", result.extrapolated->upper}, {"confidence", kExtrapolationConfidence}};
 }
 

@@ -152,13 +152,17 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
                                 std::span<const Op> ops, std::span<const Trial> trials,
                                 const std::string& run_id, const FlopsEvidence& evidence = {});
 
-/// What the pass would take with all layers, from trials of `layers_run` of them: for each trial,
-/// scaled to the median FMA peak, its ops outside the layers once and those of a layer as often as
-/// the model has layers. The interval is for one more pass; both its ends are the mean where there
-/// is one trial alone.
+/// What a pass of all layers would take, from trials of some of them.
+struct Extrapolation {
+  double seconds = 0;           // the median over the trials: one that was disturbed moves it little
+  double lower = 0, upper = 0;  // one more pass lies between them; `seconds` where there is one trial
+};
 inline constexpr double kExtrapolationConfidence = 0.95;
-Interval ExtrapolatePass(const ModelConfig& model, int64_t layers_run, std::span<const Op> ops,
-                         std::span<const Trial> trials);
+
+/// From trials of `layers_run` layers: for each, scaled to the median FMA peak, its ops outside the
+/// layers once and those of a layer as often as the model has layers. The interval is Student's.
+Extrapolation ExtrapolatePass(const ModelConfig& model, int64_t layers_run, std::span<const Op> ops,
+                              std::span<const Trial> trials);
 
 /// What a whole `run` gives for one backend.
 struct RunResult {
@@ -166,7 +170,7 @@ struct RunResult {
   Verification verification;
   FlopsEvidence evidence;
   std::vector<Trial> trials;
-  std::optional<Interval> extrapolated;  // seconds of a pass of all layers, where not all ran
+  std::optional<Extrapolation> extrapolated;  // where not all layers ran
   std::string unpredicted_because;       // why rows lack a predicted time; empty: none does
   Ledger ledger;
   double start_up_s = 0;      // taking the memory, filling and packing the weights

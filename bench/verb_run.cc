@@ -29,7 +29,7 @@ namespace {
 
 // Two layers' weights may stay in the last cache from one pass to the next.
 constexpr int64_t kSampleLayers = 3;
-constexpr char kSampleRepetitions[] = "--benchmark_repetitions=5";
+constexpr char kSampleRepetitions[] = "--benchmark_repetitions=7";
 
 /// The calibration asked for; else the user's own, where it is there and holds; else null, and
 /// `why_not` says why.
@@ -213,12 +213,12 @@ void PrintExtrapolated(const RunSettings& settings, std::span<const RunResult> r
              settings.model.num_layers - layers, layers);
   for (const RunResult& result : results) {
     if (result.trials.size() < 2) continue;
-    const Interval& whole = *result.extrapolated;
+    const Extrapolation& whole = *result.extrapolated;
     fmt::print(out,
                "{}, {}, extrapolated to {} layers: {:.4g} s, one pass lies in [{:.4g}, {:.4g}] "
-               "({:.0f} %, Student's t, {} repetitions scaled to their median peak)\n",
+               "({:.0f} %, Student's t; {} repetitions scaled to their median peak)\n",
                settings.model.name, result.ledger.rows.front().matmul, settings.model.num_layers,
-               whole.mean, whole.lower, whole.upper, 100 * kExtrapolationConfidence,
+               whole.seconds, whole.lower, whole.upper, 100 * kExtrapolationConfidence,
                result.trials.size());
   }
 }

@@ -183,19 +183,30 @@ TEST(ExtrapolatePass, ScalesEachTrialToTheMedianPeak) {
   const double of_layers = static_cast<double>(std::ranges::count(ops, true, &Op::per_layer));
   const double whole = static_cast<double>(ops.size()) + of_layers;  // two layers more than ran
   const std::vector<Trial> trials{MadeTrial(ops.size(), 1, 2e9), MadeTrial(ops.size(), 2, 1e9)};
-  const Interval interval = ExtrapolatePass(settings.model, 2, ops, trials);
-  EXPECT_NEAR(interval.mean, whole * 2 / 1.5, 1e-9);  // both, at the median of their peaks
-  EXPECT_NEAR(interval.lower, interval.mean, 1e-6);
-  EXPECT_NEAR(interval.upper, interval.mean, 1e-6);
+  const Extrapolation whole_pass = ExtrapolatePass(settings.model, 2, ops, trials);
+  EXPECT_NEAR(whole_pass.seconds, whole * 2 / 1.5, 1e-9);  // both, at the median of their peaks
+  EXPECT_NEAR(whole_pass.lower, whole_pass.seconds, 1e-6);
+  EXPECT_NEAR(whole_pass.upper, whole_pass.seconds, 1e-6);
 }
 
 TEST(ExtrapolatePass, IsNeverBelowThePartThatRan) {
   const RunSettings settings = SmallRun();
   const auto ops = ForwardOps(settings.model, settings.Shape(2));
   const std::vector<Trial> trials{MadeTrial(ops.size(), 1, 1e9), MadeTrial(ops.size(), 3, 1e9)};
-  const Interval interval = ExtrapolatePass(settings.model, 2, ops, trials);
-  EXPECT_EQ(interval.lower, trials[0].pass_s);
-  EXPECT_GT(interval.upper, interval.mean);
+  const Extrapolation whole_pass = ExtrapolatePass(settings.model, 2, ops, trials);
+  EXPECT_EQ(whole_pass.lower, trials[0].pass_s);
+  EXPECT_GT(whole_pass.upper, whole_pass.seconds);
+}
+
+TEST(ExtrapolatePass, OneDisturbedTrialMovesTheIntervalAndNotTheEstimate) {
+  const RunSettings settings = SmallRun();
+  const auto ops = ForwardOps(settings.model, settings.Shape(2));
+  std::vector<Trial> trials(5, MadeTrial(ops.size(), 1, 1e9));
+  const double calm = ExtrapolatePass(settings.model, 2, ops, trials).seconds;
+  trials[3] = MadeTrial(ops.size(), 3, 1e9);
+  const Extrapolation disturbed = ExtrapolatePass(settings.model, 2, ops, trials);
+  EXPECT_EQ(disturbed.seconds, calm);
+  EXPECT_GT(disturbed.upper, 2 * calm);
 }
 
 TEST(RunUnderGoogleBenchmark, AnInterruptedRunKeepsTheRepetitionsThatFinished) {
