@@ -679,9 +679,9 @@ void Prepare(Contestant& contestant, WeightStore& weights, std::ostream& talk, P
 void DescribeExtrapolation(const ModelConfig& model, RunResult& result) {
   if (result.trials.size() < 2) return;
   result.ledger.environment["extrapolation"] = {
-      {"layers_run", result.plan.layers},     {"layers_total", model.num_layers},
+      {"layers_run", result.plan.layers},        {"layers_total", model.num_layers},
       {"seconds", result.extrapolated->seconds}, {"low_s", result.extrapolated->lower},
-      {"high_s", result.extrapolated->upper}, {"confidence", kExtrapolationConfidence}};
+      {"high_s", result.extrapolated->upper},    {"confidence", kExtrapolationConfidence}};
 }
 
 /// Fills the predicted columns, and leaves in the ledger what they stand on.

@@ -154,8 +154,9 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
 
 /// What a pass of all layers would take, from trials of some of them.
 struct Extrapolation {
-  double seconds = 0;           // the median over the trials: one that was disturbed moves it little
-  double lower = 0, upper = 0;  // one more pass lies between them; `seconds` where there is one trial
+  double seconds = 0;  // the median over the trials: one that was disturbed moves it little
+  double lower = 0,
+         upper = 0;  // one more pass lies between them; `seconds` where there is one trial
 };
 inline constexpr double kExtrapolationConfidence = 0.95;
 
@@ -171,7 +172,7 @@ struct RunResult {
   FlopsEvidence evidence;
   std::vector<Trial> trials;
   std::optional<Extrapolation> extrapolated;  // where not all layers ran
-  std::string unpredicted_because;       // why rows lack a predicted time; empty: none does
+  std::string unpredicted_because;            // why rows lack a predicted time; empty: none does
   Ledger ledger;
   double start_up_s = 0;      // taking the memory, filling and packing the weights
   double observer_s = 0;      // of one op

@@ -89,13 +89,15 @@ template <class Scalar>
 void PackKeysAndValues(const HeadViews<const Scalar>& head, int64_t begin, int64_t end,
                        const FusedScratch<Scalar>& scratch) {
   constexpr int64_t kAhead = 16;
+  // Rows so short leave no time to prefetch: the loads of many at a time overlap.
+  constexpr int64_t kKeysAtATime = 4 * kTileRows;
   const int64_t HS = head.k.cols;
   for (int64_t t = begin; t < end; ++t) {
     PrefetchRows(head.v, t + kAhead, t + kAhead + 1);
     AsRow(scratch.values + t * HS, HS) = AsRow(head.v, t);
   }
-  for (int64_t t = begin / kTileRows * kTileRows; t < end; t += kRowGroup) {
-    PackRows(head.k, t, std::min(end, t + kRowGroup), scratch.keys);
+  for (int64_t t = begin / kTileRows * kTileRows; t < end; t += kKeysAtATime) {
+    PackRows(head.k, t, std::min(end, t + kKeysAtATime), scratch.keys);
   }
 }
 

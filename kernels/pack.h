@@ -11,9 +11,9 @@
 
 namespace flopledger {
 
-/// Rows that are packed at a time: whole register tiles, some sixteen rows. Fewer leave memory
-/// idle; more lie in the same sets of the first-level cache and push each other out (48 rows, 6,400
-/// apart: twice the time on two Zen 4 cores).
+/// Rows of a product's x that are packed at a time: whole register tiles, some sixteen rows. Fewer
+/// leave memory idle; more lie in the same sets of the first-level cache and push each other out
+/// (48 rows, 6,400 apart: twice the time on two Zen 4 cores).
 inline constexpr int64_t kRowGroup = std::max(1, 16 / kTileRows) * kTileRows;
 
 /// Elements that PackRows writes for a matrix [rows, cols].
@@ -44,7 +44,7 @@ inline void PackFourRows(ConstMatrixView<float> x, int64_t row, int64_t k, int64
 
 /// Rows [begin, end) of x as register tiles: row r, column k goes to
 /// packed[(r / kTileRows · cols + k) · kTileRows + r % kTileRows]. `begin` is a multiple of
-/// kTileRows, and end − begin at most kRowGroup. Rows that fill no tile leave its rest unwritten.
+/// kTileRows. Rows that fill no tile leave its rest unwritten.
 template <class Scalar>
 void PackRows(ConstMatrixView<Scalar> x, int64_t begin, int64_t end, Scalar* packed) {
   constexpr int64_t kLine = 64 / sizeof(Scalar), kAhead = 4 * kLine;
