@@ -190,7 +190,7 @@ class Parser {
             "(where the machine has them; see 'flopledger doctor'); off")
         ->capture_default_str();
     verb->add_flag("--sample", run_.sample,
-                   "measure three layers and what stands around the layers, seven times, and "
+                   "measure three layers and what stands around the layers, fifteen times, and "
                    "extrapolate to the whole pass, with an interval");
     AddCalibration(verb, run_.calibration);
     verb->add_option("--seed", run_.seed, "the seed of the weights")

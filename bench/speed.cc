@@ -8,13 +8,13 @@
 #include "bench/calibrate.h"
 #include "bench/stopwatch.h"
 #include "kernels/matmul.h"
-#include "kernels/matmul_packed.h"
 
 namespace flopledger {
 namespace {
 
 constexpr int64_t kRows = 256, kSize = 1024;
-constexpr int kWeights = 8;  // 32 MiB
+constexpr int64_t kStride = OddLinesStride<float>(kSize);
+constexpr int64_t kWeights = 8;  // 32 MiB
 
 int64_t FarFloats() { return FarBytes() / static_cast<int64_t>(sizeof(float)); }
 bool IsFar(std::span<const float> far) { return static_cast<int64_t>(far.size()) >= FarFloats(); }
@@ -24,28 +24,19 @@ const MatmulBackend<float>& Backend() { return MatmulBackends<float>().front(); 
 }  // namespace
 
 int64_t SpeedProbe::Bytes(std::span<const float> far) {
-  const int64_t floats = (IsFar(far) ? 0 : FarFloats()) + kWeights * kSize * kSize +
-                         2 * kRows * kSize + PackedScratchSize(kRows, kSize);
+  const int64_t floats = (IsFar(far) ? 0 : FarFloats()) + kRows * (kStride + kSize);
   return floats * static_cast<int64_t>(sizeof(float));
 }
 
-SpeedProbe::SpeedProbe(std::span<const float> far)
-    : x_(kRows, kSize), y_(kRows, kSize), scratch_(1, PackedScratchSize(kRows, kSize)) {
+SpeedProbe::SpeedProbe(std::span<const float> far) : x_(kRows, kStride), y_(kRows, kSize) {
   if (!IsFar(far)) {
     own_far_ = Matrix<float>(1, FarFloats());
     std::fill_n(own_far_.data(), own_far_.size(), 0.0f);
     far = {own_far_.data(), static_cast<std::size_t>(own_far_.size())};
   }
   far_ = far.first(static_cast<std::size_t>(FarFloats()));
-  const auto layout =
-      Backend().packs_weights ? WeightLayout::kPanels : WeightLayout::kInputsByOutputs;
-  for (int i = 0; i < kWeights; ++i) {
-    Weight<float>& weight = weights_.emplace_back(kSize, kSize, layout);
-    std::fill_n(weight.view().data, weight.stored_size(), 0.01f);
-  }
   std::fill_n(x_.data(), x_.size(), 0.5f);
-  std::fill_n(y_.data(), y_.size(), 0.0f);  // touched before it is timed, as the scratch is
-  std::fill_n(scratch_.data(), scratch_.size(), 0.0f);
+  std::fill_n(y_.data(), y_.size(), 0.0f);  // touched before it is timed
 }
 
 double SpeedProbe::MeasureRead(int threads) { return MeasureMemoryRead(threads, far_); }
@@ -53,9 +44,16 @@ double SpeedProbe::MeasureRead(int threads) { return MeasureMemoryRead(threads, 
 double SpeedProbe::MeasureProduct(int threads) {
   const int before = omp_get_max_threads();
   omp_set_num_threads(threads);
+  const bool packed = Backend().packs_weights;
   const auto start = Clock::now();
-  for (const Weight<float>& weight : weights_) {
-    Backend().run({.x = x_.view(), .w = weight.view(), .y = y_.view(), .scratch = scratch_.data()});
+  for (int64_t i = 0; i < kWeights; ++i) {
+    const WeightView<const float> weight{
+        .data = far_.data() + i * kSize * kSize,
+        .inputs = kSize,
+        .outputs = kSize,
+        .stride = packed ? kSize * WeightView<float>::kColumns : kSize,
+        .layout = packed ? WeightLayout::kPanels : WeightLayout::kInputsByOutputs};
+    Backend().run({.x = x_.view().block(0, 0, kRows, kSize), .w = weight, .y = y_.view()});
   }
   const double seconds = SecondsSince(start);
   omp_set_num_threads(before);

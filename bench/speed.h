@@ -5,10 +5,8 @@
 #pragma once
 
 #include <span>
-#include <vector>
 
 #include "kernels/tensor.h"
-#include "kernels/weight.h"
 
 namespace flopledger {
 
@@ -24,7 +22,8 @@ class SpeedProbe {
   double MeasureRead(int threads);
 
   /// FLOP/s of the yardstick, [256, 1024]·[1024, 1024] with eight weights in turn, by the first
-  /// backend, its weights coming from memory: some 50 ms. Call it after MeasureRead.
+  /// backend, its weights coming from memory (what `far` begins with): some 50 ms. Call it after
+  /// MeasureRead.
   double MeasureProduct(int threads);
 
   struct Rates {
@@ -36,8 +35,7 @@ class SpeedProbe {
  private:
   Matrix<float> own_far_;
   std::span<const float> far_;
-  Matrix<float> x_, y_, scratch_;
-  std::vector<Weight<float>> weights_;
+  Matrix<float> x_, y_;
 };
 
 }  // namespace flopledger

@@ -29,7 +29,7 @@ namespace {
 
 // Two layers' weights may stay in the last cache from one pass to the next.
 constexpr int64_t kSampleLayers = 3;
-constexpr char kSampleRepetitions[] = "--benchmark_repetitions=7";
+constexpr char kSampleRepetitions[] = "--benchmark_repetitions=15";
 
 /// The calibration asked for; else the user's own, where it is there and holds; else null, and
 /// `why_not` says why.

@@ -16,7 +16,6 @@
 #include "kernels/attention.h"
 #include "kernels/exp.h"
 #include "kernels/microkernel.h"
-#include "kernels/pack.h"
 #include "kernels/transpose.h"
 
 namespace flopledger {
@@ -42,8 +41,7 @@ class FusedScratch {
   /// Elements that one thread needs.
   static int64_t Size(const AttentionShape& shape) {
     const int64_t columns = kTileColumns<Scalar>, HS = shape.head_size;
-    return RoundUp(PackedSize(shape.context, HS)) + RoundUp(shape.context * HS) + 2 * HS * columns +
-           kKeyBlock * columns + 3 * columns;
+    return 2 * RoundUp(shape.context * HS) + 2 * HS * columns + kKeyBlock * columns + 3 * columns;
   }
 
   FusedScratch(Scalar* memory, const AttentionShape& shape) {
@@ -55,7 +53,7 @@ class FusedScratch {
     largest = take(columns);
     sum = take(columns);
     rescale = take(columns);
-    keys = take(RoundUp(PackedSize(shape.context, HS)));
+    keys = take(RoundUp(shape.context * HS));
     values = take(RoundUp(shape.context * HS));
   }
 
@@ -65,8 +63,8 @@ class FusedScratch {
   Scalar* largest;  // [columns] each query's largest score so far
   Scalar* sum;      // [columns] each query's sum of exponentials so far
   Scalar* rescale;  // [columns] what the last block's new largest multiplies the past by
-  Scalar* keys;     // [ceil(T / kTileRows), HS, kTileRows] keys, packed by PackRows
-  Scalar* values;   // [T, HS] values, rows close together
+  Scalar* keys;     // [T, HS] keys, rows close together
+  Scalar* values;   // [T, HS] values, likewise
 
  private:
   /// To whole packets: each part of the memory, and that of the next thread, begins aligned.
@@ -84,20 +82,17 @@ void PrefetchRows(ConstMatrixView<Scalar> head, int64_t begin, int64_t end) {
   }
 }
 
-/// The packed keys and values of positions [begin, end) of one head.
+/// Gathers the keys and values of positions [begin, end) of one head.
 template <class Scalar>
-void PackKeysAndValues(const HeadViews<const Scalar>& head, int64_t begin, int64_t end,
-                       const FusedScratch<Scalar>& scratch) {
+void GatherKeysAndValues(const HeadViews<const Scalar>& head, int64_t begin, int64_t end,
+                         const FusedScratch<Scalar>& scratch) {
   constexpr int64_t kAhead = 16;
-  // Rows so short leave no time to prefetch: the loads of many at a time overlap.
-  constexpr int64_t kKeysAtATime = 4 * kTileRows;
   const int64_t HS = head.k.cols;
   for (int64_t t = begin; t < end; ++t) {
+    PrefetchRows(head.k, t + kAhead, t + kAhead + 1);
     PrefetchRows(head.v, t + kAhead, t + kAhead + 1);
+    AsRow(scratch.keys + t * HS, HS) = AsRow(head.k, t);
     AsRow(scratch.values + t * HS, HS) = AsRow(head.v, t);
-  }
-  for (int64_t t = begin / kTileRows * kTileRows; t < end; t += kKeysAtATime) {
-    PackRows(head.k, t, std::min(end, t + kKeysAtATime), scratch.keys);
   }
 }
 
@@ -108,9 +103,9 @@ void ScoreBlock(int64_t first, int64_t begin, int64_t size, int64_t HS,
                 const FusedScratch<Scalar>& scratch) {
   constexpr int64_t columns = kTileColumns<Scalar>;
   for (int64_t j = 0; j < size; j += kTileRows) {
-    MicroKernel<Scalar>(std::min<int64_t>(kTileRows, size - j), HS, scratch.keys + (begin + j) * HS,
-                        kTileRows, scratch.queries, {kZeros<Scalar>, 0},
-                        {scratch.scores + j * columns, columns});
+    MicroKernel<Scalar>(std::min<int64_t>(kTileRows, size - j), HS,
+                        FactorRows<Scalar>{scratch.keys + (begin + j) * HS, HS}, scratch.queries,
+                        {kZeros<Scalar>, 0}, {scratch.scores + j * columns, columns});
   }
   for (int64_t key = std::max(begin, first + 1); key < begin + size; ++key) {
     Scalar* row = scratch.scores + (key - begin) * columns;
@@ -196,8 +191,9 @@ void FusedTile(const HeadViews<const Scalar>& head, int64_t first, MatrixView<Sc
     for (int64_t part = 0; part < parts; ++part) {
       const int64_t d = HS * part / parts, d_end = HS * (part + 1) / parts;
       Scalar* output = scratch.output + d * columns;
-      MicroKernel<Scalar>(d_end - d, size, scratch.values + begin * HS + d, HS, scratch.scores,
-                          {output, columns}, {output, columns});
+      MicroKernel<Scalar>(d_end - d, size,
+                          FactorColumns<Scalar>{scratch.values + begin * HS + d, HS},
+                          scratch.scores, {output, columns}, {output, columns});
     }
   }
   AsRow(scratch.sum, columns) = AsRow(scratch.sum, columns).inverse();
@@ -225,16 +221,16 @@ void AttentionFused(const AttentionShape& shape, ConstMatrixView<Scalar> qkv,
 #pragma omp parallel
   {
     const FusedScratch<Scalar> mine(scratch.row(omp_get_thread_num()), shape);
-    int64_t packed_head = -1, packed_end = 0;
-    // Guided: long runs of whole heads first, whose keys are packed once; single tasks at the end,
-    // so that the threads finish together.
+    int64_t gathered_head = -1, gathered_end = 0;
+    // Guided: long runs of whole heads first, whose keys are gathered once; single tasks at the
+    // end, so that the threads finish together.
 #pragma omp for schedule(guided)
     for (int64_t task = 0; task < shape.products() * tasks_a_head; ++task) {
       const int64_t i = task / tasks_a_head, part = task % tasks_a_head;
       const HeadViews<const Scalar> head(qkv, shape, i);
       const int64_t end = std::min(T, (part + 1) * kQueriesOfTask);
-      if (std::exchange(packed_head, i) != i) packed_end = 0;
-      internal::PackKeysAndValues(head, std::exchange(packed_end, end), end, mine);
+      if (std::exchange(gathered_head, i) != i) gathered_end = 0;
+      internal::GatherKeysAndValues(head, std::exchange(gathered_end, end), end, mine);
       const auto head_out = out.block(i / NH * T, i % NH * HS, T, HS);
       for (int64_t first = part * kQueriesOfTask; first < end; first += kTileColumns<Scalar>) {
         internal::FusedTile(head, first, head_out, mine);

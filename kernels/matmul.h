@@ -32,7 +32,6 @@ struct MatmulArgs {
   WeightView<const Scalar> w;           // [K, N], in a layout that the backend takes
   const Scalar* bias = nullptr;         // [N], or null for none
   MatrixView<Scalar> y;                 // [M, N], overwritten; must not overlap the inputs
-  Scalar* scratch = nullptr;            // PackedScratchSize(M, K) elements where weights are packed
   Epilogue epilogue = Epilogue::kNone;  // of a backend that fuses_epilogues
   ConstMatrixView<Scalar> gate = {};    // [M, N], for kSiluGate
 };

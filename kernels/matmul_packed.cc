@@ -4,10 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
 
 #include "kernels/microkernel.h"
-#include "kernels/pack.h"
 #include "kernels/pointwise.h"
 
 namespace flopledger {
@@ -22,20 +20,15 @@ constexpr int64_t kTileM = 48;  // in whole register tiles
 constexpr int64_t kTileN = 192;
 constexpr int64_t kBlockK = kManyRegisters ? 1600 : 800;
 
-// x is packed a section at a time, into the same few megabytes again and again: packed as a whole,
-// it would travel to memory and back.
-constexpr int64_t kSectionM = 1152;  // in whole tiles, and whole groups of PackRows
-constexpr int64_t kSectionK = 2048;
-
 constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// A tile of y, or one K-block of it.
+/// One K-block of a tile of y.
 struct Block {
   int64_t m, m_end;  // rows of y
   int64_t n, n_end;  // columns
-  int64_t k, depth;
-  bool first;  // its sums start from the bias; those of later blocks from y
-  bool last;   // its sums are complete
+  int64_t k = 0, depth = 0;
+  bool first = false;  // its sums start from the bias; those of later blocks from y
+  bool last = false;   // its sums are complete
 };
 
 /// What is left to do where the sums of y are complete.
@@ -75,7 +68,7 @@ void AddRegisterTile(const MatmulArgs<Scalar>& args, const Block& block, int64_t
   constexpr int64_t columns = kTileColumns<Scalar>;
   const int64_t rows = std::min<int64_t>(kTileRows, block.m_end - m);
   const int64_t width = std::min(columns, block.n_end - n);
-  const Scalar* x = args.scratch + m * args.x.cols + block.k * kTileRows;
+  const FactorRows<Scalar> x{args.x.row(m) + block.k, args.x.stride};
   const Scalar* panel = args.w.panel(n) + block.k * columns;
   const TileRows<Scalar> y{args.y.row(m) + n, args.y.stride};
   TileRows<const Scalar> start{y.data, y.stride};
@@ -83,104 +76,63 @@ void AddRegisterTile(const MatmulArgs<Scalar>& args, const Block& block, int64_t
     start = {args.bias != nullptr ? args.bias + n : kZeros<Scalar>, 0};
   }
   if (width == columns) {
-    MicroKernel<Scalar>(rows, block.depth, x, kTileRows, panel, start, y, prefetch);
+    MicroKernel<Scalar>(rows, block.depth, x, panel, start, y, prefetch);
   } else {  // the last panel reaches beyond y: its tile goes through a buffer
     Scalar edge[kTileRows * columns];
     std::fill_n(edge, kTileRows * columns, Scalar(0));
     for (int64_t r = 0; r < rows; ++r) {
       std::copy_n(start.data + r * start.stride, width, edge + r * columns);
     }
-    MicroKernel<Scalar>(rows, block.depth, x, kTileRows, panel, {edge, columns}, {edge, columns},
-                        prefetch);
+    MicroKernel<Scalar>(rows, block.depth, x, panel, {edge, columns}, {edge, columns}, prefetch);
     for (int64_t r = 0; r < rows; ++r)
       std::copy_n(edge + r * columns, width, y.data + r * y.stride);
   }
   if (block.last) Finish(args, m, rows, n, width);
 }
 
-/// y (+)= one block. Each register tile asks for a share of what follows: the next panel of w, and
-/// the x of `next`. Left to the hardware's prefetchers, 1024×1600×6400 ran at 0.61 of the FMA peak
+/// y (+)= one block. Each register tile asks for a share of the panel of w that follows, be it the
+/// first of `next`. Left to the hardware's prefetchers, 1024×1600×6400 ran at 0.61 of the FMA peak
 /// of one Zen 5 core; with this at 0.88.
 template <class Scalar>
 void AddBlock(const MatmulArgs<Scalar>& args, const Block& block, const Block& next) {
   constexpr int64_t columns = kTileColumns<Scalar>;
   const int64_t panels = CeilDiv(block.n_end - block.n, columns);
   const int64_t row_tiles = CeilDiv(block.m_end - block.m, kTileRows);
-  const int64_t turns = block.depth / kUnroll;
-  const int64_t x_step = CeilDiv(kUnroll * kTileRows, panels);
-  const int64_t panel_step = CeilDiv(kUnroll * columns, row_tiles);
+  const int64_t step = CeilDiv(kUnroll * columns, row_tiles);
   for (int64_t p = 0; p < panels; ++p) {
     const int64_t n = block.n + p * columns;
     const Scalar* next_panel = p + 1 < panels ? args.w.panel(n + columns) + block.k * columns
                                               : args.w.panel(next.n) + next.k * columns;
     for (int64_t r = 0; r < row_tiles; ++r) {
       const int64_t m = block.m + r * kTileRows;
-      const Scalar* next_x =
-          args.scratch + (next.m + r * kTileRows) * args.x.cols + next.k * kTileRows;
       PrefetchTile(args.y, m + kTileRows, block.m_end, n);
       AddRegisterTile(args, block, m, n,
-                      PrefetchOperands<Scalar>{.x = next_x + p * x_step * turns,
-                                               .x_step = x_step,
-                                               .panel = next_panel + r * panel_step * turns,
-                                               .panel_step = panel_step});
+                      PrefetchPanel<Scalar>{
+                          .panel = next_panel + r * step * (block.depth / kUnroll), .step = step});
     }
   }
 }
 
-/// `tile` of y (+)= its product over all of args' K. What the tile at (next_m, next_n) reads first
-/// comes into the cache meanwhile.
+/// The tile of y at (m, n) = its product over all of K. The panel that the tile at column next_n
+/// reads first comes into the cache meanwhile.
 template <class Scalar>
-void AddTile(const MatmulArgs<Scalar>& args, const Block& tile, int64_t next_m, int64_t next_n) {
+void ComputeTile(const MatmulArgs<Scalar>& args, int64_t m, int64_t n, int64_t next_n) {
   const int64_t K = args.x.cols, step = CeilDiv(K, CeilDiv(K, kBlockK));
-  for (Block block = tile; block.k < K; block.k += step) {
+  Block block{.m = m,
+              .m_end = std::min(args.y.rows, m + kTileM),
+              .n = n,
+              .n_end = std::min(args.y.cols, n + kTileN)};
+  for (; block.k < K; block.k += step) {
     block.depth = std::min(step, K - block.k);
-    block.first = tile.first && block.k == 0;
-    block.last = tile.last && block.k + block.depth == K;
+    block.first = block.k == 0;
+    block.last = block.k + block.depth == K;
     Block next = block;
     next.k += step;
-    if (next.k >= K) {
+    if (block.last) {
       next.k = 0;
-      next.m = next_m;
       next.n = next_n;
     }
     AddBlock(args, block, next);
-  }
-}
-
-/// Rows [m, m + rows) of y = the part of its product that sums over [k, k + depth), added onto what
-/// the sections of smaller k left. Every thread of the team calls it; `packed` must not be what the
-/// section before was given, which others may still read.
-template <class Scalar>
-void AddSection(const MatmulArgs<Scalar>& args, int64_t m, int64_t rows, int64_t k, int64_t depth,
-                Scalar* packed) {
-  MatmulArgs<Scalar> section = args;
-  section.x = args.x.block(m, k, rows, depth);
-  section.w.data += k * kTileColumns<Scalar>;
-  section.w.inputs = depth;
-  section.y = args.y.block(m, 0, rows, args.y.cols);
-  if (args.epilogue == Epilogue::kSiluGate) section.gate = args.gate.block(m, 0, rows, args.y.cols);
-  section.scratch = packed;
-#pragma omp for schedule(dynamic)
-  for (int64_t r = 0; r < rows; r += kRowGroup) {
-    PackRows(section.x, r, std::min(rows, r + kRowGroup), packed);
-  }
-  // Neighbouring tasks share their columns: a thread reads those of w from memory once.
-  const int64_t tiles_m = CeilDiv(rows, kTileM), tiles_n = CeilDiv(args.y.cols, kTileN);
-  const int64_t tasks = tiles_m * tiles_n;
-#pragma omp for schedule(dynamic) nowait
-  for (int64_t task = 0; task < tasks; ++task) {
-    // The others of the team take the tasks in between.
-    const int64_t next = std::min(task + omp_get_num_threads(), tasks - 1);
-    const int64_t tile_m = task % tiles_m * kTileM, tile_n = task / tiles_m * kTileN;
-    const Block tile{.m = tile_m,
-                     .m_end = std::min(rows, tile_m + kTileM),
-                     .n = tile_n,
-                     .n_end = std::min(args.y.cols, tile_n + kTileN),
-                     .k = 0,
-                     .depth = depth,
-                     .first = k == 0,
-                     .last = k + depth == args.x.cols};
-    AddTile(section, tile, next % tiles_m * kTileM, next / tiles_m * kTileN);
   }
 }
 
@@ -247,35 +199,22 @@ void MultiplyRow(const MatmulArgs<Scalar>& args) {
   }
 }
 
-/// Elements of one section of x [M, K], packed.
-int64_t SectionSize(int64_t M, int64_t K) {
-  return PackedSize(std::min(M, kSectionM), std::min(K, kSectionK));
-}
-
 }  // namespace
-
-int64_t PackedScratchSize(int64_t M, int64_t K) {
-  // Two that take turns, so that a thread packs the next while others compute with the last.
-  return (M > kSectionM || K > kSectionK ? 2 : 1) * SectionSize(M, K);
-}
 
 template <class Scalar>
 void MatmulPacked(const MatmulArgs<Scalar>& args) {
-  static_assert(kSectionM % kTileM == 0 && kSectionM % kRowGroup == 0);
   static_assert(kTileM % kTileRows == 0 && kTileN % kTileColumns<Scalar> == 0);
   CheckMatmulShapes(args);
-  FL_CHECK(args.w.layout == WeightLayout::kPanels && args.scratch != nullptr);
+  FL_CHECK(args.w.layout == WeightLayout::kPanels);
   if (args.y.rows == 1) return MultiplyRow(args);
-  const int64_t M = args.y.rows, K = args.x.cols, step = CeilDiv(K, CeilDiv(K, kSectionK));
-#pragma omp parallel
-  {
-    Scalar *packed = args.scratch, *other = packed + SectionSize(M, K);
-    for (int64_t m = 0; m < M; m += kSectionM) {
-      for (int64_t k = 0; k < K; k += step) {
-        AddSection(args, m, std::min(kSectionM, M - m), k, std::min(step, K - k), packed);
-        std::swap(packed, other);
-      }
-    }
+  // Neighbouring tasks share their columns: a thread reads those of w from memory once.
+  const int64_t tiles_m = CeilDiv(args.y.rows, kTileM);
+  const int64_t tasks = tiles_m * CeilDiv(args.y.cols, kTileN);
+#pragma omp parallel for schedule(dynamic)
+  for (int64_t task = 0; task < tasks; ++task) {
+    // The others of the team take the tasks in between.
+    const int64_t next = std::min(task + omp_get_num_threads(), tasks - 1);
+    ComputeTile(args, task % tiles_m * kTileM, task / tiles_m * kTileN, next / tiles_m * kTileN);
   }
 }
 

@@ -48,21 +48,32 @@ struct NoPrefetch {
   void operator()() {}
 };
 
-/// Or the operands of a later micro-kernel, into the second-level cache. Each turn takes `x_step`
-/// and `panel_step` elements further.
+/// Or a panel that comes later, into the second-level cache. Each turn takes `step` elements
+/// further.
 template <class Scalar>
-struct PrefetchOperands {
-  const Scalar* x;
-  int64_t x_step;
+struct PrefetchPanel {
   const Scalar* panel;
-  int64_t panel_step;
+  int64_t step;
 
   void operator()() {
-    __builtin_prefetch(x, /*rw=*/0, /*locality=*/2);
     __builtin_prefetch(panel, /*rw=*/0, /*locality=*/2);
-    x += x_step;
-    panel += panel_step;
+    panel += step;
   }
+};
+
+/// What a micro-kernel multiplies the panel with, as it lies in memory: rows of elements that are
+/// summed over, `stride` apart.
+template <class Scalar>
+struct FactorRows {
+  const Scalar* data;
+  int64_t stride;
+};
+
+/// Or such rows transposed: those of each step lie together, steps are `stride` apart.
+template <class Scalar>
+struct FactorColumns {
+  const Scalar* data;
+  int64_t stride;
 };
 
 /// A register tile in memory: rows of kTileColumns elements, `stride` apart. With a stride of 0 all
@@ -79,13 +90,51 @@ alignas(64) inline const Scalar kZeros[kTileColumns<Scalar>] = {};
 
 namespace internal {
 
-template <class Scalar, int rows, class Prefetch>
-void MicroKernelRows(int64_t depth, const Scalar* x, int64_t x_step, const Scalar* panel,
-                     TileRows<const Scalar> start, TileRows<Scalar> y, Prefetch prefetch) {
+/// Where `rows` rows of factors are at one step.
+template <class Factors, int rows>
+class FactorCursor;
+
+template <class Scalar, int rows>
+class FactorCursor<FactorRows<Scalar>, rows> {
+ public:
+  explicit FactorCursor(FactorRows<Scalar> x) : stride_(x.stride) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kPointers; ++i) first_[i] = x.data + i * kRowsOfPointer * x.stride;
+  }
+  Scalar operator[](int r) const {
+    return first_[r / kRowsOfPointer][r % kRowsOfPointer * stride_];
+  }
+  void Step() {
+#pragma GCC unroll 4
+    for (int i = 0; i < kPointers; ++i) ++first_[i];
+  }
+
+ private:
+  // What is 0, 1 or 2 strides from a pointer needs no further register to be addressed.
+  static constexpr int kRowsOfPointer = 3, kPointers = (rows + 2) / kRowsOfPointer;
+  const Scalar* first_[kPointers];
+  int64_t stride_;
+};
+
+template <class Scalar, int rows>
+class FactorCursor<FactorColumns<Scalar>, rows> {
+ public:
+  explicit FactorCursor(FactorColumns<Scalar> x) : x_(x) {}
+  Scalar operator[](int r) const { return x_.data[r]; }
+  void Step() { x_.data += x_.stride; }
+
+ private:
+  FactorColumns<Scalar> x_;
+};
+
+template <class Scalar, class Factors, int rows, class Prefetch>
+void MicroKernelRows(int64_t depth, Factors x, const Scalar* panel, TileRows<const Scalar> start,
+                     TileRows<Scalar> y, Prefetch prefetch) {
   using Packet = typename PacketOf<Scalar>::Packet;
   using namespace Eigen::internal;  // NOLINT: the packet primitives, in this function alone
   constexpr int lanes = PacketOf<Scalar>::kLanes;
   constexpr int packets = kTileColumns<Scalar> / lanes;
+  FactorCursor<Factors, rows> factors(x);
   Packet sums[rows][packets];
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
@@ -100,11 +149,11 @@ void MicroKernelRows(int64_t depth, const Scalar* x, int64_t x_step, const Scala
     for (int p = 0; p < packets; ++p) w[p] = pload<Packet>(panel + p * lanes);
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
-      const Packet broadcast = pset1<Packet>(x[r]);
+      const Packet broadcast = pset1<Packet>(factors[r]);
 #pragma GCC unroll 8
       for (int p = 0; p < packets; ++p) sums[r][p] = pmadd(broadcast, w[p], sums[r][p]);
     }
-    x += x_step;
+    factors.Step();
     panel += kTileColumns<Scalar>;
   };
   int64_t k = 0;
@@ -123,27 +172,27 @@ void MicroKernelRows(int64_t depth, const Scalar* x, int64_t x_step, const Scala
   }
 }
 
-template <class Scalar, class Prefetch>
-using MicroKernelFn = void (*)(int64_t, const Scalar*, int64_t, const Scalar*,
-                               TileRows<const Scalar>, TileRows<Scalar>, Prefetch);
+template <class Scalar, class Factors, class Prefetch>
+using MicroKernelFn = void (*)(int64_t, Factors, const Scalar*, TileRows<const Scalar>,
+                               TileRows<Scalar>, Prefetch);
 
-template <class Scalar, class Prefetch, int... index>
-constexpr std::array<MicroKernelFn<Scalar, Prefetch>, sizeof...(index)> MicroKernelTable(
+template <class Scalar, class Factors, class Prefetch, int... index>
+constexpr std::array<MicroKernelFn<Scalar, Factors, Prefetch>, sizeof...(index)> MicroKernelTable(
     std::integer_sequence<int, index...>) {
-  return {MicroKernelRows<Scalar, index + 1, Prefetch>...};
+  return {MicroKernelRows<Scalar, Factors, index + 1, Prefetch>...};
 }
 
 }  // namespace internal
 
-/// y[r, c] = start[r, c] + Σ_k x[k·x_step + r] · panel[k·kTileColumns + c] for r < rows ≤ kTileRows
+/// y[r, c] = start[r, c] + Σ_k x(r, k) · panel[k·kTileColumns + c] for r < rows ≤ kTileRows
 /// and all kTileColumns columns; start may be y itself. `panel` is aligned to a packet. Executes
 /// 2 · rows · kTileColumns · depth FLOPs.
-template <class Scalar, class Prefetch = NoPrefetch>
-void MicroKernel(int64_t rows, int64_t depth, const Scalar* x, int64_t x_step, const Scalar* panel,
+template <class Scalar, class Factors, class Prefetch = NoPrefetch>
+void MicroKernel(int64_t rows, int64_t depth, Factors x, const Scalar* panel,
                  TileRows<const Scalar> start, TileRows<Scalar> y, Prefetch prefetch = {}) {
-  static constexpr auto kTable =
-      internal::MicroKernelTable<Scalar, Prefetch>(std::make_integer_sequence<int, kTileRows>{});
-  kTable[static_cast<std::size_t>(rows - 1)](depth, x, x_step, panel, start, y, prefetch);
+  static constexpr auto kTable = internal::MicroKernelTable<Scalar, Factors, Prefetch>(
+      std::make_integer_sequence<int, kTileRows>{});
+  kTable[static_cast<std::size_t>(rows - 1)](depth, x, panel, start, y, prefetch);
 }
 
 }  // namespace flopledger

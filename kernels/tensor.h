@@ -38,6 +38,15 @@ struct MatrixView {
 template <class T>
 using ConstMatrixView = MatrixView<const T>;
 
+/// A stride for rows of `cols` elements that makes them an odd number of cache lines. The sets of a
+/// cache are a power of two: so equal columns of a few rows never meet in one set, where they would
+/// push each other out.
+template <class T>
+constexpr int64_t OddLinesStride(int64_t cols) {
+  constexpr int64_t line = 64 / sizeof(T);
+  return ((cols + line - 1) / line | 1) * line;
+}
+
 /// `bytes` of uninitialised memory aligned to a cache line, or to a huge page (which it then asks
 /// for) when that large: a 6 GB model on 4 KiB pages spends its time in TLB misses.
 /// Throws std::bad_alloc.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -14,7 +15,6 @@
 #include "kernels/attention_cached.h"
 #include "kernels/attention_fused.h"
 #include "kernels/matmul.h"
-#include "kernels/matmul_packed.h"
 #include "kernels/pointwise.h"
 #include "kernels/rope.h"
 #include "kernels/rowwise.h"
@@ -66,29 +66,25 @@ class Forward {
              weights.layers.size());
     FL_CHECK(shape.past == 0 || cache != nullptr);
     FL_CHECK(!shape.fused_epilogues || matmul.fuses_epilogues);
-    const int64_t R = shape.batch * shape.context;
-    stream_ = Matrix<Scalar>(R, config.d_model);
-    normed_ = Matrix<Scalar>(R, config.d_model);
-    const bool stores_scores = !shape.fused_attention && shape.past == 0;
-    const int64_t scores = stores_scores ? config.num_heads * shape.context : 0;
-    const int64_t ffn = (config.has_gate() ? 2 : 1) * config.d_ff;
-    const int64_t halves = std::max(config.qkv_size() + scores, ffn);
-    shared_ = Matrix<Scalar>(R, std::max(halves + config.d_model, config.vocab_size));
-    qkv_ = Shared(0, R, config.qkv_size());
-    hidden_ = Shared(0, R, config.d_ff);
-    if (config.has_gate()) gate_ = Shared(R * config.d_ff, R, config.d_ff);
-    projected_ = Shared(R * halves, R, config.d_model);
-    logits_ = Shared(0, R, config.vocab_size);
+    const int64_t R = shape.batch * shape.context, C = config.d_model;
+    const auto stride = OddLinesStride<Scalar>;
+    stream_ = Matrix<Scalar>(R, stride(C));
+    normed_ = Matrix<Scalar>(R, stride(C));
+    shared_ = Matrix<Scalar>(R, SharedColumns(stride));
+    projected_ = Shared(0, C);
+    qkv_ = Shared(stride(C), config.qkv_size());
+    hidden_ = Shared(stride(C), config.d_ff);
+    if (config.has_gate()) gate_ = Shared(stride(C) + stride(config.d_ff), config.d_ff);
+    logits_ = {shared_.data(), R, config.vocab_size, config.vocab_size};
     if (shape.past > 0) {
       attention_scratch_ = Matrix<Scalar>(omp_get_max_threads(), cache->capacity());
     } else if (shape.fused_attention) {
       attention_scratch_ =
           Matrix<Scalar>(omp_get_max_threads(), FusedScratch<Scalar>::Size(attention_));
     } else {
-      scores_ = Shared(R * config.qkv_size(), attention_.products() * shape.context, shape.context);
-    }
-    if (matmul.packs_weights) {
-      packed_ = Matrix<Scalar>(1, PackedScratchSize(R, std::max(config.d_model, config.d_ff)));
+      const int64_t T = shape.context;
+      scores_ = {shared_.data() + R * (stride(C) + stride(config.qkv_size())),
+                 attention_.products() * T, T, T};
     }
     if (config.position == Position::kRope) {
       const int64_t positions = shape.past > 0 ? cache->capacity() : shape.context;
@@ -106,16 +102,19 @@ class Forward {
   /// Logits at every position of the last Run: [R, V].
   ConstMatrixView<Scalar> logits() const { return logits_; }
 
-  /// Bytes of the buffers: what the accounting calls activation memory.
+  /// Bytes of the activations: what the accounting calls activation memory.
   int64_t ActivationBytes() const {
+    const int64_t columns = 2 * config_.d_model + SharedColumns(std::identity());
     return static_cast<int64_t>(sizeof(Scalar)) *
-           (stream_.size() + normed_.size() + shared_.size() + rope_.cosine.size() +
-            rope_.sine.size());
+           (stream_.rows() * columns + rope_.cosine.size() + rope_.sine.size());
   }
 
-  /// Bytes of the kernels' own working memory: packed activations, attention's tiles.
+  /// Bytes of the kernels' own working memory: attention's tiles, and what makes the activations'
+  /// rows an odd number of cache lines.
   int64_t ScratchBytes() const {
-    return static_cast<int64_t>(sizeof(Scalar)) * (packed_.size() + attention_scratch_.size());
+    const int64_t elements = stream_.size() + normed_.size() + shared_.size() +
+                             rope_.cosine.size() + rope_.sine.size() + attention_scratch_.size();
+    return static_cast<int64_t>(sizeof(Scalar)) * elements - ActivationBytes();
   }
 
   /// Moves a shape that has a past to another: the position that the next Run computes.
@@ -142,7 +141,7 @@ class Forward {
     static const LayerWeights<Scalar> kNoLayer;
     const LayerWeights<Scalar>& w =
         op.per_layer ? weights_.layers[static_cast<std::size_t>(layer)] : kNoLayer;
-    const auto stream = stream_.view(), normed = normed_.view();
+    const auto stream = Activations(stream_), normed = Activations(normed_);
     const auto projected = projected_, hidden = hidden_;
     const auto norm = [&](const Weight<Scalar>& gain, const Weight<Scalar>& bias) {
       return Operands<Scalar>{.a = stream, .b = gain.matrix(), .bias = bias.data(), .y = normed};
@@ -209,7 +208,6 @@ class Forward {
                             .w = o.w,
                             .bias = o.bias,
                             .y = o.y,
-                            .scratch = packed_.data(),
                             .epilogue = EpilogueOf(op),
                             .gate = o.b});
       case OpKind::kRope: return ApplyRope(attention_, rope_, o.y, shape_.past);
@@ -231,10 +229,25 @@ class Forward {
   }
 
  private:
-  /// A matrix in the shared buffer, from its element `begin` on.
-  MatrixView<Scalar> Shared(int64_t begin, int64_t rows, int64_t cols) {
-    FL_CHECK(begin + rows * cols <= shared_.size(), begin, rows, cols, shared_.size());
-    return {shared_.data() + begin, rows, cols, cols};
+  /// Columns of the shared buffer, for matrices whose rows of n elements are stride(n) apart.
+  template <class Stride>
+  int64_t SharedColumns(Stride stride) const {
+    const bool stores_scores = !shape_.fused_attention && shape_.past == 0;
+    const int64_t attention =
+        stride(config_.qkv_size()) + (stores_scores ? config_.num_heads * shape_.context : 0);
+    const int64_t ffn = (config_.has_gate() ? 2 : 1) * stride(config_.d_ff);
+    return std::max(stride(config_.d_model) + std::max(attention, ffn), config_.vocab_size);
+  }
+
+  /// Activations [R, cols] in the shared buffer, behind `before` elements for each of their rows.
+  MatrixView<Scalar> Shared(int64_t before, int64_t cols) {
+    const int64_t R = shared_.rows(), stride = OddLinesStride<Scalar>(cols);
+    FL_CHECK(before + stride <= shared_.cols(), before, cols, shared_.cols());
+    return {shared_.data() + R * before, R, cols, stride};
+  }
+
+  MatrixView<Scalar> Activations(Matrix<Scalar>& padded) const {
+    return padded.view().block(0, 0, padded.rows(), config_.d_model);
   }
 
   /// The learned positions from the first of this shape on, if there are any.
@@ -286,6 +299,7 @@ class Forward {
   const AttentionShape attention_;
   std::vector<Op> ops_;
   RopeTable<Scalar> rope_;
+  // Rows of activations that a product reads lie OddLinesStride apart.
   Matrix<Scalar> stream_;         // [R, C] the residual stream
   Matrix<Scalar> normed_;         // [R, C] a norm's output, then attention's
   Matrix<Scalar> shared_;         // attention, the FFN and the logits, one after the other
@@ -295,7 +309,6 @@ class Forward {
   MatrixView<Scalar> hidden_;     // [R, F]
   MatrixView<Scalar> gate_;       // [R, F], SwiGLU only
   MatrixView<Scalar> logits_;     // [R, V]
-  Matrix<Scalar> packed_;         // the product's activations in its own order
   Matrix<Scalar>
       attention_scratch_;  // [threads, …] fused attention's tiles, or cached one's scores
 };

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -13,7 +14,7 @@
 #include "kernels/counted.h"
 #include "kernels/matmul_library.h"
 #include "kernels/matmul_packed.h"
-#include "kernels/pack.h"
+#include "kernels/microkernel.h"
 #include "kernels/pointwise.h"
 
 namespace flopledger {
@@ -23,7 +24,7 @@ struct Shape {
   int64_t M, N, K;
 };
 
-// Units, odd sizes, and both sides of every tile, panel, K-block and section.
+// Units, odd sizes, and both sides of every tile, panel and K-block.
 constexpr Shape kShapes[] = {
     {1, 1, 1},     {1, 7, 5},     {7, 1, 5},    {1, 1, 300},    {2, 3, 4},     {5, 33, 17},
     {13, 31, 64},  {12, 32, 256}, {48, 128, 8}, {49, 129, 257}, {97, 65, 513}, {193, 130, 31},
@@ -45,7 +46,7 @@ class Matmul : public ::testing::Test {
                  std::to_string(static_cast<int>(layout)) + (with_bias ? " bias " : " ") +
                  std::to_string(threads) + " threads");
     const auto [M, N, K] = shape;
-    Matrix<Scalar> x(M, K + 3), y(M, N + 5), scratch(1, PackedScratchSize(M, K));
+    Matrix<Scalar> x(M, K + 3), y(M, N + 5);
     Weight<Scalar> w(K, N, layout);
     std::vector<Scalar> bias(static_cast<std::size_t>(N));
     Fill(x.data(), x.size());
@@ -59,11 +60,8 @@ class Matmul : public ::testing::Test {
     const auto y_view = y.view().block(0, 2, M, N);
     for (int64_t m = 0; m < M; ++m) std::fill_n(y_view.row(m), N, Scalar(NAN));  // overwritten
     const Weight<Scalar>& const_w = w;
-    backend.run({.x = x_view,
-                 .w = const_w.view(),
-                 .bias = with_bias ? bias.data() : nullptr,
-                 .y = y_view,
-                 .scratch = scratch.data()});
+    backend.run(
+        {.x = x_view, .w = const_w.view(), .bias = with_bias ? bias.data() : nullptr, .y = y_view});
     const double unit = std::numeric_limits<Scalar>::epsilon() / 2;
     // gamma(K + 1) of the contract, and as much again for the double reference when Scalar is it.
     const double gamma = 2 * static_cast<double>(K + 1) * unit;
@@ -120,7 +118,7 @@ TYPED_TEST(Matmul, AnEpilogueIsTheOpThatItStandsFor) {
                    << M << "x" << N << "x" << K << " epilogue " << static_cast<int>(epilogue));
       omp_set_num_threads(1 + ++i % 3);
       Matrix<Scalar> x(M, K), other(M, N), apart(M, N), within(M, N);
-      Matrix<Scalar> bias(1, N), scratch(1, PackedScratchSize(M, K));
+      Matrix<Scalar> bias(1, N);
       Weight<Scalar> w(K, N, WeightLayout::kPanels);
       for (auto* matrix : {&x, &other, &bias}) this->Fill(matrix->data(), matrix->size());
       for (int64_t k = 0; k < K; ++k) {
@@ -129,8 +127,7 @@ TYPED_TEST(Matmul, AnEpilogueIsTheOpThatItStandsFor) {
       MatmulArgs<Scalar> args{.x = x.view(),
                               .w = std::as_const(w).view(),
                               .bias = i % 2 == 0 ? bias.data() : nullptr,
-                              .y = apart.view(),
-                              .scratch = scratch.data()};
+                              .y = apart.view()};
       backend.run(args);
       switch (epilogue) {
         case Epilogue::kNone: break;
@@ -158,13 +155,11 @@ TYPED_TEST(Matmul, AnEpilogueIsTheOpThatItStandsFor) {
 }
 
 TYPED_TEST(Matmul, ShapesThatDoNotFitAreAFault) {
-  Matrix<TypeParam> x(2, 3), y(2, 4), scratch(1, PackedScratchSize(2, 3));
+  Matrix<TypeParam> x(2, 3), y(2, 4);
   for (const auto& backend : MatmulBackends<TypeParam>()) {
     const Weight<TypeParam> w(
         4, 4, backend.packs_weights ? WeightLayout::kPanels : WeightLayout::kInputsByOutputs);
-    EXPECT_THROW(
-        backend.run({.x = x.view(), .w = w.view(), .y = y.view(), .scratch = scratch.data()}),
-        Fault);
+    EXPECT_THROW(backend.run({.x = x.view(), .w = w.view(), .y = y.view()}), Fault);
   }
 }
 
@@ -297,40 +292,25 @@ TEST(Weight, HoldsEachElementOnceInEveryLayout) {
   }
 }
 
-TEST(PackRows, CutsRowsIntoRegisterTiles) {
-  for (const int64_t rows : {1L, 11L, 12L, 47L, 48L, 50L, 97L}) {
-    for (const int64_t cols : {1L, 16L, 63L, 64L, 130L}) {
-      Matrix<float> x(rows, cols + 2), packed(1, PackedSize(rows, cols));
-      for (int64_t i = 0; i < x.size(); ++i) x.data()[i] = static_cast<float>(i);
-      const auto view = x.view().block(0, 1, rows, cols);
-      for (int64_t r = 0; r < rows; r += kRowGroup) {
-        PackRows<float>(view, r, std::min(rows, r + kRowGroup), packed.data());
-      }
-      for (int64_t r = 0; r < rows; ++r) {
-        for (int64_t c = 0; c < cols; ++c) {
-          ASSERT_EQ(packed.data()[(r / kTileRows * cols + c) * kTileRows + r % kTileRows],
-                    view(r, c));
-        }
-      }
-    }
-  }
-}
-
-void CheckMicroKernel(bool accumulate) {
+/// With factors that lie in rows (row_step elements apart), or in columns.
+template <class Factors>
+void CheckMicroKernel(bool accumulate, int64_t row_step, int64_t k_step) {
   constexpr int columns = kTileColumns<float>;
   for (int rows = 1; rows <= kTileRows; ++rows) {
     for (const int64_t depth : {0L, 1L, 5L, 64L}) {
-      Matrix<float> x(depth + 1, kTileRows), panel(depth + 1, columns), y(rows, columns + 3);
+      Matrix<float> x(1, (kTileRows + 64) * 70), panel(depth + 1, columns), y(rows, columns + 3);
       for (int64_t i = 0; i < x.size(); ++i) x.data()[i] = static_cast<float>(i % 7 - 3);
       for (int64_t i = 0; i < panel.size(); ++i) panel.data()[i] = static_cast<float>(i % 5 - 2);
       std::fill_n(y.data(), y.size(), 9.0f);
       const TileRows<const float> zeros{kZeros<float>, 0}, old{y.data(), columns + 3};
-      MicroKernel<float>(rows, depth, x.data(), kTileRows, panel.data(), accumulate ? old : zeros,
-                         {y.data(), columns + 3});
+      MicroKernel<float>(rows, depth, Factors{x.data(), std::max(row_step, k_step)}, panel.data(),
+                         accumulate ? old : zeros, {y.data(), columns + 3});
       for (int r = 0; r < rows; ++r) {
         for (int c = 0; c < columns; ++c) {
           float sum = accumulate ? 9.0f : 0.0f;  // small integers: exact
-          for (int64_t k = 0; k < depth; ++k) sum += x.view()(k, r) * panel.view()(k, c);
+          for (int64_t k = 0; k < depth; ++k) {
+            sum += x.data()[r * row_step + k * k_step] * panel.view()(k, c);
+          }
           ASSERT_EQ(y.view()(r, c), sum) << rows << " rows, depth " << depth;
         }
         ASSERT_EQ(y.view()(r, columns), 9.0f);
@@ -340,8 +320,21 @@ void CheckMicroKernel(bool accumulate) {
 }
 
 TEST(MicroKernel, EveryNumberOfRowsIsExactOnSmallIntegers) {
-  CheckMicroKernel(true);
-  CheckMicroKernel(false);
+  for (const bool accumulate : {false, true}) {
+    CheckMicroKernel<FactorRows<float>>(accumulate, 67, 1);
+    CheckMicroKernel<FactorColumns<float>>(accumulate, 1, 17);
+  }
+}
+
+TEST(OddLinesStride, IsTheLeastOddNumberOfCacheLinesThatHoldsARow) {
+  for (int64_t cols = 1; cols < 200; ++cols) {
+    for (const auto& [stride, line] : {std::pair{OddLinesStride<float>(cols), int64_t{16}},
+                                       std::pair{OddLinesStride<double>(cols), int64_t{8}}}) {
+      EXPECT_EQ(stride % (2 * line), line) << cols;
+      EXPECT_GE(stride, cols);
+      EXPECT_LT(stride - 2 * line, cols);
+    }
+  }
 }
 
 }  // namespace

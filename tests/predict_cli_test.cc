@@ -175,7 +175,7 @@ TEST_F(Predicting, RunSetsPredictedBesideMeasuredInEveryRow) {
     ASSERT_TRUE(row.predicted_time_s.has_value());
     EXPECT_THAT(row.bound, Not(IsEmpty()));
     EXPECT_EQ(row.layers_run, 3);
-    EXPECT_EQ(row.repetitions, row.kind == "extrapolated" ? 0 : 7);
+    EXPECT_EQ(row.repetitions, row.kind == "extrapolated" ? 0 : 15);
     if (row.kind == "extrapolated") {
       EXPECT_FALSE(row.time_ratio.has_value());
       EXPECT_GT(*row.predicted_time_s, sum);
