@@ -44,14 +44,13 @@ struct LevelBandwidth {
 /// What the machine can do at best with this many threads.
 struct Ceilings {
   int64_t threads = 1;
-  std::vector<NamedMeasured> fma_flops_per_s;  // by SIMD level, the build's own first
-  std::vector<LevelBandwidth> bandwidth;       // the nearest level first, "memory" last
-  Measured product_flops_per_s;                // the yardstick product of bench/speed
-  Measured fork_join_s;                        // an empty parallel region
-  Measured exp_s;                              // seconds an exponential, all threads together
-  std::optional<Measured> clock_hz;            // of a core while every thread adds integers
-  std::optional<Measured>
-      theoretical_flops_per_s;  // the FMA peak that is documented, at that clock
+  std::vector<NamedMeasured> fma_flops_per_s;       // by SIMD level, the build's own first
+  std::vector<LevelBandwidth> bandwidth;            // the nearest level first, "memory" last
+  Measured product_flops_per_s;                     // the yardstick product of bench/speed
+  Measured fork_join_s;                             // an empty parallel region
+  Measured exp_s;                                   // seconds an exponential, all threads together
+  std::optional<Measured> clock_hz;                 // of a core while every thread adds integers
+  std::optional<Measured> theoretical_flops_per_s;  // the documented FMA peak at that clock
 
   double peak_flops_per_s() const { return fma_flops_per_s.front().value.median; }
   double memory_bytes_per_s() const { return bandwidth.back().read.median; }

@@ -622,8 +622,11 @@ Extrapolation ExtrapolatePass(const ModelConfig& model, int64_t layers_run, std:
   }
   if (passes.size() == 1) return {passes[0], passes[0], passes[0]};
   const Interval next = PredictionInterval(passes, kExtrapolationConfidence);
+  const double seconds = Median(passes);
+  const double half = std::hypot(next.upper - next.mean, kDriftBetweenRuns * seconds);
   // No pass is shorter than a part of it.
-  return {.seconds = Median(passes), .lower = std::max(next.lower, part_s), .upper = next.upper};
+  return {
+      .seconds = seconds, .lower = std::max(next.mean - half, part_s), .upper = next.mean + half};
 }
 
 Ledger MergedLedger(std::span<const RunResult> results) {

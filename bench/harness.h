@@ -160,8 +160,13 @@ struct Extrapolation {
 };
 inline constexpr double kExtrapolationConfidence = 0.95;
 
+/// Passes some minutes apart differ by so much of their time, at that confidence, although their
+/// FMA peaks are the same: trials of half a minute do not show it (docs/prediction.md).
+inline constexpr double kDriftBetweenRuns = 0.03;
+
 /// From trials of `layers_run` layers: for each, scaled to the median FMA peak, its ops outside the
-/// layers once and those of a layer as often as the model has layers. The interval is Student's.
+/// layers once and those of a layer as often as the model has layers. The interval is Student's,
+/// and in quadrature the drift between runs.
 Extrapolation ExtrapolatePass(const ModelConfig& model, int64_t layers_run, std::span<const Op> ops,
                               std::span<const Trial> trials);
 
