@@ -155,8 +155,8 @@ std::vector<Record> MakeRecords(const RunSettings& settings, int64_t layers_run,
 /// What a pass of all layers would take, from trials of some of them.
 struct Extrapolation {
   double seconds = 0;  // the median over the trials: one that was disturbed moves it little
-  double lower = 0,
-         upper = 0;  // one more pass lies between them; `seconds` where there is one trial
+  double lower = 0;    // one more pass lies between these two; `seconds` where there is one trial
+  double upper = 0;
 };
 inline constexpr double kExtrapolationConfidence = 0.95;
 
