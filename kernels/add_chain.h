@@ -1,6 +1,6 @@
 // One chain of integer additions: each waits for the one before it, and takes a cycle on every
-// processor that bench/theoretical_peak.h knows. It computes nothing of use; timing it gives the
-// clock that a core holds, which a virtual machine does not tell.
+// processor that bench/counters/theoretical_peak.h knows. It computes nothing of use; timing it
+// gives the clock that a core holds, which a virtual machine does not tell.
 #pragma once
 
 #include <cstdint>

@@ -104,7 +104,7 @@ void ScoreBlock(int64_t first, int64_t begin, int64_t size, int64_t HS,
   constexpr int64_t columns = kTileColumns<Scalar>;
   for (int64_t j = 0; j < size; j += kTileRows) {
     MicroKernel<Scalar>(std::min<int64_t>(kTileRows, size - j), HS,
-                        FactorRows<Scalar>{scratch.keys + (begin + j) * HS, HS}, scratch.queries,
+                        LhsRowMajor<Scalar>{scratch.keys + (begin + j) * HS, HS}, scratch.queries,
                         {kZeros<Scalar>, 0}, {scratch.scores + j * columns, columns});
   }
   for (int64_t key = std::max(begin, first + 1); key < begin + size; ++key) {
@@ -191,8 +191,7 @@ void FusedTile(const HeadViews<const Scalar>& head, int64_t first, MatrixView<Sc
     for (int64_t part = 0; part < parts; ++part) {
       const int64_t d = HS * part / parts, d_end = HS * (part + 1) / parts;
       Scalar* output = scratch.output + d * columns;
-      MicroKernel<Scalar>(d_end - d, size,
-                          FactorColumns<Scalar>{scratch.values + begin * HS + d, HS},
+      MicroKernel<Scalar>(d_end - d, size, LhsColMajor<Scalar>{scratch.values + begin * HS + d, HS},
                           scratch.scores, {output, columns}, {output, columns});
     }
   }

@@ -65,7 +65,7 @@ struct Tiles {
 /// Eigen's own size keep it from cutting them once more, so that the number of blocks is known.
 template <class Scalar>
 void EigenTile(const MatmulArgs<Scalar>& args, int64_t k_block) {
-  SeedWithBias(args, 0, args.y.rows, 0, args.y.cols);
+  InitWithBias(args, 0, args.y.rows, 0, args.y.cols);
   const int64_t K = args.x.cols;
   const int64_t blocks = (K + k_block - 1) / k_block;
   const int64_t step = ((K + blocks - 1) / blocks + 7) / 8 * 8;  // even, in Eigen's unrolled steps
@@ -84,8 +84,8 @@ void EigenTile(const MatmulArgs<Scalar>& args, int64_t k_block) {
 
 /// A product with one row or one column: no blocking pays, each weight is read once.
 template <class Scalar>
-void ThinTile(const MatmulArgs<Scalar>& args) {
-  SeedWithBias(args, 0, args.y.rows, 0, args.y.cols);
+void GemvTile(const MatmulArgs<Scalar>& args) {
+  InitWithBias(args, 0, args.y.rows, 0, args.y.cols);
   const int64_t M = args.y.rows, N = args.y.cols, K = args.x.cols;
   const auto w = PlainMatrix(args.w);
   if (args.w.layout == WeightLayout::kInputsByOutputs && M == 1) {
@@ -117,7 +117,7 @@ void MatmulEigen(const MatmulArgs<Scalar>& args) {
     for (int64_t j = 0; j < across.count(); ++j) {
       const MatmulArgs<Scalar> tile =
           TileOf(args, down.begin(i), down.length(i), across.begin(j), across.length(j));
-      thin ? ThinTile(tile) : EigenTile(tile, blocking.k_block);
+      thin ? GemvTile(tile) : EigenTile(tile, blocking.k_block);
     }
   }
 }

@@ -97,7 +97,7 @@ void CheckMatmulShapes(const MatmulArgs<Scalar>& args) {
 
 /// Puts the bias, or zero, into y's rows [m, m_end) and columns [n, n_end): what is added onto.
 template <class Scalar>
-void SeedWithBias(const MatmulArgs<Scalar>& args, int64_t m, int64_t m_end, int64_t n,
+void InitWithBias(const MatmulArgs<Scalar>& args, int64_t m, int64_t m_end, int64_t n,
                   int64_t n_end) {
   for (; m < m_end; ++m) {
     if (args.bias != nullptr) {

@@ -31,7 +31,7 @@ int ThreadsOfOneProduct() { return omp_in_parallel() ? 1 : omp_get_max_threads()
 float SeedForBeta(const MatmulArgs<float>& args) {
   if (args.bias == nullptr) return 0;
 #pragma omp parallel for if (!omp_in_parallel())
-  for (int64_t m = 0; m < args.y.rows; ++m) SeedWithBias(args, m, m + 1, 0, args.y.cols);
+  for (int64_t m = 0; m < args.y.rows; ++m) InitWithBias(args, m, m + 1, 0, args.y.cols);
   return 1;
 }
 
@@ -47,7 +47,7 @@ void MatmulByCblas(const Cblas& cblas, const MatmulArgs<float>& args) {
   const int w_stride = Narrow(args.w.stride);
   const bool transposed = args.w.layout == WeightLayout::kOutputsByInputs;
   if (M == 1) {  // y is seeded in any case: beta·y for beta 0 is not 0 everywhere where y is NaN
-    SeedWithBias(args, 0, 1, 0, N);
+    InitWithBias(args, 0, 1, 0, N);
     return cblas.sgemv(Cblas::kRowMajor, transposed ? Cblas::kNo : Cblas::kYes, transposed ? N : K,
                        transposed ? K : N, 1, args.w.data, w_stride, args.x.data, 1, 1, args.y.data,
                        1);

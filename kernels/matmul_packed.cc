@@ -68,7 +68,7 @@ void AddRegisterTile(const MatmulArgs<Scalar>& args, const Block& block, int64_t
   constexpr int64_t columns = kTileColumns<Scalar>;
   const int64_t rows = std::min<int64_t>(kTileRows, block.m_end - m);
   const int64_t width = std::min(columns, block.n_end - n);
-  const FactorRows<Scalar> x{args.x.row(m) + block.k, args.x.stride};
+  const LhsRowMajor<Scalar> x{args.x.row(m) + block.k, args.x.stride};
   const Scalar* panel = args.w.panel(n) + block.k * columns;
   const TileRows<Scalar> y{args.y.row(m) + n, args.y.stride};
   TileRows<const Scalar> start{y.data, y.stride};
@@ -175,7 +175,7 @@ void AddPanels(int64_t K, const Scalar* x, const std::array<const Scalar*, kStre
 
 /// y [1, N] (+)= x·w + bias and its epilogue.
 template <class Scalar>
-void MultiplyRow(const MatmulArgs<Scalar>& args) {
+void Gemv(const MatmulArgs<Scalar>& args) {
   constexpr int64_t columns = kTileColumns<Scalar>, width = kStreams * columns;
   const int64_t K = args.x.cols, N = args.y.cols;
   const Scalar* x = args.x.row(0);
@@ -206,7 +206,7 @@ void MatmulPacked(const MatmulArgs<Scalar>& args) {
   static_assert(kTileM % kTileRows == 0 && kTileN % kTileColumns<Scalar> == 0);
   CheckMatmulShapes(args);
   FL_CHECK(args.w.layout == WeightLayout::kPanels);
-  if (args.y.rows == 1) return MultiplyRow(args);
+  if (args.y.rows == 1) return Gemv(args);
   // Neighbouring tasks share their columns: a thread reads those of w from memory once.
   const int64_t tiles_m = CeilDiv(args.y.rows, kTileM);
   const int64_t tasks = tiles_m * CeilDiv(args.y.cols, kTileN);

@@ -64,14 +64,14 @@ struct PrefetchPanel {
 /// What a micro-kernel multiplies the panel with, as it lies in memory: rows of elements that are
 /// summed over, `stride` apart.
 template <class Scalar>
-struct FactorRows {
+struct LhsRowMajor {
   const Scalar* data;
   int64_t stride;
 };
 
 /// Or such rows transposed: those of each step lie together, steps are `stride` apart.
 template <class Scalar>
-struct FactorColumns {
+struct LhsColMajor {
   const Scalar* data;
   int64_t stride;
 };
@@ -95,9 +95,9 @@ template <class Factors, int rows>
 class FactorCursor;
 
 template <class Scalar, int rows>
-class FactorCursor<FactorRows<Scalar>, rows> {
+class FactorCursor<LhsRowMajor<Scalar>, rows> {
  public:
-  explicit FactorCursor(FactorRows<Scalar> x) : stride_(x.stride) {
+  explicit FactorCursor(LhsRowMajor<Scalar> x) : stride_(x.stride) {
 #pragma GCC unroll 4
     for (int i = 0; i < kPointers; ++i) first_[i] = x.data + i * kRowsOfPointer * x.stride;
   }
@@ -117,14 +117,14 @@ class FactorCursor<FactorRows<Scalar>, rows> {
 };
 
 template <class Scalar, int rows>
-class FactorCursor<FactorColumns<Scalar>, rows> {
+class FactorCursor<LhsColMajor<Scalar>, rows> {
  public:
-  explicit FactorCursor(FactorColumns<Scalar> x) : x_(x) {}
+  explicit FactorCursor(LhsColMajor<Scalar> x) : x_(x) {}
   Scalar operator[](int r) const { return x_.data[r]; }
   void Step() { x_.data += x_.stride; }
 
  private:
-  FactorColumns<Scalar> x_;
+  LhsColMajor<Scalar> x_;
 };
 
 template <class Scalar, class Factors, int rows, class Prefetch>

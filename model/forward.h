@@ -214,10 +214,10 @@ class Forward {
       case OpKind::kAttentionScores: return AttentionScores(attention_, PlainMatmul(), o.a, o.y);
       case OpKind::kAttentionSoftmax: return AttentionSoftmax(attention_, o.y);
       case OpKind::kAttentionValues:
-        Remember(o.b, o.cache);
+        AppendKv(o.b, o.cache);
         return AttentionValues(attention_, PlainMatmul(), o.a, o.b, o.y);
       case OpKind::kAttention:
-        Remember(o.a, o.cache);
+        AppendKv(o.a, o.cache);
         if (shape_.past > 0) {
           return AttentionCached<Scalar>(attention_, shape_.past, o.a, o.cache, o.y,
                                          attention_scratch_.view());
@@ -261,7 +261,7 @@ class Forward {
     return cache_ != nullptr ? cache_->layer(layer) : CacheView<Scalar>{};
   }
 
-  void Remember(ConstMatrixView<Scalar> qkv, CacheView<Scalar> cache) const {
+  void AppendKv(ConstMatrixView<Scalar> qkv, CacheView<Scalar> cache) const {
     if (cache.keys != nullptr) AppendToCache(attention_, shape_.past, qkv, cache);
   }
 

@@ -69,7 +69,7 @@ std::vector<Op> ForwardOps(const ModelConfig& config, const RunShape& shape) {
   const int64_t rows = CheckedMul(B, T);
   const int64_t heads = CheckedMul(B, config.num_heads);
   const int64_t qkv = CheckedMul(CheckedAdd(config.num_heads, 2 * config.num_kv_heads), HS);
-  const int64_t turned = CheckedMul(CheckedAdd(config.num_heads, config.num_kv_heads), HS);
+  const int64_t rotated = CheckedMul(CheckedAdd(config.num_heads, config.num_kv_heads), HS);
 
   std::vector<Op> ops;
   const auto elementwise = [&](OpId id, int64_t m, int64_t n, int64_t blocks = 1) {
@@ -94,7 +94,7 @@ std::vector<Op> ForwardOps(const ModelConfig& config, const RunShape& shape) {
   elementwise(OpId::kEmbedding, rows, C);
   elementwise(OpId::kAttentionNorm, rows, C);
   weight_product(OpId::kAttentionQkv, qkv, C, config.bias);
-  if (config.position == Position::kRope) elementwise(OpId::kRope, rows, turned);
+  if (config.position == Position::kRope) elementwise(OpId::kRope, rows, rotated);
   if (shape.fused_attention || shape.past > 0) {
     head_product(OpId::kAttention, CheckedAdd(shape.past, T), HS);
   } else {

@@ -1,5 +1,5 @@
 // A forward pass as a plain list of operations. model/forward executes this list and
-// analysis/accounting costs it: the two meet here and nowhere else.
+// analysis/accounting/accounting costs it: the two meet here and nowhere else.
 // Legend: B batch, T context, C d_model, NH heads, NKV key/value heads, HS head size, F d_ff,
 // V vocabulary.
 #pragma once
@@ -18,7 +18,7 @@ enum class OpKind {
   kEmbedding,         // rows looked up (and positions added)
   kNorm,              // LayerNorm or RMSNorm, row by row
   kMatmul,            // [m, k] · [k, n] (+ bias)
-  kRope,              // queries and keys turned by their position
+  kRope,              // queries and keys rotated by their position
   kAttentionScores,   // q · kᵀ for each head
   kAttentionSoftmax,  // causal softmax of each head's scores
   kAttentionValues,   // probabilities · v for each head

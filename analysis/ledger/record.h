@@ -1,0 +1,140 @@
+// One row of the ledger and its one list of fields; whole ledgers in and out as CSV and JSON.
+// A field that does not apply or was not measured is empty in CSV and null in JSON, never 0.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace flopledger {
+
+/// The version of the ledger's fields.
+inline constexpr int64_t kSchema = 1;
+
+/// How the note of a row begins whose counted samples did not all meet the executed formula.
+inline constexpr std::string_view kFormulaMissed = "the executed formula missed";
+
+/// One op of one run, measured beside predicted; or the whole pass, under op "total".
+struct Record {
+  int64_t schema = kSchema;
+  std::string run_id;
+  std::string model;
+  int64_t context = 0;
+  int64_t batch = 0;
+  int64_t layers_run = 0;
+  int64_t layers_total = 0;
+  int64_t threads = 0;
+  std::string matmul;     // the backend of the products
+  std::string attention;  // the attention kernel
+  std::string op;
+  std::string kind;
+  std::optional<int64_t> m, n, k;  // of one product; rows and columns where it is none
+  std::optional<int64_t> count;    // products, or m×n blocks, in one pass
+  std::string convention;          // under which predicted_flops stands
+  std::optional<int64_t> predicted_flops;
+  std::optional<int64_t> executed_flops;
+  std::optional<int64_t> measured_flops;
+  std::string flops_source = "none";
+  std::optional<int64_t> confirmed_samples;
+  std::optional<double> flops_ratio;  // measured / predicted FLOPs
+  std::optional<double> time_s;       // median over repetitions, one pass
+  std::optional<double> time_mad_s;   // median absolute deviation
+  int64_t repetitions = 0;
+  std::optional<double> gflops;       // predicted_flops / time_s / 1e9
+  std::optional<double> peak_gflops;  // FMA peak around the repetitions, all threads
+  std::optional<double> pct_peak;     // median over repetitions of rate / peak around it, percent
+  std::optional<int64_t> bytes;       // compulsory traffic, every operand once
+  std::optional<double> intensity;    // predicted_flops / bytes
+  std::string bound;
+  std::optional<double> predicted_time_s;
+  std::optional<double> time_ratio;  // measured / predicted seconds
+
+  // In JSON only.
+  std::vector<double> samples_s;                // each repetition's time, in order
+  std::string flops_note;                       // why measured_flops is empty
+  std::optional<int64_t> executions_per_count;  // executions that one counted execution stands for
+  // By hardware counters over one pass, all threads together; absent where there are none.
+  std::optional<double> instructions, cycles, ipc, llc_misses;
+  std::optional<double> memory_bytes;   // last-level misses · 64
+  std::optional<double> counter_scale;  // time enabled / time running; above 1 it was multiplexed
+
+  bool operator==(const Record&) const = default;
+};
+
+/// The one list of fields: visit(name, field) for each CSV column, in the order of the contract.
+template <class AnyRecord, class Visit>
+void ForEachField(AnyRecord& record, Visit&& visit) {
+  visit("schema", record.schema);
+  visit("run_id", record.run_id);
+  visit("model", record.model);
+  visit("context", record.context);
+  visit("batch", record.batch);
+  visit("layers_run", record.layers_run);
+  visit("layers_total", record.layers_total);
+  visit("threads", record.threads);
+  visit("matmul", record.matmul);
+  visit("attention", record.attention);
+  visit("op", record.op);
+  visit("kind", record.kind);
+  visit("m", record.m);
+  visit("n", record.n);
+  visit("k", record.k);
+  visit("count", record.count);
+  visit("convention", record.convention);
+  visit("predicted_flops", record.predicted_flops);
+  visit("executed_flops", record.executed_flops);
+  visit("measured_flops", record.measured_flops);
+  visit("flops_source", record.flops_source);
+  visit("confirmed_samples", record.confirmed_samples);
+  visit("flops_ratio", record.flops_ratio);
+  visit("time_s", record.time_s);
+  visit("time_mad_s", record.time_mad_s);
+  visit("repetitions", record.repetitions);
+  visit("gflops", record.gflops);
+  visit("peak_gflops", record.peak_gflops);
+  visit("pct_peak", record.pct_peak);
+  visit("bytes", record.bytes);
+  visit("intensity", record.intensity);
+  visit("bound", record.bound);
+  visit("predicted_time_s", record.predicted_time_s);
+  visit("time_ratio", record.time_ratio);
+}
+
+/// The fields that JSON has beside the columns.
+template <class AnyRecord, class Visit>
+void ForEachJsonField(AnyRecord& record, Visit&& visit) {
+  visit("samples_s", record.samples_s);
+  visit("flops_note", record.flops_note);
+  visit("executions_per_count", record.executions_per_count);
+  visit("instructions", record.instructions);
+  visit("cycles", record.cycles);
+  visit("ipc", record.ipc);
+  visit("llc_misses", record.llc_misses);
+  visit("memory_bytes", record.memory_bytes);
+  visit("counter_scale", record.counter_scale);
+}
+
+/// A run's rows and where they come from.
+struct Ledger {
+  nlohmann::json environment = nlohmann::json::object();  // machine, build and settings
+  std::vector<Record> rows;
+
+  bool operator==(const Ledger&) const = default;
+};
+
+/// Each value of a text field once, as they first appear.
+std::vector<std::string> Distinct(const std::vector<Record>& rows, std::string Record::*field);
+
+/// The heading and every row, as RFC 4180 CSV.
+std::string ToCsv(const std::vector<Record>& rows);
+/// Reads what ToCsv writes. Throws InputError naming `where`, the line and the column.
+std::vector<Record> RecordsFromCsv(std::string_view text, const std::string& where);
+
+nlohmann::json ToJson(const Ledger& ledger);
+/// Reads what ToJson writes. Throws InputError naming `where` and the row.
+Ledger LedgerFromJson(const nlohmann::json& json, const std::string& where);
+
+}  // namespace flopledger

@@ -1,0 +1,432 @@
+// What a page says of a run: its checks, its facts, the commands that repeat it.
+#include "analysis/report/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/text/markup.h"
+#include "analysis/text/table.h"
+#include "model/config.h"
+#include "model/input_error.h"
+
+namespace flopledger {
+namespace {
+
+using nlohmann::json;
+
+std::string_view Plural(int64_t count) { return count == 1 ? "" : "s"; }
+
+json Entry(const Ledger& ledger, const char* key) {
+  return ledger.environment.is_object() ? ledger.environment.value(key, json()) : json();
+}
+
+std::optional<std::string> EntryText(const Ledger& ledger, const char* key) {
+  const json entry = Entry(ledger, key);
+  if (entry.is_string()) return entry.get<std::string>();
+  if (entry.is_number() || entry.is_boolean()) return entry.dump();
+  return std::nullopt;
+}
+
+std::string Names(const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (i > 0) text += i + 1 == names.size() ? " and " : ", ";
+    text += names[i];
+  }
+  return text;
+}
+
+ReportCheck CheckPass(const ReportView& view) {
+  const Record& row = view.first();
+  if (row.layers_run == row.layers_total) {
+    return {CheckState::kHolds, "Whole model",
+            fmt::format("all {} layer{} ran", Grouped(row.layers_run), Plural(row.layers_run))};
+  }
+  std::string text =
+      fmt::format("{} of {} layers ran", Grouped(row.layers_run), Grouped(row.layers_total));
+  if (view.extrapolated != nullptr && view.extrapolated->time_s) {
+    text += fmt::format(
+        "; the whole model would take {} if the others ran like these: extrapolated, not measured",
+        ShowSeconds(*view.extrapolated->time_s));
+    const json interval = Entry(view.named.ledger, "extrapolation");
+    if (interval.is_object() && interval.value("low_s", json()).is_number() &&
+        interval.value("high_s", json()).is_number()) {
+      text += fmt::format(" (between {} and {})", ShowSeconds(interval["low_s"].get<double>()),
+                          ShowSeconds(interval["high_s"].get<double>()));
+    }
+  }
+  return {CheckState::kNote, "Part of the model", text};
+}
+
+ReportCheck CheckFlops(const ReportView& view) {
+  const std::string name = "FLOPs";
+  std::vector<std::string> missed, unexplained;
+  for (const Record* op : view.ops) {
+    if (op->flops_note.starts_with(kFormulaMissed)) missed.push_back(op->op);
+    if (op->flops_source == "counted" && op->executed_flops &&
+        op->measured_flops != op->executed_flops) {
+      unexplained.push_back(op->op);
+    }
+  }
+  if (!missed.empty()) {
+    return {CheckState::kError, name,
+            fmt::format("{}: counted samples did not meet the formula of what the kernel executes",
+                        Names(missed))};
+  }
+  if (view.total == nullptr) {
+    return {CheckState::kUnavailable, name, "the ledger has no row for the whole pass"};
+  }
+  const Record& total = *view.total;
+  if (!total.measured_flops) {
+    return {CheckState::kUnavailable, name, "not measured: " + WhyNotMeasured(total)};
+  }
+  if (total.flops_source == "untrusted") {
+    return {CheckState::kUnavailable, name, "not to be relied on: " + total.flops_note};
+  }
+  if (!total.executed_flops) {
+    return {CheckState::kUnavailable, name,
+            fmt::format("{} measured; the kernels have no formula to hold them against",
+                        ShowScaled(static_cast<double>(*total.measured_flops), "FLOP"))};
+  }
+  const int64_t residual = *total.measured_flops - *total.executed_flops;
+  if (residual == 0 && !unexplained.empty()) {
+    return {CheckState::kError, name,
+            fmt::format("the sum is right, but {} did not execute what the formula says",
+                        Names(unexplained))};
+  }
+  if (residual == 0) {
+    return {CheckState::kHolds, name,
+            fmt::format("the {} FLOPs that were {} are those that the kernels execute by "
+                        "construction, to the last one",
+                        Grouped(*total.measured_flops),
+                        total.flops_source == "pmu" ? "read from the counters" : "counted")};
+  }
+  // A processor retires more than one FLOP for an exponential; an exact count has no such excuse.
+  return {total.flops_source == "pmu" ? CheckState::kUnavailable : CheckState::kError, name,
+          fmt::format(
+              "{} FLOPs ({:+.4f} %) of the measured ones are not explained by what the "
+              "kernels execute by construction",
+              Grouped(residual),
+              100 * static_cast<double>(residual) / static_cast<double>(*total.executed_flops))};
+}
+
+ReportCheck CheckRoof(const ReportView& view) {
+  const Roofline& roofline = view.roofline;
+  const std::string name = "Roof";
+  std::vector<std::string> above;
+  for (const RooflineDot& dot : roofline.dots) {
+    if (!dot.above_roof) continue;
+    above.push_back(fmt::format("{} ({:.1f} GFLOP/s under a roof of {:.1f}, {})",
+                                view.named.ledger.rows[dot.row].op, dot.flops_per_s / 1e9,
+                                *dot.roof_flops_per_s / 1e9, dot.roof));
+  }
+  if (!above.empty()) {
+    return {CheckState::kError, name,
+            fmt::format("{} above {} roof, which cannot be: a time, a count or a ceiling is wrong",
+                        Names(above) + (above.size() == 1 ? " stands" : " stand"),
+                        above.size() == 1 ? "its" : "their")};
+  }
+  if (!roofline.peak_flops_per_s) {
+    return {CheckState::kUnavailable, name, "the FMA peak was not measured"};
+  }
+  if (roofline.dots.empty()) {
+    return {CheckState::kUnavailable, name, "no operation has a time, bytes and FLOPs"};
+  }
+  return {CheckState::kHolds, name,
+          fmt::format("no operation is faster than the ceilings allow{}",
+                      roofline.bandwidth.empty()
+                          ? "; memory roof unavailable: " + roofline.bandwidth_unavailable
+                          : "")};
+}
+
+ReportCheck CheckSeconds(const ReportView& view) {
+  const std::string name = "Predicted seconds";
+  const bool any = std::ranges::any_of(
+      view.ops, [](const Record* row) { return row->predicted_time_s.has_value(); });
+  if (!any)
+    return {CheckState::kUnavailable, name, "the run had no calibration of this machine and build"};
+  if (view.total == nullptr || !view.total->predicted_time_s || !view.total->time_s) {
+    return {CheckState::kNote, name, "predicted for single operations only"};
+  }
+  return {CheckState::kNote, name,
+          fmt::format("{} predicted from the calibration, {} measured{}",
+                      ShowSeconds(*view.total->predicted_time_s), ShowSeconds(*view.total->time_s),
+                      view.total->time_ratio
+                          ? fmt::format(": {:+.1f} %", 100 * (*view.total->time_ratio - 1))
+                          : "")};
+}
+
+ReportCheck CheckSpread(const ReportView& view) {
+  const std::string name = "Spread";
+  const Record* total = view.total;
+  if (total == nullptr || !total->time_s || !total->time_mad_s || *total->time_s <= 0) {
+    return {CheckState::kUnavailable, name, "the pass has no time with a spread"};
+  }
+  if (total->repetitions < 2) {
+    return {CheckState::kUnavailable, name, "one repetition has none"};
+  }
+  return {CheckState::kNote, name,
+          fmt::format("half of {} repetitions lie within ±{:.1f} % of the median",
+                      total->repetitions, 100 * *total->time_mad_s / *total->time_s)};
+}
+
+std::vector<ReportCheck> MakeChecks(const ReportView& view) {
+  std::vector<ReportCheck> checks = {CheckFlops(view), CheckRoof(view), CheckSeconds(view),
+                                     CheckPass(view), CheckSpread(view)};
+  const json steal = Entry(view.named.ledger, "steal_s");
+  if (steal.is_number() && steal.get<double>() > 0) {
+    checks.push_back({CheckState::kNote, "Steal",
+                      fmt::format("the hypervisor withheld {} of processor time during the run",
+                                  ShowSeconds(steal.get<double>()))});
+  }
+  return checks;
+}
+
+std::string Headline(const ReportView& view) {
+  const auto count = [&](CheckState state) {
+    return std::ranges::count(view.checks, state, &ReportCheck::state);
+  };
+  if (count(CheckState::kError) > 0) return "A check failed";
+  if (count(CheckState::kUnavailable) == 0) return "All checks passed";
+  return "No check failed";
+}
+
+std::string Summary(const ReportView& view) {
+  const Record& row = view.first();
+  std::string text =
+      row.layers_run == row.layers_total
+          ? "One forward pass"
+          : fmt::format("A pass through {} of {} layers", row.layers_run, row.layers_total);
+  if (!view.pass_s) return text + ": no time was measured.";
+  text += fmt::format(" took {}", ShowSeconds(*view.pass_s));
+  if (view.total != nullptr && view.total->gflops) {
+    text += fmt::format(" at {}", ShowScaled(*view.total->gflops * 1e9, "FLOP/s"));
+    if (view.total->pct_peak) {
+      text += fmt::format(", {:.1f} % of the FMA peak measured around it", *view.total->pct_peak);
+    }
+  }
+  std::vector<const Record*> by_time;
+  for (const Record* op : view.ops) {
+    if (view.ShareOfTime(*op)) by_time.push_back(op);
+  }
+  std::ranges::sort(by_time, std::greater(), [](const Record* op) { return *op->time_s; });
+  if (by_time.size() < 5) return text + ".";
+  double share = 0;
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < 3; ++i) {
+    share += *view.ShareOfTime(*by_time[i]);
+    names.push_back(by_time[i]->op);
+  }
+  return text + fmt::format(". {} take {:.0f} % of the time.", Names(names), 100 * share);
+}
+
+std::vector<ReportFact> RunFacts(const ReportView& view) {
+  const Record& row = view.first();
+  std::vector<ReportFact> facts = {
+      {"model", row.model},
+      {"context", Grouped(row.context)},
+      {"batch", Grouped(row.batch)},
+      {"layers run", fmt::format("{} of {}", Grouped(row.layers_run), Grouped(row.layers_total))},
+      {"threads", Grouped(row.threads)},
+      {"matmul", row.matmul},
+      {"attention", row.attention},
+      {"FLOPs counted under", row.convention},
+      {"repetitions", Grouped(row.repetitions)},
+      {"run", row.run_id},
+  };
+  for (ReportFact& fact : facts) {
+    if (fact.value->empty()) fact.value.reset();
+  }
+  return facts;
+}
+
+std::optional<std::string> Caches(const Ledger& ledger) {
+  std::string text;
+  const json caches = Entry(ledger, "caches");
+  if (!caches.is_array()) return std::nullopt;
+  for (const json& cache : caches) {
+    if (!cache.is_object() || cache.value("type", json()) == "Instruction") continue;
+    const json level = cache.value("level", json()), size = cache.value("size", json());
+    if (!level.is_number_integer() || !size.is_string()) continue;
+    text += fmt::format("{}L{} {}", text.empty() ? "" : ", ", level.get<int64_t>(),
+                        size.get<std::string>());
+  }
+  if (text.empty()) return std::nullopt;
+  return text;
+}
+
+std::vector<ReportFact> MachineFacts(const ReportView& view) {
+  const Ledger& ledger = view.named.ledger;
+  const auto text = [&](const char* key) { return EntryText(ledger, key); };
+  std::optional<std::string> processors = text("processors");
+  if (processors && Entry(ledger, "virtual_machine") == true) *processors += ", virtual machine";
+  std::optional<std::string> memory, peak, compiler = text("compiler");
+  if (const json bytes = Entry(ledger, "memory_bytes"); bytes.is_number_integer()) {
+    memory = HumanBytes(bytes.get<int64_t>());
+  }
+  if (view.roofline.peak_flops_per_s) {
+    peak = ShowScaled(*view.roofline.peak_flops_per_s, "FLOP/s");
+  }
+  if (compiler && text("flags")) *compiler += " " + *text("flags");
+  return {
+      {"CPU", text("cpu")},
+      {"processors", processors},
+      {"SIMD of the build", text("simd")},
+      {"caches", Caches(ledger)},
+      {"memory", memory},
+      {"FMA peak around the run", peak},
+      {"frequency governor", text("governor")},
+      {"kernel", text("kernel")},
+      {"compiler", compiler},
+      {"commit", text("commit")},
+      {"version", text("version")},
+  };
+}
+
+/// A word as a POSIX shell takes it literally.
+std::string Quoted(const std::string& word) {
+  const auto plain = [](unsigned char c) {
+    return std::isalnum(c) ||
+           std::string_view("-_./=:").find(static_cast<char>(c)) != std::string_view::npos;
+  };
+  if (!word.empty() && std::ranges::all_of(word, plain)) return word;
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  return quoted + "'";
+}
+
+bool IsPreset(const Record& row, const json& model) {
+  const auto preset = std::ranges::find(Presets(), row.model, &ModelConfig::name);
+  if (preset == Presets().end()) return false;
+  return !model.is_object() || ToJson(*preset) == model;
+}
+
+/// Shell lines that check the commit out, write the model if it is no preset, and run.
+std::vector<std::string> Commands(const ReportView& view) {
+  const Record& row = view.first();
+  const Ledger& ledger = view.named.ledger;
+  std::vector<std::string> lines;
+  if (const auto commit = EntryText(ledger, "commit"); commit && *commit != "unknown") {
+    constexpr std::string_view kDirty = "-dirty";
+    const bool dirty = commit->ends_with(kDirty);
+    const std::string clean = dirty ? commit->substr(0, commit->size() - kDirty.size()) : *commit;
+    lines.push_back("git checkout " + Quoted(clean) +
+                    (dirty ? "  # the build had changes that are not in this commit" : ""));
+  }
+  std::string model = row.model;
+  const json config = Entry(ledger, "model");
+  if (!IsPreset(row, config)) {
+    model = "model.json";
+    lines.push_back(config.is_object()
+                        ? fmt::format("printf '%s' {} > {}", Quoted(config.dump()), model)
+                        : "# model.json: the model's configuration, which the ledger lacks");
+  }
+  std::string run = fmt::format("scripts/run --model {} --context {} --batch {}", Quoted(model),
+                                row.context, row.batch);
+  if (row.layers_run != row.layers_total) run += fmt::format(" --layers {}", row.layers_run);
+  run += fmt::format(" --threads {} --matmul {} --attention {} --convention {}", row.threads,
+                     Quoted(row.matmul), Quoted(row.attention), Quoted(row.convention));
+  if (const auto seed = EntryText(ledger, "seed")) run += " --seed " + Quoted(*seed);
+  if (row.flops_source == "counted") run += " --count full";
+  if (row.repetitions > 0) run += fmt::format(" --benchmark_repetitions={}", row.repetitions);
+  lines.push_back(run);
+  for (std::string& line : lines) line = Printable(line);
+  return lines;
+}
+
+}  // namespace
+
+void CheckReportable(const NamedLedger& named) {
+  const auto& rows = named.ledger.rows;
+  const auto is_op = [](const Record& row) {
+    return row.kind != "total" && row.kind != "extrapolated";
+  };
+  if (std::ranges::none_of(rows, is_op)) {
+    throw InputError(fmt::format("{}: the ledger has no operation to report", named.name));
+  }
+  for (const Record& row : rows) {
+    if (row.run_id == rows.front().run_id) continue;
+    throw InputError(fmt::format("{}: rows of more than one run ('{}' and '{}'); give each a file",
+                                 named.name, rows.front().run_id, row.run_id));
+  }
+}
+
+std::vector<NamedLedger> ByBackend(std::span<const NamedLedger> files) {
+  std::vector<NamedLedger> ledgers;
+  for (const NamedLedger& file : files) {
+    const std::vector<std::string> backends = Distinct(file.ledger.rows, &Record::matmul);
+    if (backends.size() < 2) {
+      ledgers.push_back(file);
+      continue;
+    }
+    for (const std::string& backend : backends) {
+      NamedLedger& one =
+          ledgers.emplace_back(fmt::format("{}, {}", file.name, backend), file.ledger);
+      std::erase_if(one.ledger.rows, [&](const Record& row) { return row.matmul != backend; });
+      if (backend != backends.front() && one.ledger.environment.is_object()) {
+        one.ledger.environment.erase("extrapolation");
+      }
+    }
+  }
+  return ledgers;
+}
+
+ReportView::ReportView(const NamedLedger& source) : named(source) {
+  CheckReportable(named);
+  for (const Record& row : named.ledger.rows) {
+    if (row.kind == "total") {
+      total = &row;
+    } else if (row.kind == "extrapolated") {
+      extrapolated = &row;
+    } else {
+      ops.push_back(&row);
+    }
+  }
+  if (total != nullptr && total->time_s && *total->time_s > 0) {
+    pass_s = total->time_s;
+  } else {
+    double sum = 0;
+    for (const Record* op : ops) sum += std::max(op->time_s.value_or(0), 0.0);
+    if (sum > 0) pass_s = sum;
+  }
+  roofline = MakeRoofline(named.ledger);
+  checks = MakeChecks(*this);
+  run = RunFacts(*this);
+  machine = MachineFacts(*this);
+  commands = Commands(*this);
+  headline = Headline(*this);
+  summary = Summary(*this);
+}
+
+bool ReportView::has_error() const {
+  return std::ranges::count(checks, CheckState::kError, &ReportCheck::state) > 0;
+}
+
+std::optional<double> ReportView::ShareOfTime(const Record& row) const {
+  if (!pass_s || !row.time_s || *row.time_s < 0) return std::nullopt;
+  return *row.time_s / *pass_s;
+}
+
+std::string WhyNotMeasured(const Record& row) {
+  return row.flops_note.empty() ? "the ledger does not say why" : row.flops_note;
+}
+
+std::string ShowSeconds(double seconds) {
+  if (seconds >= 1) return fmt::format("{:.4g} s", seconds);
+  if (seconds >= 1e-3) return fmt::format("{:.4g} ms", seconds * 1e3);
+  return fmt::format("{:.4g} µs", seconds * 1e6);
+}
+
+std::string ShowScaled(double value, std::string_view unit) {
+  constexpr std::string_view kPrefixes[] = {"", "k", "M", "G", "T", "P", "E"};
+  std::size_t step = 0;
+  while (std::abs(value) >= 1e3 && step + 1 < std::size(kPrefixes)) {
+    value /= 1e3;
+    ++step;
+  }
+  return fmt::format("{:.4g} {}{}", value, kPrefixes[step], unit);
+}
+
+}  // namespace flopledger

@@ -1,0 +1,20 @@
+// The roofline as SVG.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "analysis/report/report.h"
+
+namespace flopledger {
+
+struct ChartSize {
+  int width = 0, height = 0;  // in CSS pixels, at which its letters have their natural size
+};
+
+/// A picture of view.roofline that explains itself to a screen reader. `colours[row]` is the class
+/// of the ledger's row; `id` is a prefix of the picture's own, without markup.
+std::string RooflineSvg(const ReportView& view, const std::vector<std::string>& colours,
+                        const std::string& id, ChartSize size);
+
+}  // namespace flopledger

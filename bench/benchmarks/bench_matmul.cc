@@ -1,0 +1,9 @@
+// Times the products with weights, one op at a time, at a model's shapes.
+#include "bench/benchmarks/bench_main.h"
+
+int main(int argc, char** argv) {
+  using flopledger::OpKind;
+  return flopledger::BenchMain(
+      argc, argv, "Times the products with weights at a model's shapes.",
+      [](flopledger::Workload& workload) { RegisterOps(workload, {OpKind::kMatmul}); });
+}

@@ -1,0 +1,30 @@
+// Where a calibration is kept, and what machine and build it holds for.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "analysis/prediction/predict.h"
+
+namespace flopledger {
+
+/// The facts that a calibration depends on: CPU, processors, SIMD level, compiler and flags, the
+/// kernels' sources, versions of libraries.
+nlohmann::json CalibrationIdentity();
+
+/// The user's file: XDG_CACHE_HOME or ~/.cache, flopledger/calibration.json; empty where the user
+/// has neither.
+std::string CalibrationPath();
+
+/// Reads the calibration at `path`. Throws InputError where it cannot be read or is none,
+/// CannotMeasure where it is of another machine or build.
+Calibration LoadCalibration(const std::string& path);
+
+/// That at `path`, or the user's own where `path` is empty. Throws as LoadCalibration does, and
+/// CannotMeasure where the user has none yet.
+Calibration RequireCalibration(const std::string& path);
+
+/// Makes the folder and writes the calibration. Throws InputError where it cannot be written.
+void SaveCalibration(const std::string& path, const Calibration& calibration);
+
+}  // namespace flopledger

@@ -1,0 +1,154 @@
+// `audit`: hand-made claims against the derivation, and the list of quantities.
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "analysis/audit/audit.h"
+#include "analysis/audit/quantities.h"
+#include "analysis/text/table.h"
+#include "bench/cli/cli.h"
+#include "bench/cli/commands.h"
+#include "model/json.h"
+
+namespace flopledger {
+namespace {
+
+void Print(const Table& table, Format format, std::ostream& out) {
+  out << (format == Format::kCsv        ? table.ToCsv()
+          : format == Format::kMarkdown ? table.ToMarkdown()
+                                        : table.ToText());
+}
+
+nlohmann::json Number(const Exact& value) {
+  if (denominator(value) == 1 && value <= Exact(INT64_MAX)) return value.convert_to<int64_t>();
+  return value.convert_to<double>();
+}
+
+std::string Ratio(const Finding& finding) {
+  if (finding.derived == 0) return "";
+  return fmt::format("{:.6g}",
+                     Exact(finding.claim.figure.value / finding.derived).convert_to<double>());
+}
+
+nlohmann::json ToJson(const Finding& finding) {
+  nlohmann::json causes = nlohmann::json::array();
+  for (const Cause& cause : finding.causes) {
+    causes.push_back({{"text", cause.text}, {"kind", cause.kind}, {"factor", cause.factor}});
+  }
+  nlohmann::json ratio;
+  if (finding.derived != 0) {
+    ratio = Exact(finding.claim.figure.value / finding.derived).convert_to<double>();
+  }
+  return {{"id", finding.claim.id},
+          {"text", finding.claim.text},
+          {"quantity", finding.claim.quantity},
+          {"claimed", Number(finding.claim.figure.value)},
+          {"written", finding.claim.figure.written},
+          {"derived", Number(finding.derived)},
+          {"formula", finding.formula},
+          {"verdict", NameOf(finding.verdict)},
+          {"convention",
+           finding.convention.empty() ? nlohmann::json() : nlohmann::json(finding.convention)},
+          {"ratio", ratio},
+          {"follows_from", finding.follows},
+          {"via", finding.via},
+          {"cause", causes.empty() ? nlohmann::json() : causes.front()["text"]},
+          {"causes", causes},
+          {"remark", finding.Remark()}};
+}
+
+/// What stands for a claim in the table: its id and, where that is only its place, its text.
+std::string Called(const Claim& claim) {
+  if (!claim.id_is_place || claim.text.empty()) return claim.id;
+  constexpr std::size_t kLongest = 40;
+  const std::string text = claim.text.size() > kLongest
+                               ? claim.text.substr(0, claim.text.rfind(' ', kLongest)) + " …"
+                               : claim.text;
+  return fmt::format("{}: {}", claim.id, OneLine(text));
+}
+
+int ListQuantities(const AuditSetting& setting, Format format, std::ostream& out) {
+  const Catalogue catalogue(setting.model, WholePass(setting.model, setting.context, setting.batch),
+                            setting.convention);
+  if (format == Format::kJson) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Quantity& quantity : catalogue.quantities()) {
+      list.push_back({{"name", quantity.name},
+                      {"unit", NameOf(quantity.unit)},
+                      {"meaning", quantity.meaning},
+                      {"formula", quantity.Formula()},
+                      {"value", Number(quantity.value)}});
+    }
+    fmt::print(out, "{}\n", list.dump(1));
+    return kDone;
+  }
+  Table table{
+      {{"quantity", false}, {"value"}, {"unit", false}, {"formula", false}, {"meaning", false}},
+      {}};
+  for (const Quantity& quantity : catalogue.quantities()) {
+    table.rows.push_back({quantity.name, Show(quantity.value), std::string(NameOf(quantity.unit)),
+                          quantity.Formula(), quantity.meaning});
+  }
+  Print(table, format, out);
+  return kDone;
+}
+
+std::vector<Claim> ReadClaims(const std::string& path, const AuditSetting& setting) {
+  const std::string where = path == "-" ? "standard input" : path;
+  const std::string text =
+      path == "-" ? std::string(std::istreambuf_iterator<char>(std::cin), {}) : ReadTextFile(path);
+  const auto first = text.find_first_not_of(" \t\r\n");
+  const bool looks_json = first != std::string::npos && (text[first] == '[' || text[first] == '{');
+  const bool csv = path.ends_with(".csv") || (path == "-" && !looks_json);
+  return csv ? ParseClaimsCsv(text, setting, where) : ParseClaimsJson(text, setting, where);
+}
+
+}  // namespace
+
+int RunAudit(const AuditOptions& options, std::ostream& out) {
+  const Format format = ParseFormat(options.format);
+  AuditSetting setting;
+  setting.model = LoadModel(options.model);
+  setting.context = options.context.value_or(setting.model.context_length);
+  setting.batch = options.batch;
+  setting.convention = ParseConvention(options.convention);
+  ValidateRunShape(setting.model, setting.context, setting.batch);
+  if (options.quantities) return ListQuantities(setting, format, out);
+  if (options.claims.empty()) {
+    throw InputError("audit needs a file of claims (.json, .csv or - ), or --quantities");
+  }
+
+  const std::vector<Finding> findings = Audit(ReadClaims(options.claims, setting));
+  bool all_right = true;
+  nlohmann::json list = nlohmann::json::array();
+  Table table{{{"claim", false},
+               {"quantity", false},
+               {"claimed"},
+               {"derived"},
+               {"ratio"},
+               {"verdict", false},
+               {"why", false}},
+              {}};
+  for (const Finding& finding : findings) {
+    all_right = all_right &&
+                (finding.verdict == Verdict::kRight || finding.verdict == Verdict::kRightUnder);
+    list.push_back(ToJson(finding));
+    const bool right = finding.verdict == Verdict::kRight;
+    const bool under = finding.verdict == Verdict::kRightUnder;
+    table.rows.push_back(
+        {Called(finding.claim), finding.claim.quantity, finding.claim.figure.written,
+         Show(finding.derived), right ? "" : Ratio(finding),
+         under ? "right" : std::string(NameOf(finding.verdict)), finding.Remark()});
+  }
+  if (format == Format::kJson) {
+    fmt::print(out, "{}\n", nlohmann::json{{"all_right", all_right}, {"claims", list}}.dump(1));
+  } else {
+    Print(table, format, out);
+  }
+  return all_right ? kDone : kCheckFailed;
+}
+
+}  // namespace flopledger

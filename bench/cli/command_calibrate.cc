@@ -1,0 +1,101 @@
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <filesystem>
+#include <iostream>
+
+#include "analysis/text/table.h"
+#include "bench/calibration/calibration_file.h"
+#include "bench/calibration/probes.h"
+#include "bench/cli/cli.h"
+#include "bench/cli/commands.h"
+#include "bench/machine/files.h"
+#include "bench/machine/interrupt.h"
+#include "bench/machine/machine.h"
+#include "model/input_error.h"
+
+namespace flopledger {
+namespace {
+
+std::string WithSpread(const std::optional<Measured>& spread, double unit, int digits) {
+  if (!spread) return "unavailable";
+  const Measured& measured = *spread;
+  return fmt::format("{:.{}f} ± {:.1f} %", measured.median / unit, digits,
+                     100 * measured.mad / measured.median);
+}
+
+/// A ceiling a row, a number of threads a column.
+Table CeilingTable(const Calibration& calibration) {
+  Table table{{{"ceiling", false}, {"unit", false}}, {}};
+  for (const Ceilings& ceilings : calibration.ceilings) {
+    table.columns.push_back(
+        {fmt::format("{} thread{}", ceilings.threads, ceilings.threads == 1 ? "" : "s")});
+  }
+  const auto add = [&](const std::string& name, const char* unit, double scale, int digits,
+                       auto&& of) {
+    std::vector<std::string> row{name, unit};
+    for (const Ceilings& ceilings : calibration.ceilings) {
+      row.push_back(WithSpread(of(ceilings), scale, digits));
+    }
+    table.rows.push_back(std::move(row));
+  };
+  const Ceilings& first = calibration.ceilings.front();
+  add("clock", "GHz", 1e9, 3, [](const Ceilings& c) { return c.clock_hz; });
+  add("FMA peak, as documented at that clock", "GFLOP/s", 1e9, 1,
+      [](const Ceilings& c) { return c.theoretical_flops_per_s; });
+  for (std::size_t i = 0; i < first.fma_flops_per_s.size(); ++i) {
+    add(fmt::format("FMA peak, {}", first.fma_flops_per_s[i].name), "GFLOP/s", 1e9, 1,
+        [&](const Ceilings& c) { return c.fma_flops_per_s[i].value; });
+  }
+  for (std::size_t i = 0; i < first.bandwidth.size(); ++i) {
+    add(fmt::format("{} read", first.bandwidth[i].level), "GB/s", 1e9, 1,
+        [&](const Ceilings& c) { return c.bandwidth[i].read; });
+    add(fmt::format("{} triad", first.bandwidth[i].level), "GB/s", 1e9, 1,
+        [&](const Ceilings& c) { return c.bandwidth[i].triad; });
+  }
+  add("reference GEMM", "GFLOP/s", 1e9, 1, [](const Ceilings& c) { return c.product_flops_per_s; });
+  add("fork and join", "us", 1e-6, 2, [](const Ceilings& c) { return c.fork_join_s; });
+  add("one exponential", "ns", 1e-9, 3, [](const Ceilings& c) { return c.exp_s; });
+  return table;
+}
+
+}  // namespace
+
+int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err) {
+  const std::string path = options.out.empty() ? CalibrationPath() : options.out;
+  if (path.empty()) throw InputError("neither HOME nor XDG_CACHE_HOME is set; say where by --out");
+  if (options.out.empty()) {
+    std::error_code ignored;  // the check says what is wrong
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+  }
+  CheckWritable(path);
+  const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
+  const InterruptGuard guard;
+  Progress progress(err, on_terminal);
+
+  Calibration calibration;
+  calibration.identity = CalibrationIdentity();
+  calibration.taken = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+  const std::vector<int> threads = CalibratedThreads(AvailableProcessors());
+  CeilingProbe ceilings(threads);
+  calibration.samples = SampleOps(DefaultPlan(options.quick), threads, ceilings, progress);
+  calibration.ceilings = ceilings.Result();
+  SaveCalibration(path, calibration);
+  out << CeilingTable(calibration).ToText();
+  fmt::print(out,
+             "\n± is the median absolute deviation. Bandwidths are of all threads together; the "
+             "triad counts 12 bytes an element.\n{} samples of operations\n",
+             Grouped(static_cast<int64_t>(calibration.samples.size())));
+  if (const Ceilings& one = calibration.ceilings.front(); !one.theoretical_flops_per_s) {
+    fmt::print(out, "the documented FMA peak is unavailable: {}\n",
+               one.clock_hz ? "this processor's FMA pipes are not in the table"
+                            : "this build cannot time the clock of its processor");
+  }
+  fmt::print(err, "flopledger: wrote {}\n", path);
+  return kDone;
+}
+
+}  // namespace flopledger

@@ -1,0 +1,52 @@
+// Which hardware events give fp32 FLOPs retired, for each microarchitecture: one table, which code
+// walks. Says nothing of whether this machine can count them (bench/counters/counters.h does).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace flopledger {
+
+/// What /proc/cpuinfo says of the processor.
+struct CpuIdentity {
+  std::string vendor;  // "GenuineIntel", "AuthenticAMD"; "0x41" for ARM's own cores
+  int64_t family = 0;  // on ARM: none
+  int64_t model = 0;   // on ARM: the part number
+};
+
+/// Parses the text of /proc/cpuinfo. Absent where it names no processor that the table could hold.
+std::optional<CpuIdentity> IdentifyCpu(std::string_view cpuinfo);
+
+/// One event and how many FLOPs each count stands for.
+struct FlopEvent {
+  std::string_view name;  // as libpfm4 spells it, without the PMU
+  uint64_t code;          // as the vendor documents it: umask << 8 | event select
+  double flops;
+};
+
+/// One microarchitecture. An empty list of events means that it has none, and `note` says so.
+struct EventRow {
+  std::string_view microarchitecture;
+  std::string_view pfm_pmu;  // libpfm4's name of the PMU; empty where 4.13 does not know it
+  std::span<const FlopEvent> flops;
+  std::string_view source;
+  std::string_view note;  // what its counts include or leave out
+};
+
+std::span<const EventRow> EventTable();
+
+/// The row of a processor, or null where the table has none.
+const EventRow* FindEventRow(const CpuIdentity& cpu);
+
+/// The event's code as perf_event_open takes it in a raw event, encoded by libpfm4. Absent where
+/// the build lacks it, or it does not know the PMU or does not find it here
+/// (LIBPFM_ENCODE_INACTIVE=1 lifts that). What is documented serves then.
+std::optional<uint64_t> EncodeEvent(const EventRow& row, const FlopEvent& event);
+
+/// "libpfm4", or that the documented codes are used.
+std::string EncoderName();
+
+}  // namespace flopledger

@@ -1,0 +1,278 @@
+#include "bench/counting/counting.h"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "analysis/accounting/accounting.h"
+#include "analysis/text/table.h"
+#include "bench/machine/files.h"
+#include "bench/machine/machine.h"
+#include "bench/machine/stopwatch.h"
+#include "model/forward.h"
+#include "model/json.h"
+
+namespace flopledger {
+namespace {
+
+using nlohmann::json;
+using Scalar = Counted<float>;
+
+/// Keeps each op's tally of the last execution, all threads together.
+class CountingObserver {
+ public:
+  CountingObserver(std::span<const Op> ops, Progress& progress) : progress_(progress) {
+    for (const Op& op : ops) counts_.push_back({op.id, {}});
+  }
+
+  void Before(const Op& op, int64_t, const Operands<Scalar>&) {
+    progress_.Show(fmt::format("counting {}", op.name()));
+    ResetTallies();
+  }
+  void After(const Op& op, int64_t, const Operands<Scalar>&) {
+    std::ranges::find(counts_, op.id, &OpCount::id)->tally = SumTallies();
+  }
+
+  std::vector<OpCount> counts() const { return counts_; }
+
+ private:
+  Progress& progress_;
+  std::vector<OpCount> counts_;
+};
+
+RunShape OneLayer(const CountRequest& request) {
+  return WithKernels({.context = request.context, .batch = request.batch}, request.matmul,
+                     request.attention);
+}
+
+}  // namespace
+
+std::vector<OpCount> CountOneLayer(const CountRequest& request, Progress& progress) {
+  const RunShape shape = OneLayer(request);
+  const MatmulBackend<Scalar>& matmul = *FindMatmul<Scalar>(request.matmul);
+  const auto weights = SeededWeights<Scalar>(request.model, 1, 1, matmul.packs_weights);
+  Forward<Scalar> forward(request.model, weights, shape, matmul);
+  const std::vector<int32_t> tokens(static_cast<std::size_t>(shape.batch * shape.context), 0);
+  CountingObserver observer(forward.ops(), progress);
+  forward.Run(tokens, observer);
+  return observer.counts();
+}
+
+namespace {
+
+// --- Counts kept on disk ---------------------------------------------------------------------
+
+/// Everything that a count depends on. The thread count is not among it: no kernel's work depends
+/// on it. The executable's own bytes stand for the build.
+json KeyOf(const CountRequest& request) {
+  json model = ToJson(request.model);
+  for (const char* irrelevant : {"name", "num_layers"}) model.erase(irrelevant);
+  const std::string executable = ReadTextFile("/proc/self/exe");
+  return {{"executable", fmt::format("{:016x}", std::hash<std::string>{}(executable))},
+          {"model", model},
+          {"context", request.context},
+          {"batch", request.batch},
+          {"matmul", request.matmul},
+          {"attention", request.attention}};
+}
+
+/// The file for a key, or empty where the user has no cache folder.
+std::string CacheFile(const json& key) {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  if (cache == nullptr && home == nullptr) return "";
+  const std::string folder = cache != nullptr ? cache : fmt::format("{}/.cache", home);
+  return fmt::format("{}/flopledger/counts/{:016x}.json", folder,
+                     std::hash<std::string>{}(key.dump()));
+}
+
+template <class AnyTally, class Visit>
+void ForEachKind(AnyTally& tally, Visit&& visit) {
+  visit("add", tally.add);
+  visit("mul", tally.mul);
+  visit("fma", tally.fma);
+  visit("div", tally.div);
+  visit("sqrt", tally.sqrt);
+  visit("exp", tally.exp);
+  visit("tanh", tally.tanh);
+  visit("erf", tally.erf);
+  visit("max", tally.max);
+  visit("negate", tally.negate);
+  visit("compare", tally.compare);
+}
+
+/// The counts kept under `key`, if the file is there, whole, and of that very key.
+std::optional<std::vector<OpCount>> ReadCounts(const std::string& path, const json& key,
+                                               std::span<const Op> ops) {
+  std::error_code ignored;
+  if (path.empty() || !std::filesystem::exists(path, ignored)) return std::nullopt;
+  try {
+    const json kept = ParseJson(ReadTextFile(path), path);
+    if (kept.at("key") != key) return std::nullopt;
+    std::vector<OpCount> counts;
+    for (const Op& op : ops) {
+      counts.push_back({op.id, {}});
+      const json& kinds = kept.at("ops").at(std::string(op.name()));
+      ForEachKind(counts.back().tally,
+                  [&](const char* kind, int64_t& n) { n = kinds.at(kind).get<int64_t>(); });
+    }
+    return counts;
+  } catch (const std::exception&) {
+    return std::nullopt;  // a damaged file is counted anew and replaced
+  }
+}
+
+/// Keeps counts for the next run. That they cannot be kept is no reason to fail.
+void KeepCounts(const std::string& path, const json& key, std::span<const Op> ops,
+                std::span<const OpCount> counts, std::ostream& log) {
+  if (path.empty()) return;
+  json kept = {{"key", key}, {"ops", json::object()}};
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    json& kinds = kept["ops"][std::string(ops[i].name())];
+    ForEachKind(counts[i].tally, [&](const char* kind, int64_t n) { kinds[kind] = n; });
+  }
+  try {
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+    WriteWhole(path, kept.dump(1) + "\n");
+  } catch (const std::exception& error) {
+    fmt::print(log, "flopledger: the counts are not kept for the next run: {}\n", error.what());
+  }
+}
+
+// --- The estimate ------------------------------------------------------------------------------
+
+/// Counted FLOPs a second of all threads, from a product small enough to take no time.
+double CountingRate() {
+  constexpr int64_t kSize = 512;
+  Matrix<Scalar> x(kSize, kSize), w(kSize, kSize), y(kSize, kSize);
+  for (Matrix<Scalar>* matrix : {&x, &w}) std::fill_n(matrix->data(), matrix->size(), Scalar(1.0f));
+  const auto start = Clock::now();
+  FindMatmul<Scalar>("eigen")->run(
+      {.x = x.view(), .w = WeightView<const Scalar>::Of(w.view()), .y = y.view()});
+  return 2.0 * kSize * kSize * kSize / SecondsSince(start);
+}
+
+void CheckMemory(const CountRequest& request) {
+  const MemoryFigures memory = CountMemory(request.model, OneLayer(request));
+  const int64_t needed = memory.weights_bytes + memory.activation_bytes;
+  const auto available = AvailableMemoryBytes();
+  if (available && needed > *available) {
+    throw CannotMeasure(
+        fmt::format("the counting run needs {}, and {} can be had; use --count "
+                    "sample, or a shorter --context",
+                    HumanBytes(needed), HumanBytes(*available)));
+  }
+}
+
+/// A small model with the request's features: `scale` moves every size, none of them round.
+ModelConfig Shrunk(const ModelConfig& model, int64_t scale) {
+  ModelConfig small = model;
+  small.num_kv_heads = scale % 2 + 1;
+  small.num_heads = small.num_kv_heads * std::min<int64_t>(4, model.num_heads / model.num_kv_heads);
+  small.d_model = small.num_heads * (2 * scale + 4);
+  small.d_ff = scale == 2 ? 1001 : 24 + 13 * scale;  // one with several K-blocks
+  small.vocab_size = 51 + 32 * scale;
+  small.context_length = 64;
+  small.num_layers = 2;
+  return small;
+}
+
+}  // namespace
+
+CountMode ParseCountMode(std::string_view name) {
+  if (name == "off") return CountMode::kOff;
+  if (name == "sample") return CountMode::kSample;
+  if (name == "full") return CountMode::kFull;
+  throw InputError(
+      fmt::format("unknown --count '{}'{}", name, Suggest(name, {"off", "sample", "full"})));
+}
+
+RunShape WithKernels(RunShape shape, const std::string& matmul, const std::string& attention) {
+  shape.fused_attention = attention == "fused";
+  shape.fused_epilogues = FusesEpilogues(matmul);
+  return shape;
+}
+
+KernelFacts FactsOf(const std::string& matmul, const std::string& attention) {
+  const MatmulBlocking blocking = EigenBlocking();
+  return {.matmul = matmul,
+          .attention = attention,
+          .panel = kTileColumns<float>,
+          .queries = FusedBlocking<float>().queries,
+          .keys = FusedBlocking<float>().keys,
+          .tile_m = blocking.tile_m,
+          .tile_n = blocking.tile_n,
+          .k_block = blocking.k_block};
+}
+
+std::vector<OpCount> CountFully(const CountRequest& request, std::ostream& log,
+                                Progress& progress) {
+  const RunShape shape = OneLayer(request);
+  const std::vector<Op> ops = ForwardOps(request.model, shape);
+  const json key = KeyOf(request);
+  const std::string path = CacheFile(key);
+  if (auto kept = ReadCounts(path, key, ops)) {
+    fmt::print(log, "flopledger: counts of this build and shape found in {}\n", path);
+    return *kept;
+  }
+  CheckMemory(request);
+  const auto flops = static_cast<double>(CountFlops(request.model, shape, Convention::kAll).total);
+  fmt::print(log, "flopledger: counting one layer and the head, {:.1f} GFLOP: about {:.0f} s\n",
+             flops / 1e9, 1 + flops / CountingRate());
+  std::vector<OpCount> counts = CountOneLayer(request, progress);
+  progress.Clear();
+  KeepCounts(path, key, ops, counts, log);
+  return counts;
+}
+
+SampleResult CountSamples(const CountRequest& request) {
+  std::ostream nowhere(nullptr);
+  Progress silent(nowhere, false);
+  const KernelFacts facts = FactsOf(request.matmul, request.attention);
+  SampleResult result;
+  for (const Op& op : ForwardOps(request.model, OneLayer(request))) {
+    result.met.emplace_back(op.id, 0);
+    result.counted.emplace_back(op.id, 0);
+  }
+  static constexpr int64_t kContexts[] = {1, 2, 7, 12, 20, 33};
+  for (const int64_t context : kContexts) {
+    CountRequest sample = request;
+    sample.model = Shrunk(request.model, result.samples++);
+    sample.context = context;
+    sample.batch = 1 + context % 2;
+    const RunShape shape = OneLayer(sample);
+    const std::vector<Op> ops = ForwardOps(sample.model, shape);
+    const std::vector<OpCount> counts = CountOneLayer(sample, silent);
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+      const auto executed = ExecutedFlops(sample.model, shape, ops[i], facts);
+      if (executed == counts[i].tally.flops()) ++result.met[i].second;
+      result.counted[i].second += counts[i].tally.flops();
+    }
+  }
+  return result;
+}
+
+FlopsEvidence GatherEvidence(CountMode mode, const CountRequest& request, std::ostream& log,
+                             Progress& progress) {
+  FlopsEvidence evidence;
+  evidence.mode = mode;
+  if (mode == CountMode::kOff) {
+    evidence.none_because = "counting was turned off (--count off)";
+  } else if (FindMatmul<Scalar>(request.matmul) == nullptr) {
+    evidence.mode = CountMode::kOff;
+    evidence.none_because =
+        fmt::format("{} is a library that the counting run cannot see into", request.matmul);
+  } else if (mode == CountMode::kSample) {
+    evidence.sampled = CountSamples(request);
+  } else {
+    evidence.counts = CountFully(request, log, progress);
+  }
+  return evidence;
+}
+
+}  // namespace flopledger

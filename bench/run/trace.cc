@@ -1,0 +1,127 @@
+#include "bench/run/trace.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "bench/machine/interrupt.h"
+
+namespace flopledger {
+namespace {
+
+int64_t NowNs() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+const char* CategoryOf(Slice::Level level) {
+  switch (level) {
+    case Slice::Level::kLayer: return "layer";
+    case Slice::Level::kOp: return "operation";
+    case Slice::Level::kRegion: break;
+  }
+  return "thread";
+}
+
+nlohmann::json Metadata(const char* what, int thread, const std::string& name) {
+  return {{"ph", "M"}, {"name", what}, {"pid", 1}, {"tid", thread}, {"args", {{"name", name}}}};
+}
+
+}  // namespace
+
+TraceObserver::TraceObserver(int threads, Progress& progress)
+    : progress_(progress), threads_(static_cast<std::size_t>(threads)), began_ns_(NowNs()) {
+  constexpr std::size_t kRegionsOfAnOp = 64;  // so that no thread allocates while it is traced
+  for (ThreadSpans& thread : threads_) thread.done_ns.reserve(kRegionsOfAnOp);
+  listener_ = {.begin =
+                   [](void* self, int thread) {
+                     auto& spans = static_cast<TraceObserver*>(self)->threads_;
+                     const auto index = static_cast<std::size_t>(thread);
+                     if (index < spans.size()) spans[index].open_ns = NowNs();
+                   },
+               .end =
+                   [](void* self, int thread) {
+                     auto& spans = static_cast<TraceObserver*>(self)->threads_;
+                     const auto index = static_cast<std::size_t>(thread);
+                     if (index >= spans.size()) return;
+                     spans[index].done_ns.emplace_back(spans[index].open_ns, NowNs());
+                   },
+               .self = this};
+  SetThreadSpanListener(&listener_);
+}
+
+void TraceObserver::Before(const Op&, int64_t layer, const Operands<float>&) {
+  op_start_ns_ = NowNs();
+  if (layer == layer_) return;
+  CloseLayer();
+  layer_ = layer;
+  layer_start_ns_ = op_start_ns_;
+}
+
+void TraceObserver::After(const Op& op, int64_t layer, const Operands<float>&) {
+  const int64_t end_ns = NowNs();
+  const auto add = [&](Slice::Level level, std::size_t thread, int64_t from_ns, int64_t to_ns) {
+    slices_.push_back({level, std::string(op.name()), layer, static_cast<int>(thread),
+                       from_ns - began_ns_, to_ns - from_ns});
+  };
+  add(Slice::Level::kOp, 0, op_start_ns_, end_ns);
+  for (std::size_t thread = 0; thread < threads_.size(); ++thread) {
+    for (const auto& [from_ns, to_ns] : threads_[thread].done_ns) {
+      add(Slice::Level::kRegion, thread, from_ns, to_ns);
+    }
+    threads_[thread].done_ns.clear();
+  }
+  layer_end_ns_ = end_ns;
+  if (interrupted) throw Interrupted{};
+  if (layer >= 0) progress_.Show(fmt::format("trace: layer {}", layer + 1));
+}
+
+void TraceObserver::CloseLayer() {
+  if (layer_ < 0) return;
+  slices_.push_back({Slice::Level::kLayer, fmt::format("layer {}", layer_), layer_, 0,
+                     layer_start_ns_ - began_ns_, layer_end_ns_ - layer_start_ns_});
+  layer_ = -1;
+}
+
+std::vector<Slice> TraceObserver::Finish() {
+  CloseLayer();
+  progress_.Clear();
+  std::ranges::stable_sort(slices_, [](const Slice& a, const Slice& b) {
+    return std::pair(a.start_ns, a.level) < std::pair(b.start_ns, b.level);
+  });
+  return std::move(slices_);
+}
+
+std::string ToChromeTrace(const std::vector<Slice>& slices, const std::string& title) {
+  nlohmann::json events = nlohmann::json::array();
+  events.push_back(Metadata("process_name", 0, title));
+  std::set<int> threads;
+  for (const Slice& slice : slices) threads.insert(slice.thread);
+  for (const int thread : threads) {
+    events.push_back(Metadata("thread_name", thread,
+                              thread == 0 ? "thread 0: layers, operations, its own share"
+                                          : fmt::format("thread {}", thread)));
+  }
+  for (const Slice& slice : slices) {
+    nlohmann::json event = {{"ph", "X"},
+                            {"name", slice.name},
+                            {"cat", CategoryOf(slice.level)},
+                            {"pid", 1},
+                            {"tid", slice.thread},
+                            {"ts", static_cast<double>(slice.start_ns) / 1e3},
+                            {"dur", static_cast<double>(slice.duration_ns) / 1e3}};
+    if (slice.layer >= 0) event["args"] = {{"layer", slice.layer}};
+    events.push_back(std::move(event));
+  }
+  std::string text = "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [";
+  for (std::size_t i = 0; i < events.size(); ++i) {  // an event a line, for whoever reads it
+    text += (i == 0 ? "\n" : ",\n") + events[i].dump();
+  }
+  return text + "\n]}\n";
+}
+
+}  // namespace flopledger

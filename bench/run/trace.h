@@ -1,0 +1,65 @@
+// A trace of one forward pass, for Perfetto, chrome://tracing and speedscope: when each layer and
+// each operation ran, and what each thread had of it. It is taken in a pass of its own, after those
+// that are timed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bench/machine/progress.h"
+#include "bench/run/thread_spans.h"
+#include "model/forward.h"
+
+namespace flopledger {
+
+/// A stretch of time on one thread. Slices of a thread nest: layer, operation, parallel region.
+struct Slice {
+  enum class Level { kLayer, kOp, kRegion };
+  Level level = Level::kOp;
+  std::string name;      // "layer 3", or the operation's name
+  int64_t layer = -1;    // −1 outside the layers
+  int thread = 0;        // OpenMP's number; 0 runs what is not parallel
+  int64_t start_ns = 0;  // since the trace began
+  int64_t duration_ns = 0;
+  bool operator==(const Slice&) const = default;
+};
+
+/// Records a pass. While one lives, the threads report to it, so there is one at a time.
+class TraceObserver {
+ public:
+  TraceObserver(int threads, Progress& progress);
+  ~TraceObserver() { SetThreadSpanListener(nullptr); }
+  TraceObserver(const TraceObserver&) = delete;
+  TraceObserver& operator=(const TraceObserver&) = delete;
+
+  void Before(const Op& op, int64_t layer, const Operands<float>&);
+  /// Throws Interrupted where the user wishes to stop.
+  void After(const Op& op, int64_t layer, const Operands<float>&);
+  struct Interrupted {};
+
+  /// Everything recorded, outer slices before those inside of them.
+  std::vector<Slice> Finish();
+
+ private:
+  /// What one thread has done since the operation began; written by that thread alone.
+  struct alignas(64) ThreadSpans {
+    int64_t open_ns = 0;
+    std::vector<std::pair<int64_t, int64_t>> done_ns;  // start and end
+  };
+  void CloseLayer();
+
+  Progress& progress_;
+  ThreadSpanListener listener_;
+  std::vector<ThreadSpans> threads_;
+  std::vector<Slice> slices_;
+  int64_t began_ns_, op_start_ns_ = 0;
+  int64_t layer_ = -1, layer_start_ns_ = 0, layer_end_ns_ = 0;
+};
+
+/// As {"traceEvents": […], "displayTimeUnit": "ms"}: complete ("X") events, microseconds.
+/// `title` names the process.
+std::string ToChromeTrace(const std::vector<Slice>& slices, const std::string& title);
+
+}  // namespace flopledger

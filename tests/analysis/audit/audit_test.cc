@@ -1,0 +1,264 @@
+// The audit: quantities that agree with the accounting, slips named, bad claims refused.
+#include "analysis/audit/audit.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+#include <random>
+
+#include "analysis/accounting/training.h"
+#include "analysis/audit/quantities.h"
+#include "model/json.h"
+#include "tests/support/random_model.h"
+#include "tests/support/random_setting.h"
+
+namespace flopledger {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+Catalogue CatalogueOf(const AuditSetting& setting) {
+  return {setting.model, WholePass(setting.model, setting.context, setting.batch),
+          setting.convention};
+}
+
+AuditSetting SettingOf(const std::string& preset) {
+  const ModelConfig model = LoadModel(preset);
+  return {.model = model, .context = model.context_length};
+}
+
+TEST(Quantities, AgreeWithTheAccountingOnRandomModels) {
+  std::mt19937 random(6);
+  for (int i = 0; i < 200; ++i) {
+    AuditSetting setting{.model = RandomModel(random), .context = 1 + i % 50, .batch = 1 + i % 3};
+    const RunShape shape = WholePass(setting.model, setting.context, setting.batch);
+    const Breakdown params = CountParameters(setting.model);
+    for (const Convention convention :
+         {Convention::kMatmul, Convention::kCausal, Convention::kAll}) {
+      setting.convention = convention;
+      const Catalogue catalogue = CatalogueOf(setting);
+      for (const NamedCount& part : params.components) {
+        EXPECT_EQ(catalogue.Find(fmt::format("params.{}", part.name))->value, part.value)
+            << part.name;
+      }
+      EXPECT_EQ(catalogue.Find("params.total")->value, params.total);
+      const Breakdown flops = CountFlops(setting.model, shape, convention);
+      EXPECT_EQ(catalogue.Find("flops.total")->value, flops.total);
+      if (convention == Convention::kAll) continue;  // ours are the products of a component
+      for (const char* part : {"attention_qkv", "attention_scores", "attention_values",
+                               "attention_out", "ffn", "lm_head"}) {
+        const auto found = std::ranges::find(flops.components, part, &NamedCount::name);
+        EXPECT_EQ(catalogue.Find(fmt::format("flops.{}", part))->value, found->value) << part;
+      }
+    }
+    const MemoryFigures memory = CountMemory(setting.model, shape);
+    setting.convention = Convention::kMatmul;
+    const Catalogue catalogue = CatalogueOf(setting);
+    EXPECT_EQ(catalogue.Find("memory.weights")->value, memory.weights_bytes);
+    EXPECT_EQ(catalogue.Find("memory.kv_cache")->value, memory.kv_cache_bytes);
+    const TrainingFigures training = CountTraining(setting.model, shape, Convention::kMatmul);
+    EXPECT_EQ(catalogue.Find("memory.training_activations")->value,
+              setting.batch * training.sheet_bytes);
+    EXPECT_EQ(catalogue.Find("memory.training")->value,
+              setting.batch * training.sheet_bytes + training.state_bytes);
+    EXPECT_EQ(catalogue.Find("flops.training")->value, training.step_flops);
+    EXPECT_EQ(catalogue.Find("flops.6nd")->value, training.six_nd_flops);
+  }
+}
+
+TEST(Audit, TheHandMadeExampleIsAnsweredWhole) {
+  const std::string path = FLOPLEDGER_FIXTURES "/../../examples/gpt2-xl-by-hand.json";
+  const std::vector<Finding> findings =
+      Audit(ParseClaimsJson(ReadTextFile(path), SettingOf("gpt2-xl"), path));
+  ASSERT_EQ(findings.size(), 23u);
+  const auto at = [&](int id) -> const Finding& { return findings[static_cast<size_t>(id - 1)]; };
+  for (const int id : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 16}) {
+    EXPECT_EQ(at(id).verdict, Verdict::kRight) << id << ": " << at(id).Remark();
+  }
+  for (const int id : {13, 14, 17, 20, 21}) EXPECT_EQ(at(id).verdict, Verdict::kWrong) << id;
+  EXPECT_EQ(at(13).derived, 6'220'499'200);
+  EXPECT_THAT(at(13).Remark(), HasSubstr("×2 lost"));
+  EXPECT_EQ(at(17).derived, 134'217'728);
+  EXPECT_EQ(at(17).causes.at(0).kind, "elementwise");
+  EXPECT_EQ(at(18).verdict, Verdict::kRightUnder);
+  EXPECT_THAT(at(18).Remark(), HasSubstr("no matrix product"));
+  for (const int id : {20, 21}) {
+    EXPECT_EQ(at(id).causes.at(0).factor, "T");
+    EXPECT_EQ(at(id).causes.at(0).kind, "lost");
+  }
+  EXPECT_EQ(at(19).verdict, Verdict::kFollows);
+  EXPECT_THAT(at(19).follows, ElementsAre("17"));
+  // What to mend, not what merely stands on it.
+  EXPECT_THAT(at(22).follows, ElementsAre("17", "20", "21"));
+  EXPECT_THAT(at(22).via, ElementsAre("19", "20", "21"));
+  EXPECT_THAT(at(23).follows, ElementsAre("17", "20", "21"));
+  EXPECT_THAT(at(23).via, ElementsAre("22"));
+  EXPECT_THAT(at(14).follows, ElementsAre("13"));
+  EXPECT_THAT(at(14).Remark(), HasSubstr("3,110,249,600 rounded up"));
+}
+
+TEST(Audit, NamesTheFactorLostOrCountedTwice) {
+  std::mt19937 random(66);
+  int made = 0, named_first = 0;
+  while (made < 300) {
+    const AuditSetting setting = RandomSetting(random);
+    const Catalogue catalogue = CatalogueOf(setting);
+    const auto& quantities = catalogue.quantities();
+    const Quantity& quantity = quantities[random() % quantities.size()];
+    if (quantity.value == 0 || quantity.unit == Unit::kPlain || quantity.unit == Unit::kPercent) {
+      continue;
+    }
+    const std::vector<Term> flat = catalogue.Flatten(quantity);
+    const Factor factor = flat.front().factors[random() % flat.front().factors.size()];
+    const bool everywhere = std::ranges::all_of(flat, [&](const Term& term) {
+      return std::ranges::count(term.factors, factor.symbol, &Factor::symbol) > 0;
+    });
+    if (!everywhere || factor.value == 1) continue;
+    const bool lost = random() % 2 == 0;
+    const Exact value = lost ? Exact(quantity.value / factor.value) : quantity.value * factor.value;
+    if (denominator(value) != 1) continue;
+    ++made;
+    Claim claim{.id = "1", .text = "", .quantity = quantity.name, .figure = {}, .setting = setting};
+    claim.figure = {"", value, value, value, 0};
+    const Finding finding = Audit({claim}).front();
+    EXPECT_EQ(finding.verdict, Verdict::kWrong) << quantity.name;
+    const bool named = !finding.causes.empty() && finding.causes[0].factor == factor.symbol &&
+                       finding.causes[0].kind == (lost ? "lost" : "extra");
+    named_first += named ? 1 : 0;
+    if (!named) {
+      std::cout << quantity.name << " " << factor.symbol << (lost ? " lost: " : " twice: ")
+                << finding.Remark() << '\n';
+    }
+  }
+  EXPECT_GE(named_first, made * 9 / 10);
+}
+
+std::vector<Finding> AuditJson(const std::string& claims, const std::string& preset = "gpt2-xl") {
+  return Audit(ParseClaimsJson(claims, SettingOf(preset), "test"));
+}
+
+TEST(Audit, TellsASlipOnTopOfAnothersFigure) {
+  // The block is wrong (no output projection), and the stack forgets the layers.
+  const auto findings = AuditJson(R"([
+      {"id": "block", "quantity": "flops.total.block", "value": "64,382,566,400"},
+      {"id": "stack", "quantity": "flops.stack.model", "value": "64,382,566,400"},
+      {"id": "total", "quantity": "flops.total.model", "value": "229,064,704,000"}])");
+  EXPECT_EQ(findings[0].verdict, Verdict::kWrong);
+  EXPECT_EQ(findings[0].causes.at(0).kind, "forgotten");
+  EXPECT_EQ(findings[1].verdict, Verdict::kWrong);
+  EXPECT_THAT(findings[1].follows, ElementsAre("block"));
+  EXPECT_EQ(findings[1].causes.at(0).factor, "L");
+  EXPECT_THAT(findings[1].Remark(), HasSubstr("with the figure of claim block: ×L"));
+  EXPECT_EQ(findings[2].verdict, Verdict::kFollows);
+  EXPECT_THAT(findings[2].follows, ElementsAre("block", "stack"));
+}
+
+TEST(Audit, TellsAFigureThatIsRepeatedOrRoundedTheWrongWay) {
+  const auto findings = AuditJson(R"([
+      {"id": "a", "quantity": "memory.weights", "value": "3,115,222,400"},
+      {"id": "b", "quantity": "memory.weights", "value": "3,115,222,400"},
+      {"id": "c", "quantity": "memory.weights", "value": "~3.1 GB"},
+      {"id": "d", "quantity": "memory.weights", "value": "~4 GB"},
+      {"id": "e", "quantity": "params.total", "value": "1.55B"},
+      {"id": "f", "quantity": "params.total", "value": "1.6B"},
+      {"id": "g", "quantity": "params.total", "value": "2B"}])");
+  EXPECT_THAT(findings[0].Remark(), HasSubstr("×2 lost"));
+  EXPECT_EQ(findings[1].Remark(), "follows from claim a; right otherwise");
+  EXPECT_EQ(findings[2].Remark(), "follows from claim a; right otherwise");
+  EXPECT_THAT(findings[3].Remark(), HasSubstr("claim a: 3,115,222,400 rounded up"));
+  EXPECT_EQ(findings[4].causes.at(0).kind, "rounding");
+  EXPECT_THAT(findings[4].Remark(), HasSubstr("cut off"));
+  EXPECT_EQ(findings[5].verdict, Verdict::kRight);
+  EXPECT_EQ(findings[6].verdict, Verdict::kRight);
+}
+
+TEST(Audit, NamesTheConventionOfAnotherTool) {
+  const auto verdict = [](const std::string& quantity, int64_t value) {
+    const Finding finding =
+        AuditJson(fmt::format(R"([{{"quantity": "{}", "value": {}}}])", quantity, value)).front();
+    return finding.verdict == Verdict::kRightUnder ? finding.convention : "";
+  };
+  EXPECT_EQ(verdict("flops.total", 2 * int64_t{1'557'611'200} * 1024), "rule-of-thumb");
+  EXPECT_EQ(verdict("flops.training", 6 * int64_t{1'557'611'200} * 1024), "rule-of-thumb");
+  const int64_t attention = 12 * int64_t{48} * 1600 * 1024;
+  EXPECT_EQ(verdict("flops.training", (6 * int64_t{1'557'611'200} + attention) * 1024), "palm");
+  EXPECT_EQ(verdict("flops.training", (6 * int64_t{1'555'972'800} + attention) * 1024), "nanogpt");
+  EXPECT_EQ(verdict("flops.training", (6 * int64_t{1'557'611'200} + attention / 2) * 1024),
+            "llm.c");
+  // fvcore's multiply-adds are no FLOPs: half of the products is a lost 2.
+  EXPECT_EQ(verdict("flops.total", 3'506'703'564'800 / 2), "");
+}
+
+TEST(Audit, ReadsFiguresAsPeopleWriteThem) {
+  const auto verdict = [](const std::string& quantity, const std::string& value) {
+    const std::string claims =
+        R"([{"quantity": ")" + quantity + R"(", "value": ")" + value + R"("}])";
+    return Audit(ParseClaimsJson(claims, SettingOf("gpt2-xl"), "test")).front().verdict;
+  };
+  for (const char* right :
+       {"1,557,611,200", "1557611200", "1.56B", "~1.56e9", "1557.6M", "~1,557,600,000"}) {
+    EXPECT_EQ(verdict("params.total", right), Verdict::kRight) << right;
+  }
+  EXPECT_EQ(verdict("params.total", "1,557,611,201"), Verdict::kWrong);
+  EXPECT_EQ(verdict("params.total", "1.55B"), Verdict::kWrong);
+  EXPECT_EQ(verdict("flops.total", "3.5T"), Verdict::kRight);
+  EXPECT_EQ(verdict("memory.weights", "~6 GB"), Verdict::kRight);
+  EXPECT_EQ(verdict("memory.weights", "5.80 GiB"), Verdict::kRight);
+  EXPECT_EQ(verdict("memory.weights", "5.80 GB"), Verdict::kWrong);
+  EXPECT_EQ(verdict("share.flops.ffn", "57.41 %"), Verdict::kRight);
+  EXPECT_EQ(verdict("flops.attention_scores", "80,609,280,000"), Verdict::kRightUnder);  // causal
+  EXPECT_EQ(verdict("flops.attention_scores", "80,609,280,001"), Verdict::kWrong);
+}
+
+TEST(Audit, RefusesBadClaimsInOneLine) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"([{"quantity": "params.totl", "value": 1}])", "did you mean 'params.total"},
+      {R"([{"quantity": "params.total", "value": "many"}])", "'many' is no number"},
+      {R"([{"id": 1, "quantity": "params.total", "value": 1},
+          {"id": "1", "quantity": "params.total", "value": 1}])",
+       "two claims have the id '1'"},
+      {"[]", "no claims"},
+      {R"({"claims": []})", "no claims"},
+      {R"([{"quantity": "params.total", "value": 1e30}])", "beyond 64-bit"},
+      {R"([{"quantity": "params.total", "value": 1000000000000000000000000000000}])",
+       "beyond 64-bit"},
+      {R"([{"quantity": "params.total", "value": "1e999"}])", "beyond 64-bit"},
+      {R"([{"quantity": "params.total", "value": -3}])", "negative"},
+      {R"([{"quantity": "params.total", "value": null}])", "'value' must be"},
+      {R"([{"quantity": "params.total"}])", "'value' is missing"},
+      {R"([{"quantity": "params.total", "value": "5 parsecs"}])", "unknown unit"},
+      {R"([1])", "is no object"},
+      {R"(3)", "a list of claims"},
+      {R"([{"quantity": "params.total", "value": 1, "batch": 0}])", "'batch' must be"},
+  };
+  for (const auto& [text, says] : cases) {
+    try {
+      ParseClaimsJson(text, SettingOf("gpt2-xl"), "claims.json");
+      ADD_FAILURE() << text;
+    } catch (const InputError& error) {
+      EXPECT_THAT(error.what(), HasSubstr(says));
+      EXPECT_THAT(error.what(), HasSubstr("claims.json"));
+      EXPECT_THAT(error.what(), ::testing::Not(HasSubstr("\n")));
+    }
+  }
+}
+
+TEST(Audit, ReadsCsv) {
+  const std::vector<Claim> claims =
+      ParseClaimsCsv("id,quantity,value\na,params.total,\"1,557,611,200\"\nb,flops.total,7.0T\n",
+                     SettingOf("gpt2-xl"), "claims.csv");
+  const std::vector<Finding> findings = Audit(claims);
+  ASSERT_EQ(findings.size(), 2u);
+  EXPECT_EQ(findings[0].verdict, Verdict::kRight);
+  EXPECT_EQ(findings[1].causes.at(0).kind, "extra");
+  EXPECT_THROW(ParseClaimsCsv("id,value\n1,2\n", SettingOf("gpt2-xl"), "c"), InputError);
+  EXPECT_THROW(ParseClaimsCsv("quantity,value\n", SettingOf("gpt2-xl"), "c"), InputError);
+}
+
+}  // namespace
+}  // namespace flopledger

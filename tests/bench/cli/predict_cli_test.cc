@@ -1,0 +1,217 @@
+// `predict`, `calibrate` and the predicted columns of `run`, as the command line gives them. The
+// calibrations are made by hand: nothing here is timed against anything.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "analysis/ledger/record.h"
+#include "bench/calibration/calibration_file.h"
+#include "bench/calibration/probes.h"
+#include "bench/cli/cli.h"
+#include "bench/machine/machine.h"
+#include "tests/support/temporary_folder.h"
+
+namespace flopledger {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+constexpr char kTinyModel[] = R"({"vocab_size": 50, "context_length": 24, "num_layers": 4,
+  "d_model": 24, "num_heads": 3, "num_kv_heads": 1, "d_ff": 40, "ffn": "swiglu",
+  "norm": "rmsnorm", "position": "rope", "bias": false, "tie_embeddings": false})";
+
+struct Outcome {
+  int code = 0;
+  std::string out, err;
+};
+
+class Predicting : public ::testing::Test {
+ protected:
+  Predicting() {
+    setenv("XDG_CACHE_HOME", folder_.path("cache").c_str(), 1);
+    model_ = folder_.Write("tiny.json", kTinyModel);
+  }
+
+  Outcome Run(const std::vector<std::string>& words) {
+    std::ostringstream out, err;
+    Outcome outcome;
+    outcome.code = RunCli(words, out, err);
+    outcome.out = out.str();
+    outcome.err = err.str();
+    return outcome;
+  }
+
+  /// A calibration of this machine, in which every op costs the same a unit of work.
+  Calibration Flat() {
+    Calibration calibration;
+    calibration.identity = CalibrationIdentity();
+    calibration.taken = "2026-11-24T20:00:00Z";
+    for (const int threads : CalibratedThreads(AvailableProcessors())) {
+      calibration.ceilings.push_back({.threads = threads,
+                                      .fma_flops_per_s = {{"256-bit", {1e11, 1e9}}},
+                                      .bandwidth = {{"memory", std::nullopt, {1e10, 0}, {1e10, 0}}},
+                                      .product_flops_per_s = {9e10, 0},
+                                      .fork_join_s = {1e-6, 0},
+                                      .exp_s = {1e-10, 0},
+                                      .clock_hz = {},
+                                      .theoretical_flops_per_s = {}});
+      const ModelConfig model = LoadModel(model_);
+      for (const Op& op : ForwardOps(model, {.context = 24, .fused_attention = true})) {
+        OpSample sample{.matmul = SampleBackend("packed", op), .op = SampleKey(model, op)};
+        sample.threads = threads;
+        sample.peak_flops = 4;
+        sample.product_flops = 3.6;
+        sample.read_bytes = 1;
+        sample.repetitions = 1;
+        calibration.samples.push_back(sample);
+      }
+    }
+    return calibration;
+  }
+
+  std::string Save(const Calibration& calibration, const std::string& name = "cal.json") {
+    return folder_.Write(name, ToJson(calibration).dump());
+  }
+
+  TemporaryFolder folder_;
+  std::string model_;
+};
+
+TEST_F(Predicting, WithoutACalibrationThatHoldsGivesOneLine) {
+  Calibration elsewhere = Flat();
+  elsewhere.identity["cpu"] = "Another";
+  const std::string other = Save(elsewhere, "other.json");
+  const std::string cut = folder_.Write("cut.json", ToJson(Flat()).dump().substr(0, 500));
+  const std::string text = folder_.Write("text.json", "{\"calibration\": \"old\"}");
+  const std::string flat = Save(Flat(), "flat.json");
+  struct Case {
+    std::vector<std::string> words;
+    int code;
+    const char* says;
+  };
+  const Case cases[] = {
+      {{"predict", "--model", model_}, kNoAnswer, "run 'flopledger calibrate'"},
+      {{"predict", "--model", model_, "--calibration", folder_.path("none.json")},
+       kBadInput,
+       "none.json: cannot be read"},
+      {{"predict", "--model", model_, "--calibration", cut}, kBadInput, "cut.json: not valid JSON"},
+      {{"predict", "--model", model_, "--calibration", text},
+       kBadInput,
+       "calibration is no whole number"},
+      {{"predict", "--model", model_, "--calibration", other},
+       kNoAnswer,
+       "another machine or build: it was taken where cpu is \"Another\""},
+      {{"run", "--model", model_, "--calibration", cut}, kBadInput, "cut.json: not valid JSON"},
+      {{"run", "--model", model_, "--calibration", other}, kNoAnswer, "another machine"},
+      {{"predict", "--model", model_, "--threads", "0"}, kBadInput, "threads"},
+      {{"predict", "--model", "gpt2", "--context", "1025"}, kBadInput, "1024"},
+      {{"predict", "--model", "gpt2-xl", "--batch", "3000000", "--calibration", flat},
+       kBadInput,
+       "overflow"},
+      {{"predict", "--convention", "rule-of-thumb"}, kBadInput, "rule of thumb"},
+      {{"calibrate", "--out", "/proc/none/cal.json"}, kBadInput, "cannot be written"},
+  };
+  for (const Case& one : cases) {
+    SCOPED_TRACE(::testing::PrintToString(one.words));
+    const Outcome outcome = Run(one.words);
+    EXPECT_EQ(outcome.code, one.code);
+    EXPECT_THAT(outcome.out, IsEmpty());
+    EXPECT_THAT(outcome.err, HasSubstr(one.says));
+    EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
+  }
+}
+
+TEST_F(Predicting, SaysTheSecondsOfAModelInEveryFormat) {
+  const std::string calibration = Save(Flat());
+  const auto predict = [&](const std::string& format) {
+    return Run({"predict", "--model", model_, "--calibration", calibration, "--format", format});
+  };
+  const Outcome table = predict("table");
+  EXPECT_EQ(table.code, kDone) << table.err;
+  EXPECT_THAT(table.out, HasSubstr("this machine would need "));
+  EXPECT_THAT(predict("md").out, HasSubstr("| ffn_up "));
+  EXPECT_THAT(predict("csv").out, HasSubstr("predicted_time_s"));
+  const auto json = nlohmann::json::parse(predict("json").out);
+  double sum = 0;
+  for (const auto& op : json["ops"]) sum += op["predicted_time_s"].get<double>();
+  EXPECT_NEAR(json["total"]["predicted_time_s"].get<double>(), sum, 1e-9 * sum);
+}
+
+TEST_F(Predicting, AModelThatDoesNotFitInMemoryHasSecondsAllTheSame) {
+  const std::string calibration = Save(Flat());
+  const Outcome outcome =
+      Run({"predict", "--model", FLOPLEDGER_FIXTURES "/../../examples/llama-3-70b.json",
+           "--context", "1024", "--calibration", calibration});
+  ASSERT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("70,553,706,496 parameters"));
+  EXPECT_THAT(outcome.out, HasSubstr("as if it fitted"));
+}
+
+TEST_F(Predicting, OpsWithoutSamplesAreUnavailableNotZero) {
+  Calibration calibration = Flat();
+  std::erase_if(calibration.samples, [](const OpSample& sample) { return sample.op == "rope"; });
+  const Outcome outcome =
+      Run({"predict", "--model", model_, "--calibration", Save(calibration), "--format", "json"});
+  EXPECT_EQ(outcome.code, kNoAnswer);
+  const auto json = nlohmann::json::parse(outcome.out);
+  EXPECT_TRUE(json["total"]["predicted_time_s"].is_null());
+  EXPECT_THAT(json["total"]["unavailable_because"].get<std::string>(), HasSubstr("rope"));
+}
+
+TEST_F(Predicting, RunSetsPredictedBesideMeasuredInEveryRow) {
+  const std::string calibration = Save(Flat()), path = folder_.path("out.json");
+  const Outcome outcome = Run({"run", "--model", model_, "--calibration", calibration, "--json",
+                               path, "--sample", "--benchmark_min_time=0.001"});
+  ASSERT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("extrapolated to 4 layers"));
+  const Ledger ledger = LedgerFromJson(nlohmann::json::parse(ReadFile(path)), path);
+  double sum = 0;
+  for (const Record& row : ledger.rows) {
+    SCOPED_TRACE(row.op);
+    ASSERT_TRUE(row.predicted_time_s.has_value());
+    EXPECT_THAT(row.bound, Not(IsEmpty()));
+    EXPECT_EQ(row.layers_run, 3);
+    EXPECT_EQ(row.repetitions, row.kind == "extrapolated" ? 0 : 15);
+    if (row.kind == "extrapolated") {
+      EXPECT_FALSE(row.time_ratio.has_value());
+      EXPECT_GT(*row.predicted_time_s, sum);
+    } else {
+      EXPECT_DOUBLE_EQ(*row.time_ratio, *row.time_s / *row.predicted_time_s);
+      if (row.kind != "total") sum += *row.predicted_time_s;
+      if (row.kind == "total") {
+        EXPECT_NEAR(*row.predicted_time_s, sum, 1e-9 * sum);
+      }
+    }
+  }
+  const auto& environment = ledger.environment;
+  EXPECT_EQ(environment["calibration"]["ceilings"][0]["bandwidth"][0]["level"], "memory");
+  const auto& extrapolation = environment["extrapolation"];
+  EXPECT_LE(extrapolation["low_s"], extrapolation["seconds"]);
+  EXPECT_GE(extrapolation["high_s"], extrapolation["seconds"]);
+  EXPECT_NEAR(extrapolation["seconds"].get<double>(), *ledger.rows.back().time_s, 1e-12);
+}
+
+TEST_F(Predicting, RunWithoutACalibrationSaysSoOnOneLineAndLeavesTheColumnsEmpty) {
+  const std::string path = folder_.path("out.csv");
+  const Outcome outcome = Run({"run", "--model", model_, "--csv", path,
+                               "--benchmark_min_time=0.001", "--benchmark_repetitions=1"});
+  ASSERT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("seconds are not predicted: this machine is not calibrated: "
+                                     "run 'flopledger calibrate'\n"));
+  for (const Record& row : RecordsFromCsv(ReadFile(path), path)) {
+    EXPECT_FALSE(row.predicted_time_s.has_value());
+    EXPECT_THAT(row.bound, IsEmpty());
+  }
+}
+
+TEST_F(Predicting, TheUsersOwnCalibrationIsFound) {
+  SaveCalibration(CalibrationPath(), Flat());
+  EXPECT_EQ(Run({"predict", "--model", model_}).code, kDone);
+}
+
+}  // namespace
+}  // namespace flopledger

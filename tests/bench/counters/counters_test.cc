@@ -1,0 +1,316 @@
+// Hardware counters: the table against the vendors' codes, the reader on real software events, and
+// everything that a machine with a PMU does by a stand-in.
+#include "bench/counters/counters.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <omp.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <mutex>
+
+#include "bench/run/harness.h"
+#include "kernels/fma_chains.h"
+
+namespace flopledger {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kBroadwell[] =
+    "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 79\n"
+    "model name\t: Intel(R) Xeon(R)\nflags\t\t: fpu avx2 fma\n";
+constexpr char kVirtualZen4[] =
+    "vendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\nflags\t\t: fpu hypervisor avx2\n";
+constexpr char kNeoverse[] =
+    "processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU architecture: 8\n"
+    "CPU variant\t: 0x1\nCPU part\t: 0xd40\n";
+
+TEST(EventTable, CodesAreTheVendorsAndTheEncodersAgree) {
+  // Copied from the vendors' manuals, not from the table: umask << 8 | event select.
+  const std::map<std::string_view, uint64_t> documented{
+      {"FP_ARITH_INST_RETIRED:SCALAR_SINGLE", 0x02c7},
+      {"FP_ARITH_INST_RETIRED:128B_PACKED_SINGLE", 0x08c7},
+      {"FP_ARITH_INST_RETIRED:256B_PACKED_SINGLE", 0x20c7},
+      {"FP_ARITH_INST_RETIRED:512B_PACKED_SINGLE", 0x80c7},
+      {"RETIRED_SSE_AVX_OPERATIONS:SP_ADD_SUB_FLOPS", 0x0103},
+      {"RETIRED_SSE_AVX_OPERATIONS:SP_MULT_FLOPS", 0x0203},
+      {"RETIRED_SSE_AVX_OPERATIONS:SP_DIV_FLOPS", 0x0403},
+      {"RETIRED_SSE_AVX_OPERATIONS:SP_MULT_ADD_FLOPS", 0x0803},
+      {"RETIRED_SSE_AVX_FLOPS:ADD_SUB_FLOPS", 0x0103},
+      {"RETIRED_SSE_AVX_FLOPS:MULT_FLOPS", 0x0203},
+      {"RETIRED_SSE_AVX_FLOPS:DIV_FLOPS", 0x0403},
+      {"RETIRED_SSE_AVX_FLOPS:MAC_FLOPS", 0x0803},
+      {"RETIRED_SSE_AVX_FLOPS:ANY", 0x0f03},
+      {"FP_FIXED_OPS_SPEC", 0x80c1}};
+  setenv("LIBPFM_ENCODE_INACTIVE", "1", 1);  // for PMUs that this machine does not have
+  int checked = 0;
+  for (const EventRow& row : EventTable()) {
+    SCOPED_TRACE(std::string(row.microarchitecture));
+    EXPECT_FALSE(row.source.empty());
+    EXPECT_TRUE(!row.flops.empty() || !row.note.empty());
+    for (const FlopEvent& event : row.flops) {
+      ++checked;
+      ASSERT_TRUE(documented.contains(event.name)) << event.name;
+      EXPECT_EQ(event.code, documented.at(event.name)) << event.name;
+      if (EncoderName() == "libpfm4" && !row.pfm_pmu.empty()) {
+        EXPECT_EQ(EncodeEvent(row, event), documented.at(event.name)) << event.name;
+      }
+    }
+  }
+  EXPECT_GT(checked, 20);
+}
+
+TEST(EventTable, FindsProcessorsByVendorFamilyAndModel) {
+  const auto find = [](const char* cpuinfo) {
+    const auto cpu = IdentifyCpu(cpuinfo);
+    const EventRow* row = cpu ? FindEventRow(*cpu) : nullptr;
+    return row ? row->microarchitecture : "none";
+  };
+  EXPECT_EQ(find(kBroadwell), "Intel Broadwell");
+  EXPECT_EQ(find(kVirtualZen4), "AMD Zen 4");
+  EXPECT_EQ(find(kNeoverse), "ARM Neoverse V1");
+  EXPECT_EQ(find("vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 60\n"), "Intel Haswell");
+  EXPECT_EQ(find("vendor_id\t: AuthenticAMD\ncpu family\t: 26\nmodel\t\t: 2\n"), "AMD Zen 5");
+  EXPECT_EQ(find("vendor_id\t: CentaurHauls\ncpu family\t: 6\nmodel\t\t: 1\n"), "none");
+  EXPECT_EQ(find(""), "none");
+}
+
+/// A machine whose counters do as they are told.
+struct FakePmu {
+  std::string cpuinfo = kBroadwell;
+  std::optional<int64_t> paranoid = 2;
+  int hardware_error = 0;  // what opening a hardware or raw event is refused with
+  int any_error = 0;       // and any event
+  double share_running = 1;
+  uint64_t start = 0;    // where the counters stand
+  uint64_t step = 1000;  // what each event counts between two readings
+  bool starved = false;  // never scheduled
+
+  CounterSystem System() {
+    return {
+        .open =
+            [this](const perf_event_attr& attributes) {
+              const std::lock_guard lock(mutex);
+              if (any_error != 0) return -any_error;
+              if (attributes.type != PERF_TYPE_SOFTWARE && hardware_error != 0) {
+                return -hardware_error;
+              }
+              EXPECT_EQ(attributes.exclude_kernel, 1);
+              ++open_now;
+              opened[next] = attributes;
+              readings[next] = {start, 0, 0};
+              return next++;
+            },
+        .read = [this](int descriptor) -> std::optional<CounterReading> {
+          CounterReading& reading = readings.at(descriptor);
+          const CounterReading now = reading;
+          reading.value += step;
+          reading.enabled_ns += 1'000'000;
+          if (!starved) reading.running_ns += static_cast<uint64_t>(1'000'000 * share_running);
+          return now;
+        },
+        .close = [this](int) { --open_now; },
+        .cpuinfo = cpuinfo,
+        .paranoid = paranoid,
+        .hybrid_type = std::nullopt,
+    };
+  }
+
+  std::mutex mutex;
+  int next = 3, open_now = 0;
+  std::map<int, perf_event_attr> opened;
+  std::map<int, CounterReading> readings;
+};
+
+TEST(Counters, SumThreadsAndWeighLanes) {
+  FakePmu pmu;
+  {
+    Counters counters(3, pmu.System());
+    EXPECT_TRUE(counters.Has(Quantity::kFlops));
+    EXPECT_EQ(pmu.open_now, 3 * (3 + 6));  // threads × (FLOP events + generic ones)
+    counters.Start();
+    const CounterFigures figures = counters.Stop();
+    EXPECT_EQ(figures.flops, 3 * 1000 * (1 + 4 + 8));
+    EXPECT_EQ(figures.instructions, 3 * 1000);
+    EXPECT_EQ(figures.scale, 1);
+  }
+  EXPECT_EQ(pmu.open_now, 0);
+}
+
+TEST(Counters, ScaleWhatWasMultiplexedAndSaySo) {
+  FakePmu pmu;
+  pmu.share_running = 0.25;
+  Counters counters(1, pmu.System());
+  counters.Start();
+  const CounterFigures figures = counters.Stop();
+  EXPECT_EQ(figures.instructions, 4000);
+  EXPECT_EQ(figures.scale, 4);
+}
+
+TEST(Counters, AreRightWhereACounterWrapsAround) {
+  FakePmu pmu;
+  pmu.start = UINT64_MAX - 10;
+  Counters counters(1, pmu.System());
+  counters.Start();
+  EXPECT_EQ(counters.Stop().cycles, 1000);
+}
+
+TEST(Counters, ThatNeverRanGiveNothingNotZero) {
+  FakePmu pmu;
+  pmu.starved = true;
+  Counters counters(1, pmu.System());
+  counters.Start();
+  const CounterFigures figures = counters.Stop();
+  EXPECT_FALSE(figures.flops.has_value());
+  EXPECT_FALSE(figures.cycles.has_value());
+}
+
+TEST(Counters, SayPreciselyWhyNot) {
+  const struct {
+    const char* cpuinfo;
+    int hardware_error, any_error;
+    std::optional<int64_t> paranoid;
+    const char* says;
+  } kCases[] = {
+      {kVirtualZen4, ENOENT, 0, 2, "no PMU under this hypervisor"},
+      {kBroadwell, ENOENT, 0, 2, "does not offer the event"},
+      {kBroadwell, 0, EACCES, 3, "perf_event_paranoid is 3"},
+      {kBroadwell, 0, EACCES, 4, "perf_event_paranoid is 4"},
+      {kBroadwell, 0, EPERM, 1, "seccomp"},
+      {kBroadwell, 0, EACCES, std::nullopt, "perf_event_paranoid is unreadable"},
+      {kBroadwell, 0, ENOSYS, 2, "no perf_event_open"},
+      {kBroadwell, 0, EMFILE, 2, "ulimit -n"},
+      {kBroadwell, EBUSY, 0, 2, "another program"},
+  };
+  for (const auto& refused : kCases) {
+    FakePmu pmu;
+    pmu.cpuinfo = refused.cpuinfo;
+    pmu.hardware_error = refused.hardware_error;
+    pmu.any_error = refused.any_error;
+    pmu.paranoid = refused.paranoid;
+    Counters counters(2, pmu.System());
+    EXPECT_FALSE(counters.Has(Quantity::kFlops));
+    EXPECT_THAT(counters.no_flops_because(), HasSubstr(refused.says));
+    EXPECT_THAT(counters.unavailable().front().reason, HasSubstr(refused.says));
+    counters.Start();
+    EXPECT_FALSE(counters.Stop().flops.has_value());
+  }
+}
+
+TEST(Counters, OfHaswellHaveNoFlopsAndSaySo) {
+  FakePmu pmu;
+  pmu.cpuinfo = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 60\n";
+  Counters counters(1, pmu.System());
+  EXPECT_FALSE(counters.Has(Quantity::kFlops));
+  EXPECT_TRUE(counters.Has(Quantity::kInstructions));
+  EXPECT_THAT(counters.no_flops_because(), HasSubstr("Haswell has no event"));
+}
+
+TEST(TrustCheck, BelievesOnlyWhatMeetsAKernelOfKnownFlops) {
+  FakePmu pmu;
+  Counters wrong(1, pmu.System());
+  EXPECT_FALSE(CheckCounters(wrong).passed());
+  pmu.step = static_cast<uint64_t>(FmaChainsFlops(1'000'000)) / (1 + 4 + 8);
+  Counters right(1, pmu.System());
+  const TrustCheck check = CheckCounters(right);
+  EXPECT_TRUE(check.passed());
+  EXPECT_EQ(check.executed, FmaChainsFlops(1'000'000));
+}
+
+TEST(Counters, ReadSoftwareEventsForReal) {
+  omp_set_num_threads(2);
+  Counters counters(2);
+  if (!counters.Has(Quantity::kTaskClockNs)) {
+    GTEST_SKIP() << "software events are refused here: " << counters.unavailable().back().reason;
+  }
+  constexpr std::size_t kPages = 200;
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  counters.Start();
+#pragma omp parallel num_threads(2)
+  {
+    void* memory =
+        mmap(nullptr, kPages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    madvise(memory, kPages * page, MADV_NOHUGEPAGE);
+    for (std::size_t i = 0; i < kPages; ++i) static_cast<volatile char*>(memory)[i * page] = 1;
+    munmap(memory, kPages * page);
+  }
+  const CounterFigures figures = counters.Stop();
+  EXPECT_GE(*figures.page_faults, 2 * kPages);  // both threads are counted
+  EXPECT_GT(*figures.task_clock_ns, 0);
+}
+
+TEST(Counters, ReadTheTimeStampCounterWhereItsPmuIs) {
+  std::ifstream file("/sys/bus/event_source/devices/msr/type");
+  perf_event_attr attributes{};
+  attributes.size = sizeof(attributes);
+  if (!(file >> attributes.type)) GTEST_SKIP() << "no msr PMU here";
+  attributes.config = 0;  // tsc
+  attributes.read_format = PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING;
+  const CounterSystem system = LinuxCounters();
+  const int descriptor = system.open(attributes);
+  if (descriptor < 0) GTEST_SKIP() << "the msr PMU refuses: " << std::strerror(-descriptor);
+  const auto first = system.read(descriptor), second = system.read(descriptor);
+  system.close(descriptor);
+  ASSERT_TRUE(first && second);
+  EXPECT_GT(second->value, first->value);
+  EXPECT_FALSE(system.read(descriptor).has_value());
+}
+
+TEST(MakeRecords, PmuComesFirstAndUntrustedIsMarked) {
+  RunSettings settings;
+  settings.model = LoadModel("gpt2");
+  settings.context = 8;
+  const auto ops = ForwardOps(settings.model, settings.Shape(12));
+  Trial trial;
+  trial.passes = 1;
+  trial.pass_s = 1;
+  trial.op_s.assign(ops.size(), 0.1);
+  trial.peak_before_flops_per_s = trial.peak_after_flops_per_s = 1e9;
+  FlopsEvidence evidence;
+  evidence.mode = CountMode::kSample;
+  for (const Op& op : ops) evidence.sampled.met.emplace_back(op.id, 5);
+  evidence.sampled.samples = 5;
+  CounterFigures figures;
+  figures.flops = 100.4;
+  figures.instructions = 60;
+  figures.cycles = 20;
+  figures.cache_misses = 3;
+  figures.scale = 2;
+  evidence.counters =
+      CounterEvidence{std::vector<CounterFigures>(ops.size(), figures), {1000, 1001}};
+  const auto make = [&] {
+    return MakeRecords(settings, 12, ops, std::vector{trial}, "id", evidence);
+  };
+  for (const Record& row : make()) {
+    EXPECT_EQ(row.flops_source, "pmu");
+    if (row.op == "total") {
+      EXPECT_EQ(row.measured_flops, 100 * static_cast<int64_t>(ops.size()));
+      continue;
+    }
+    EXPECT_EQ(row.measured_flops, 100);
+    EXPECT_EQ(row.ipc, 3);
+    EXPECT_EQ(row.memory_bytes, 192);
+    EXPECT_EQ(row.counter_scale, 2);
+  }
+  evidence.counters->check.counted = 500;
+  const Record untrusted = make().front();
+  EXPECT_EQ(untrusted.flops_source, "untrusted");
+  EXPECT_EQ(untrusted.measured_flops, 100);
+  EXPECT_THAT(untrusted.flops_note, HasSubstr("500"));
+  EXPECT_THAT(untrusted.flops_note, HasSubstr("1000"));
+  for (CounterFigures& each : evidence.counters->by_op) each.flops.reset();
+  EXPECT_EQ(make().front().flops_source, "confirmed");
+  EXPECT_EQ(make().front().ipc, 3);
+}
+
+}  // namespace
+}  // namespace flopledger
