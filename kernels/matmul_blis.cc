@@ -5,7 +5,7 @@ namespace flopledger {
 namespace {
 
 struct Library {
-  SharedLibrary shared = LoadSharedLibrary("libblis.so.4");
+  SharedLibrary shared = LoadOptionalLibrary({"libblis.so.4"});
   Cblas cblas;
   void (*set_num_threads)(int64_t) = nullptr;
   LibraryThreads threads;

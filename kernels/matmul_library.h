@@ -14,7 +14,7 @@ namespace flopledger {
 /// One entry of the table of libraries.
 struct MatmulLibrary {
   MatmulBackend<float> backend;  // may run only once load() has found the library usable
-  std::string_view package;      // of Debian 12, that provides it
+  std::string_view package;      // of Debian, that provides it
   const SharedLibrary& (*load)() = nullptr;  // loads it at the first call
 };
 

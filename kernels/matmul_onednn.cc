@@ -10,7 +10,7 @@ struct Version {  // the head of dnnl_version_t, stable since 1.0
 };
 
 struct Library {
-  SharedLibrary shared = LoadSharedLibrary("libdnnl.so.2");
+  SharedLibrary shared = LoadOptionalLibrary({"libdnnl.so.3", "libdnnl.so.2"});
   // Row-major; returns 0 when all is well.
   int (*sgemm)(char transa, char transb, int64_t M, int64_t N, int64_t K, float alpha,
                const float* A, int64_t lda, const float* B, int64_t ldb, float beta, float* C,
@@ -47,7 +47,7 @@ void MatmulOneDnn(const MatmulArgs<float>& args) {
 
 MatmulLibrary OneDnn() {
   return {.backend = {"onednn", "oneDNN, if installed", MatmulOneDnn},
-          .package = "libdnnl2",
+          .package = "libdnnl3 (Debian 12: libdnnl2)",
           .load = []() -> const SharedLibrary& { return Loaded().shared; }};
 }
 

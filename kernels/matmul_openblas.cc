@@ -5,7 +5,7 @@ namespace flopledger {
 namespace {
 
 struct Library {
-  SharedLibrary shared = LoadSharedLibrary("libopenblas.so.0");
+  SharedLibrary shared = LoadOptionalLibrary({"libopenblas.so.0"});
   Cblas cblas;
   void (*set_num_threads)(int) = nullptr;
   LibraryThreads threads;

@@ -2,7 +2,9 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 
 namespace flopledger {
@@ -28,6 +30,20 @@ SharedLibrary LoadSharedLibrary(const char* soname) {
   SharedLibrary library;
   library.handle = dlopen(soname, kMode);
   if (library.handle == nullptr) library.error = LastError();
+  return library;
+}
+
+SharedLibrary LoadOptionalLibrary(std::initializer_list<const char*> sonames) {
+  SharedLibrary library;
+  const char* hidden = std::getenv("FLOPLEDGER_NO_LIBRARIES");
+  if (hidden != nullptr && hidden != std::string_view("0")) {
+    library.error = "FLOPLEDGER_NO_LIBRARIES is set";
+    return library;
+  }
+  for (const char* soname : sonames) {
+    library = LoadSharedLibrary(soname);
+    if (library.usable()) break;
+  }
   return library;
 }
 

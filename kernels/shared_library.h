@@ -2,6 +2,7 @@
 // the program runs where they are absent, and several that define the same names do not clash.
 #pragma once
 
+#include <initializer_list>
 #include <string>
 
 namespace flopledger {
@@ -18,6 +19,11 @@ struct SharedLibrary {
 
 /// Looks for `soname` as the dynamic linker does, e.g. "libopenblas.so.0".
 SharedLibrary LoadSharedLibrary(const char* soname);
+
+/// The first of `sonames` (one for each version that we know, the newest first) that can be loaded.
+/// None is looked for where the environment sets FLOPLEDGER_NO_LIBRARIES to anything but 0: so
+/// tests see a machine on which no optional library is installed.
+SharedLibrary LoadOptionalLibrary(std::initializer_list<const char*> sonames);
 
 /// The address of `symbol`, or null; what is missing makes the library unusable and is its error.
 void* FindSymbol(SharedLibrary& library, const char* symbol);

@@ -16,6 +16,7 @@
 #include "kernels/matmul_packed.h"
 #include "kernels/microkernel.h"
 #include "kernels/pointwise.h"
+#include "tests/support/scoped_variable.h"
 
 namespace flopledger {
 namespace {
@@ -244,6 +245,15 @@ TEST_F(MatmulOfLibraries, SayWhatTheyAreAndAreForFloatAlone) {
     EXPECT_EQ(found.version.empty(), !found.usable());
     EXPECT_EQ(found.path.empty(), !found.usable());
   }
+}
+
+TEST(SharedLibrary, IsTheFirstThatLoadsUnlessTheEnvironmentHidesThemAll) {
+  for (const char* shown : {static_cast<const char*>(nullptr), "0"}) {
+    const ScopedVariable variable("FLOPLEDGER_NO_LIBRARIES", shown);
+    EXPECT_TRUE(LoadOptionalLibrary({"libflopledger-no-such.so.9", "libm.so.6"}).usable());
+  }
+  const ScopedVariable variable("FLOPLEDGER_NO_LIBRARIES", "1");
+  EXPECT_EQ(LoadOptionalLibrary({"libm.so.6"}).error, "FLOPLEDGER_NO_LIBRARIES is set");
 }
 
 TEST(SharedLibrary, ThatIsAbsentOrLacksAFunctionSaysSo) {

@@ -121,7 +121,8 @@ TEST(Account, SweepsAgreeInCsvAndJson) {
   for (const json& point : sweep["points"]) {
     for (const auto& [name, value] : point["flops"]["components"].items()) {
       const auto row = std::ranges::find_if(rows, [&, &part = name](const auto& fields) {
-        return fields[1] == point["point"] && fields[6] == "flops" && fields[7] == part;
+        return fields[1] == point["point"].get<std::string>() && fields[6] == "flops" &&
+               fields[7] == part;
       });
       ASSERT_NE(row, rows.end());
       EXPECT_EQ((*row)[8], std::to_string(value.get<int64_t>()));
