@@ -15,6 +15,8 @@
 #include <deque>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
 
 extern "C" {  // glibc 2.36's header lacks this itself
 #include <sys/pidfd.h>
@@ -91,6 +93,32 @@ bool WaitForEnd(int descriptor, Clock::time_point until, bool until_interrupted)
   return false;
 }
 
+/// Whether a process of that group still runs: one that only waits to be reaped does not.
+bool GroupRuns(pid_t group) {
+  std::error_code unreadable;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", unreadable)) {
+    std::ifstream file(entry.path() / "stat");  // "PID (NAME) STATE PARENT GROUP …"
+    std::string line;
+    if (!std::getline(file, line)) continue;  // no process, or one that has ended meanwhile
+    std::istringstream fields(line.substr(line.rfind(')') + 1));
+    char state = 0;
+    pid_t parent = 0, of = 0;
+    if (fields >> state >> parent >> of && of == group && state != 'Z') return true;
+  }
+  return false;
+}
+
+/// Asks the whole group to end, and gives it the time to do so: a build tool stops the compilers
+/// that it started in groups of their own only if it is let live until it has.
+void EndGroup(pid_t group) {
+  constexpr auto kGrace = std::chrono::seconds(5);
+  const auto until = Clock::now() + kGrace;
+  kill(-group, SIGTERM);
+  while (GroupRuns(group) && Clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
 }  // namespace
 
 std::string ChildResult::ToText() const {
@@ -123,8 +151,7 @@ ChildResult RunChild(const std::vector<std::string>& words, const ChildSettings&
   if (!WaitForEnd(descriptor, limit, settings.until_interrupted)) {
     result.end = settings.until_interrupted && interrupted ? ChildResult::End::kInterrupted
                                                            : ChildResult::End::kTimedOut;
-    kill(-child, SIGTERM);
-    WaitForEnd(descriptor, Clock::now() + std::chrono::milliseconds(500), false);
+    EndGroup(child);
   }
   // The group's number stays ours until its leader is reaped: whatever it left behind ends here.
   kill(-child, SIGKILL);
