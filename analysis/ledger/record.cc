@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
+#include <nlohmann/json.hpp>
+#include <utility>
 
+#include "analysis/ledger/json_reader.h"
 #include "analysis/text/csv.h"
 #include "model/input_error.h"
 
@@ -28,22 +30,6 @@ std::string ToText(const T& field) {
     return std::isfinite(field) ? fmt::format("{}", field) : "";
   } else {
     return fmt::format("{}", field);
-  }
-}
-
-/// Reads `text` into `field`; false where it is no such value.
-template <class T>
-bool FromText(const std::string& text, T& field) {
-  if constexpr (IsOptional<T>::value) {
-    field.reset();
-    return text.empty() || FromText(text, field.emplace());
-  } else if constexpr (std::is_same_v<T, std::string>) {
-    field = text;
-    return true;
-  } else {
-    const char* end = text.data() + text.size();
-    const auto result = std::from_chars(text.data(), end, field);
-    return result.ec == std::errc() && result.ptr == end;
   }
 }
 
@@ -86,7 +72,21 @@ json ToJson(const Record& record) {
   return row;
 }
 
-Record RecordFromJson(const json& row, const std::string& where) {
+/// What schema 1 lacked.
+constexpr std::string_view kSince2[] = {"dtype", "ranks", "mfu_pct", "disturbed"};
+
+/// Gives a row of schema 1 the meaning of schema 2.
+void Upgrade(Record& record) {
+  record.schema = kSchema;
+  record.mfu_pct = std::exchange(record.pct_peak, std::nullopt);
+  const bool known = record.executed_flops && record.peak_gflops && record.time_s;
+  if (known && record.kind != "extrapolated" && *record.time_s > 0 && *record.peak_gflops > 0) {
+    record.pct_peak = 100 * static_cast<double>(*record.executed_flops) / *record.time_s /
+                      (*record.peak_gflops * 1e9);
+  }
+}
+
+Record RecordFromJson(const json& row, int64_t schema, const std::string& where) {
   Record record;
   const auto read = [&](const char* name, auto& field) {
     try {
@@ -95,15 +95,23 @@ Record RecordFromJson(const json& row, const std::string& where) {
       throw InputError(fmt::format("{}: field '{}': {}", where, name, error.what()));
     }
   };
-  ForEachField(record, read);
-  ForEachJsonField(record, read);
+  ForEachField(record, [&](const char* name, auto& field) {
+    const bool is_new = std::ranges::find(kSince2, name) != std::end(kSince2);
+    if (schema == kSchema || !is_new) read(name, field);
+  });
+  ForEachJsonField(record, [&](const char* name, auto& field) {
+    if (row.contains(name)) read(name, field);  // older builds knew fewer
+  });
+  constexpr const char* kOldName = "count_stands_for";
+  if (row.contains(kOldName)) read(kOldName, record.executions_per_count);
+  if (schema != kSchema) Upgrade(record);
   return record;
 }
 
 void CheckSchema(int64_t schema, const std::string& where) {
-  if (schema != kSchema) {
-    throw InputError(fmt::format("{}: schema {} is not known; this program reads schema {}", where,
-                                 schema, kSchema));
+  if (schema < 1 || schema > kSchema) {
+    throw InputError(fmt::format("{}: schema {} is not known; this program reads schemas 1 to {}",
+                                 where, schema, kSchema));
   }
 }
 
@@ -119,28 +127,6 @@ std::string ToCsv(const std::vector<Record>& rows) {
   return text;
 }
 
-std::vector<Record> RecordsFromCsv(std::string_view text, const std::string& where) {
-  const auto lines = ParseCsv(text, where);
-  if (lines.empty() || lines.front() != Heading()) {
-    throw InputError(fmt::format("{}: line 1 is not the heading of a ledger", where));
-  }
-  std::vector<Record> rows;
-  for (std::size_t i = 1; i < lines.size(); ++i) {
-    Record record;
-    auto field_text = lines[i].begin();
-    ForEachField(record, [&](const char* name, auto& field) {
-      if (!FromText(*field_text, field)) {
-        throw InputError(fmt::format("{}: line {}: '{}' is no value of column {}", where, i + 1,
-                                     *field_text, name));
-      }
-      ++field_text;
-    });
-    CheckSchema(record.schema, fmt::format("{}: line {}", where, i + 1));
-    rows.push_back(std::move(record));
-  }
-  return rows;
-}
-
 std::vector<std::string> Distinct(const std::vector<Record>& rows, std::string Record::*field) {
   std::vector<std::string> values;
   for (const Record& row : rows) {
@@ -152,7 +138,8 @@ std::vector<std::string> Distinct(const std::vector<Record>& rows, std::string R
 json ToJson(const Ledger& ledger) {
   json rows = json::array();
   for (const Record& record : ledger.rows) rows.push_back(ToJson(record));
-  return {{"schema", kSchema}, {"environment", ledger.environment}, {"rows", std::move(rows)}};
+  return {
+      {"schema", kSchema}, {"environment", ToJson(ledger.environment)}, {"rows", std::move(rows)}};
 }
 
 Ledger LedgerFromJson(const json& json, const std::string& where) {
@@ -160,11 +147,15 @@ Ledger LedgerFromJson(const json& json, const std::string& where) {
       !json.contains("schema") || !json["schema"].is_number_integer()) {
     throw InputError(fmt::format("{}: not a ledger: 'schema' or 'rows' is missing", where));
   }
-  CheckSchema(json["schema"].get<int64_t>(), where);
+  const auto schema = json["schema"].get<int64_t>();
+  CheckSchema(schema, where);
   Ledger ledger;
-  ledger.environment = json.value("environment", nlohmann::json::object());
+  if (json.contains("environment")) {
+    ledger.environment = EnvironmentFromJson({json["environment"], where + ": environment"});
+  }
   for (std::size_t i = 0; i < json["rows"].size(); ++i) {
-    ledger.rows.push_back(RecordFromJson(json["rows"][i], fmt::format("{}: row {}", where, i)));
+    ledger.rows.push_back(
+        RecordFromJson(json["rows"][i], schema, fmt::format("{}: row {}", where, i)));
   }
   return ledger;
 }

@@ -3,16 +3,19 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "analysis/ledger/environment.h"
+
 namespace flopledger {
 
-/// The version of the ledger's fields.
-inline constexpr int64_t kSchema = 1;
+/// The version of the ledger's fields. Schema 1 is still read: it had no dtype, ranks, mfu_pct and
+/// disturbed, and its pct_peak was what mfu_pct is now.
+inline constexpr int64_t kSchema = 2;
 
 /// How the note of a row begins whose counted samples did not all meet the executed formula.
 inline constexpr std::string_view kFormulaMissed = "the executed formula missed";
@@ -22,11 +25,13 @@ struct Record {
   int64_t schema = kSchema;
   std::string run_id;
   std::string model;
+  std::string dtype = "f32";  // of the weights
   int64_t context = 0;
   int64_t batch = 0;
   int64_t layers_run = 0;
   int64_t layers_total = 0;
-  int64_t threads = 0;
+  int64_t ranks = 1;      // processes
+  int64_t threads = 0;    // of each
   std::string matmul;     // the backend of the products
   std::string attention;  // the attention kernel
   std::string op;
@@ -45,12 +50,15 @@ struct Record {
   int64_t repetitions = 0;
   std::optional<double> gflops;       // predicted_flops / time_s / 1e9
   std::optional<double> peak_gflops;  // FMA peak around the repetitions, all threads
-  std::optional<double> pct_peak;     // median over repetitions of rate / peak around it, percent
-  std::optional<int64_t> bytes;       // compulsory traffic, every operand once
-  std::optional<double> intensity;    // predicted_flops / bytes
+  // Medians over repetitions of a rate over the peak around it, percent: of the FLOPs that are
+  // executed, and of those predicted under the convention (PaLM's MFU).
+  std::optional<double> pct_peak, mfu_pct;
+  std::optional<int64_t> bytes;     // compulsory traffic, every operand once
+  std::optional<double> intensity;  // predicted_flops / bytes
   std::string bound;
   std::optional<double> predicted_time_s;
   std::optional<double> time_ratio;  // measured / predicted seconds
+  std::string disturbed;             // why the time should not be trusted; empty where it may be
 
   // In JSON only.
   std::vector<double> samples_s;                // each repetition's time, in order
@@ -70,10 +78,12 @@ void ForEachField(AnyRecord& record, Visit&& visit) {
   visit("schema", record.schema);
   visit("run_id", record.run_id);
   visit("model", record.model);
+  visit("dtype", record.dtype);
   visit("context", record.context);
   visit("batch", record.batch);
   visit("layers_run", record.layers_run);
   visit("layers_total", record.layers_total);
+  visit("ranks", record.ranks);
   visit("threads", record.threads);
   visit("matmul", record.matmul);
   visit("attention", record.attention);
@@ -96,11 +106,13 @@ void ForEachField(AnyRecord& record, Visit&& visit) {
   visit("gflops", record.gflops);
   visit("peak_gflops", record.peak_gflops);
   visit("pct_peak", record.pct_peak);
+  visit("mfu_pct", record.mfu_pct);
   visit("bytes", record.bytes);
   visit("intensity", record.intensity);
   visit("bound", record.bound);
   visit("predicted_time_s", record.predicted_time_s);
   visit("time_ratio", record.time_ratio);
+  visit("disturbed", record.disturbed);
 }
 
 /// The fields that JSON has beside the columns.
@@ -119,7 +131,7 @@ void ForEachJsonField(AnyRecord& record, Visit&& visit) {
 
 /// A run's rows and where they come from.
 struct Ledger {
-  nlohmann::json environment = nlohmann::json::object();  // machine, build and settings
+  Environment environment;  // machine, build and settings
   std::vector<Record> rows;
 
   bool operator==(const Ledger&) const = default;
@@ -130,8 +142,6 @@ std::vector<std::string> Distinct(const std::vector<Record>& rows, std::string R
 
 /// The heading and every row, as RFC 4180 CSV.
 std::string ToCsv(const std::vector<Record>& rows);
-/// Reads what ToCsv writes. Throws InputError naming `where`, the line and the column.
-std::vector<Record> RecordsFromCsv(std::string_view text, const std::string& where);
 
 nlohmann::json ToJson(const Ledger& ledger);
 /// Reads what ToJson writes. Throws InputError naming `where` and the row.

@@ -8,33 +8,8 @@
 namespace flopledger {
 namespace {
 
-using nlohmann::json;
-
 bool IsPositive(const std::optional<double>& value) {
   return value && std::isfinite(*value) && *value > 0;
-}
-
-json Entry(const json& object, const char* key) {
-  return object.is_object() ? object.value(key, json()) : json();
-}
-
-/// A positive figure: a number, or an object with its median.
-std::optional<double> Figure(const json& value) {
-  if (value.is_object()) return Figure(Entry(value, "median"));
-  if (!value.is_number()) return std::nullopt;
-  const std::optional<double> number = value.get<double>();
-  return IsPositive(number) ? number : std::nullopt;
-}
-
-/// The calibrated ceilings for that many threads; null where there are none.
-json CeilingsFor(const json& environment, int64_t threads) {
-  json list = Entry(environment, "calibration");
-  if (list.is_object()) list = Entry(list, "ceilings");
-  if (!list.is_array()) return nullptr;
-  for (const json& ceilings : list) {
-    if (Entry(ceilings, "threads") == threads) return ceilings;
-  }
-  return nullptr;
 }
 
 void ReadCeilings(const Ledger& ledger, Roofline& roofline) {
@@ -43,27 +18,29 @@ void ReadCeilings(const Ledger& ledger, Roofline& roofline) {
     roofline.peak_flops_per_s = *row.peak_gflops * 1e9;
     break;
   }
-  const int64_t threads = ledger.rows.front().threads;
-  const json ceilings = CeilingsFor(ledger.environment, threads);
-  roofline.theoretical_flops_per_s = Figure(Entry(ceilings, "theoretical_flops_per_s"));
-  std::optional<double> spared = 0.0;
-  const json levels = Entry(ceilings, "bandwidth");
-  for (const json& level : levels.is_array() ? levels : json::array()) {
-    const json name = Entry(level, "level");
-    const auto read = Figure(Entry(level, "read_bytes_per_s"));
-    const auto triad = Figure(Entry(level, "triad_bytes_per_s"));
-    const auto bytes_per_s = std::max(read, triad);  // a ceiling is the best that was seen
-    if (name.is_string() && bytes_per_s) {
-      roofline.bandwidth.push_back({name.get<std::string>(), *bytes_per_s, spared});
-    }
-    spared = Figure(Entry(level, "capacity_bytes"));
+  const auto& calibration = ledger.environment.calibration;
+  if (!calibration) {
+    roofline.bandwidth_unavailable = "not calibrated";
+    return;
   }
-  if (!roofline.bandwidth.empty()) return;
-  const bool calibrated = !Entry(ledger.environment, "calibration").is_null();
-  roofline.bandwidth_unavailable =
-      calibrated ? fmt::format("the calibration has no bandwidth for {} thread{}", threads,
-                               threads == 1 ? "" : "s")
-                 : "not calibrated";
+  const int64_t threads = ledger.rows.front().threads;
+  const Ceilings* ceilings = calibration->For(threads);
+  if (ceilings == nullptr) {
+    roofline.bandwidth_unavailable = fmt::format("the calibration has no bandwidth for {} thread{}",
+                                                 threads, threads == 1 ? "" : "s");
+    return;
+  }
+  if (ceilings->theoretical_flops_per_s) {
+    roofline.theoretical_flops_per_s = ceilings->theoretical_flops_per_s->median;
+  }
+  std::optional<double> spared = 0.0;
+  for (const LevelBandwidth& level : ceilings->bandwidth) {
+    // A ceiling is the best that was seen.
+    roofline.bandwidth.push_back(
+        {level.level, std::max(level.read.median, level.triad.median), spared});
+    spared.reset();
+    if (level.capacity_bytes) spared = static_cast<double>(*level.capacity_bytes);
+  }
 }
 
 /// How often one pass executes a row's operation: once in each layer, or once.

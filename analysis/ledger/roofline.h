@@ -65,12 +65,7 @@ inline constexpr double kRoofTolerance = 0.02;
 /// FLOPs · b / (W − spared_bytes), where W is the compulsory traffic of one execution: what may
 /// have lain in a cache inside of the level is granted to it for nothing.
 ///
-/// Bandwidths come from environment.calibration, a list of ceilings for each number of threads (or
-/// an object with that list under "ceilings"):
-///   {"threads": 2, "bandwidth": [{"level": "L1", "capacity_bytes": …, "read_bytes_per_s":
-///    {"median": …}, "triad_bytes_per_s": …}, …, the outermost last], "theoretical_flops_per_s": …
-///    where it is known}
-/// What is absent or no positive number is skipped.
+/// Bandwidths are those of the environment's calibration for the run's number of threads.
 Roofline MakeRoofline(const Ledger& ledger);
 
 }  // namespace flopledger

@@ -6,9 +6,11 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "analysis/accounting/accounting.h"
+#include "analysis/ledger/json_reader.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -20,36 +22,6 @@ constexpr int64_t kCalibrationSchema = 1;
 constexpr int64_t kBytesPerFloat = 4;
 
 // --- JSON ------------------------------------------------------------------------------------
-
-json ToJson(const Measured& measured) {
-  return {{"median", measured.median}, {"mad", measured.mad}};
-}
-
-json ToJson(const std::optional<Measured>& measured) {
-  return measured ? ToJson(*measured) : json(nullptr);
-}
-
-json ToJson(const Ceilings& ceilings) {
-  json fma = json::array(), bandwidth = json::array();
-  for (const NamedMeasured& level : ceilings.fma_flops_per_s) {
-    fma.push_back({{"simd", level.name}, {"flops_per_s", ToJson(level.value)}});
-  }
-  for (const LevelBandwidth& level : ceilings.bandwidth) {
-    bandwidth.push_back(
-        {{"level", level.level},
-         {"capacity_bytes", level.capacity_bytes ? json(*level.capacity_bytes) : json(nullptr)},
-         {"read_bytes_per_s", ToJson(level.read)},
-         {"triad_bytes_per_s", ToJson(level.triad)}});
-  }
-  return {{"threads", ceilings.threads},
-          {"fma", std::move(fma)},
-          {"bandwidth", std::move(bandwidth)},
-          {"product_flops_per_s", ToJson(ceilings.product_flops_per_s)},
-          {"fork_join_s", ToJson(ceilings.fork_join_s)},
-          {"exp_s", ToJson(ceilings.exp_s)},
-          {"clock_hz", ToJson(ceilings.clock_hz)},
-          {"theoretical_flops_per_s", ToJson(ceilings.theoretical_flops_per_s)}};
-}
 
 json ToJson(const OpSample& sample) {
   return {{"matmul", sample.matmul},
@@ -65,88 +37,7 @@ json ToJson(const OpSample& sample) {
           {"repetitions", sample.repetitions}};
 }
 
-/// One value of a JSON document and the path to it, read strictly.
-class Reader {
- public:
-  Reader(const json& value, std::string where) : value_(value), where_(std::move(where)) {}
-
-  Reader operator[](const char* key) const {
-    if (!value_.is_object()) Fail("is no object");
-    if (!value_.contains(key)) Fail(fmt::format("has no '{}'", key));
-    return {value_.at(key), fmt::format("{}: {}", where_, key)};
-  }
-
-  template <class Visit>
-  void ForEach(Visit&& visit) const {
-    if (!value_.is_array() || value_.empty()) Fail("is no list, or an empty one");
-    for (std::size_t i = 0; i < value_.size(); ++i) {
-      visit(Reader(value_[i], fmt::format("{} {}", where_, i)));
-    }
-  }
-
-  std::string Text() const {
-    if (!value_.is_string()) Fail("is no text");
-    return value_.get<std::string>();
-  }
-
-  int64_t Count() const {
-    if (!value_.is_number_integer() || value_ < 1 || value_ > INT64_MAX) {
-      Fail("is no whole number above 0");
-    }
-    return value_.get<int64_t>();
-  }
-
-  double Positive() const {
-    if (!value_.is_number() || !(value_.get<double>() > 0)) Fail("is no number above 0");
-    return value_.get<double>();
-  }
-
-  double Spread() const {
-    if (!value_.is_number() || !(value_.get<double>() >= 0)) Fail("is no number from 0 on");
-    return value_.get<double>();
-  }
-
-  Measured Measure() const { return {(*this)["median"].Positive(), (*this)["mad"].Spread()}; }
-  /// Nothing where the key is absent, as in the files of older builds, or null.
-  std::optional<Measured> MeasureIfAny(const char* key) const {
-    const bool has = value_.is_object() && value_.contains(key) && !value_.at(key).is_null();
-    return has ? std::optional((*this)[key].Measure()) : std::nullopt;
-  }
-
-  bool IsNull() const { return value_.is_null(); }
-  const json& value() const { return value_; }
-
-  [[noreturn]] void Fail(const std::string& what) const {
-    throw InputError(
-        fmt::format("{} {}; no calibration: run 'flopledger calibrate' anew", where_, what));
-  }
-
- private:
-  const json& value_;
-  std::string where_;
-};
-
-Ceilings ReadCeilings(const Reader& in) {
-  Ceilings ceilings;
-  ceilings.threads = in["threads"].Count();
-  in["fma"].ForEach([&](const Reader& level) {
-    ceilings.fma_flops_per_s.push_back({level["simd"].Text(), level["flops_per_s"].Measure()});
-  });
-  in["bandwidth"].ForEach([&](const Reader& level) {
-    const Reader capacity = level["capacity_bytes"];
-    ceilings.bandwidth.push_back(
-        {level["level"].Text(), capacity.IsNull() ? std::nullopt : std::optional(capacity.Count()),
-         level["read_bytes_per_s"].Measure(), level["triad_bytes_per_s"].Measure()});
-  });
-  ceilings.product_flops_per_s = in["product_flops_per_s"].Measure();
-  ceilings.fork_join_s = in["fork_join_s"].Measure();
-  ceilings.exp_s = in["exp_s"].Measure();
-  ceilings.clock_hz = in.MeasureIfAny("clock_hz");
-  ceilings.theoretical_flops_per_s = in.MeasureIfAny("theoretical_flops_per_s");
-  return ceilings;
-}
-
-OpSample ReadSample(const Reader& in) {
+OpSample ReadSample(const JsonReader& in) {
   OpSample sample;
   sample.matmul = in["matmul"].Text();
   sample.op = in["op"].Text();
@@ -157,7 +48,7 @@ OpSample ReadSample(const Reader& in) {
   sample.peak_flops = in["peak_flops"].Positive();
   sample.product_flops = in["product_flops"].Positive();
   sample.read_bytes = in["read_bytes"].Positive();
-  sample.spread = in["spread"].Spread();
+  sample.spread = in["spread"].NonNegative();
   sample.repetitions = in["repetitions"].Count();
   return sample;
 }
@@ -307,45 +198,47 @@ double MemorySeconds(const Calibration& calibration, const PredictedRun& run, co
 // --- What the header declares
 // ----------------------------------------------------------------------
 
-json CeilingsToJson(const Calibration& calibration) {
-  json list = json::array();
-  for (const Ceilings& ceilings : calibration.ceilings) list.push_back(ToJson(ceilings));
-  return list;
-}
-
 json ToJson(const Calibration& calibration) {
-  json samples = json::array();
+  json ceilings = json::array(), samples = json::array();
+  for (const Ceilings& each : calibration.ceilings) ceilings.push_back(ToJson(each));
   for (const OpSample& sample : calibration.samples) samples.push_back(ToJson(sample));
   return {{"calibration", kCalibrationSchema},
           {"identity", calibration.identity},
           {"taken", calibration.taken},
-          {"ceilings", CeilingsToJson(calibration)},
+          {"ceilings", std::move(ceilings)},
           {"samples", std::move(samples)}};
 }
 
 Calibration CalibrationFromJson(const json& json, const std::string& where) {
-  const Reader in(json, where);
-  const Reader schema = in["calibration"];
+  const JsonReader in(json, where, "; no calibration: run 'flopledger calibrate' anew");
+  const JsonReader schema = in["calibration"];
   if (schema.Count() != kCalibrationSchema) schema.Fail("is a version that is not known");
   Calibration calibration;
-  calibration.identity = in["identity"].value();
-  if (!calibration.identity.is_object()) in["identity"].Fail("is no object");
+  const JsonReader identity = in["identity"];
+  if (!identity.value().is_object()) identity.FailFound("an object");
+  for (const auto& [fact, value] : identity.value().items()) {
+    calibration.identity[fact] = value.is_string() ? value.get<std::string>() : value.dump();
+  }
   calibration.taken = in["taken"].Text();
   in["ceilings"].ForEach(
-      [&](const Reader& row) { calibration.ceilings.push_back(ReadCeilings(row)); });
+      [&](const JsonReader& row) { calibration.ceilings.push_back(CeilingsFromJson(row)); });
+  if (calibration.ceilings.empty()) in["ceilings"].Fail("is empty");
   if (!std::ranges::is_sorted(calibration.ceilings, std::less_equal{}, &Ceilings::threads)) {
     in["ceilings"].Fail("do not rise in threads");
   }
-  in["samples"].ForEach([&](const Reader& row) { calibration.samples.push_back(ReadSample(row)); });
+  in["samples"].ForEach(
+      [&](const JsonReader& row) { calibration.samples.push_back(ReadSample(row)); });
+  if (calibration.samples.empty()) in["samples"].Fail("is empty");
   return calibration;
 }
 
-std::string WhyNotFor(const Calibration& calibration, const json& identity) {
-  for (const auto& [fact, here] : identity.items()) {
-    const json there = calibration.identity.value(fact, json(nullptr));
-    if (there == here) continue;
-    return fmt::format("it was taken where {} is {}, and here it is {}", fact, there.dump(),
-                       here.dump());
+std::string WhyNotFor(const Calibration& calibration,
+                      const std::map<std::string, std::string>& identity) {
+  for (const auto& [fact, here] : identity) {
+    const auto there = calibration.identity.find(fact);
+    if (there != calibration.identity.end() && there->second == here) continue;
+    return fmt::format("it was taken where {} is {}, and here it is {}", fact,
+                       there == calibration.identity.end() ? "unknown" : there->second, here);
   }
   return "";
 }

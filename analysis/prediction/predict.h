@@ -5,60 +5,22 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "analysis/ledger/ceilings.h"
 #include "model/config.h"
 #include "model/ops.h"
 
 namespace flopledger {
 
-/// A median and its spread.
-struct Measured {
-  double median = 0;
-  double mad = 0;  // median absolute deviation, in the same unit
-
-  bool operator==(const Measured&) const = default;
-};
-
-struct NamedMeasured {
-  std::string name;
-  Measured value;
-
-  bool operator==(const NamedMeasured&) const = default;
-};
-
-/// Bandwidth where the data of all threads lie in one level of memory, bytes a second in all.
-struct LevelBandwidth {
-  std::string level;                      // "L1", "L2", "L3", "memory"
-  std::optional<int64_t> capacity_bytes;  // what these threads have of it; memory: none
-  Measured read;                          // every byte read once
-  Measured triad;                         // a = b + s·c, 12 bytes an element
-
-  bool operator==(const LevelBandwidth&) const = default;
-};
-
-/// What the machine can do at best with this many threads.
-struct Ceilings {
-  int64_t threads = 1;
-  std::vector<NamedMeasured> fma_flops_per_s;       // by SIMD level, the build's own first
-  std::vector<LevelBandwidth> bandwidth;            // the nearest level first, "memory" last
-  Measured product_flops_per_s;                     // the reference GEMM of bench/calibration/speed
-  Measured fork_join_s;                             // an empty parallel region
-  Measured exp_s;                                   // seconds an exponential, all threads together
-  std::optional<Measured> clock_hz;                 // of a core while every thread adds integers
-  std::optional<Measured> theoretical_flops_per_s;  // the documented FMA peak at that clock
-
-  double peak_flops_per_s() const { return fma_flops_per_s.front().value.median; }
-  double memory_bytes_per_s() const { return bandwidth.back().read.median; }
-  bool operator==(const Ceilings&) const = default;
-};
-
 /// What an op costs at one shape, per unit of work (WorkOf). Its time is kept in three units, for
-/// the machine's speed drifts, and not as one: what each yardstick beside it would do in that time.
+/// the machine's speed drifts, and not as one: what each reference speed beside it would do in that
+/// time.
 /// At the FMA peak a product costs 2.
 struct OpSample {
   std::string matmul;  // the backend; empty for ops whose kernel does not depend on it
@@ -75,9 +37,9 @@ struct OpSample {
 };
 
 struct Calibration {
-  nlohmann::json identity;         // of the machine and build that it holds for
-  std::string taken;               // UTC, "2026-11-24T20:00:00Z"
-  std::vector<Ceilings> ceilings;  // by rising threads
+  std::map<std::string, std::string> identity;  // of the machine and build that it holds for
+  std::string taken;                            // UTC, "2026-11-24T20:00:00Z"
+  std::vector<Ceilings> ceilings;               // by rising threads
   std::vector<OpSample> samples;
 
   bool operator==(const Calibration&) const = default;
@@ -86,12 +48,10 @@ struct Calibration {
 nlohmann::json ToJson(const Calibration& calibration);
 /// Reads what ToJson writes. Throws InputError naming `where` and what is wrong.
 Calibration CalibrationFromJson(const nlohmann::json& json, const std::string& where);
-/// The ceilings alone, for a ledger's environment.
-nlohmann::json CeilingsToJson(const Calibration& calibration);
-
 /// Why a calibration does not hold for the machine and build of `identity`, naming the first fact
 /// that differs; empty where it does hold.
-std::string WhyNotFor(const Calibration& calibration, const nlohmann::json& identity);
+std::string WhyNotFor(const Calibration& calibration,
+                      const std::map<std::string, std::string>& identity);
 
 /// What is sampled under one name: the kind of op and what of the config its kernel depends on.
 std::string SampleKey(const ModelConfig& config, const Op& op);
@@ -109,12 +69,6 @@ SamplePosition PositionOf(const Op& op);
 /// full square), elements of what is none.
 double WorkOf(const Op& op);
 
-/// How fast the machine is at the moment.
-struct MachineSpeed {
-  double peak_flops_per_s = 0;     // the FMA peak, all threads
-  double product_flops_per_s = 0;  // the reference GEMM
-  double read_bytes_per_s = 0;     // from memory
-};
 /// As it was when it was calibrated.
 MachineSpeed CalibratedSpeed(const Calibration& calibration, int64_t threads);
 
@@ -141,8 +95,8 @@ struct OpPrediction {
 /// The time of every execution of `op` in one pass. What the bytes of an op need at the bandwidth
 /// of the level that holds them bounds it by memory where that is at least half of its time, as
 /// forking and joining bounds it by overhead; all else is bound by computing. What is bound by
-/// memory scales with the bandwidth of the moment, other products of weights with the yardstick
-/// product, all else with the FMA peak.
+/// memory scales with the bandwidth of the moment, other products of weights with the reference
+/// GEMM, all else with the FMA peak.
 OpPrediction PredictOp(const Calibration& calibration, const PredictedRun& run, const Op& op);
 
 struct PassPrediction {

@@ -16,10 +16,6 @@ namespace {
 
 using nlohmann::json;
 
-/// Facts of machine and build without which no ledger can be compared.
-constexpr const char* kIdentity[] = {"cpu",      "architecture", "processors", "virtual_machine",
-                                     "compiler", "flags",        "build_type", "simd"};
-
 /// Hardware counters of FLOPs are not exact: they must agree this closely, and so must what was
 /// measured with what the formulas say is executed.
 constexpr double kStatedResidual = 0.01;
@@ -166,10 +162,9 @@ std::vector<ExactDifference> ExactDifferences(const std::map<std::string, double
 
 SavedRun SavedFromLedger(const Ledger& ledger) {
   SavedRun run;
-  for (const char* key : kIdentity) {
-    if (ledger.environment.contains(key)) run.identity[key] = Text(ledger.environment[key]);
-  }
-  if (json model = ledger.environment.value("model", json()); model.is_object()) {
+  run.identity = FactsUsed(ledger.environment, kCompared);
+  if (const std::string& text = ledger.environment.settings.model; !text.empty()) {
+    json model = json::parse(text);
     model.erase("num_layers");  // a layer more or less is found by its FLOPs
     run.identity["model"] = model.dump();
   }

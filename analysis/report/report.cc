@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "analysis/text/markup.h"
 #include "analysis/text/table.h"
@@ -14,20 +15,7 @@
 namespace flopledger {
 namespace {
 
-using nlohmann::json;
-
 std::string_view Plural(int64_t count) { return count == 1 ? "" : "s"; }
-
-json Entry(const Ledger& ledger, const char* key) {
-  return ledger.environment.is_object() ? ledger.environment.value(key, json()) : json();
-}
-
-std::optional<std::string> EntryText(const Ledger& ledger, const char* key) {
-  const json entry = Entry(ledger, key);
-  if (entry.is_string()) return entry.get<std::string>();
-  if (entry.is_number() || entry.is_boolean()) return entry.dump();
-  return std::nullopt;
-}
 
 std::string Names(const std::vector<std::string>& names) {
   std::string text;
@@ -50,11 +38,9 @@ ReportCheck CheckPass(const ReportView& view) {
     text += fmt::format(
         "; the whole model would take {} if the others ran like these: extrapolated, not measured",
         ShowSeconds(*view.extrapolated->time_s));
-    const json interval = Entry(view.named.ledger, "extrapolation");
-    if (interval.is_object() && interval.value("low_s", json()).is_number() &&
-        interval.value("high_s", json()).is_number()) {
-      text += fmt::format(" (between {} and {})", ShowSeconds(interval["low_s"].get<double>()),
-                          ShowSeconds(interval["high_s"].get<double>()));
+    if (const auto& interval = view.named.ledger.environment.extrapolation) {
+      text += fmt::format(" (between {} and {})", ShowSeconds(interval->pass.lower),
+                          ShowSeconds(interval->pass.upper));
     }
   }
   return {CheckState::kNote, "Part of the model", text};
@@ -175,11 +161,11 @@ ReportCheck CheckSpread(const ReportView& view) {
 std::vector<ReportCheck> MakeChecks(const ReportView& view) {
   std::vector<ReportCheck> checks = {CheckFlops(view), CheckRoof(view), CheckSeconds(view),
                                      CheckPass(view), CheckSpread(view)};
-  const json steal = Entry(view.named.ledger, "steal_s");
-  if (steal.is_number() && steal.get<double>() > 0) {
+  const double steal_s = view.named.ledger.environment.steal_s.value_or(0);
+  if (steal_s > 0) {
     checks.push_back({CheckState::kNote, "Steal",
                       fmt::format("the hypervisor withheld {} of processor time during the run",
-                                  ShowSeconds(steal.get<double>()))});
+                                  ShowSeconds(steal_s))});
   }
   return checks;
 }
@@ -242,46 +228,40 @@ std::vector<ReportFact> RunFacts(const ReportView& view) {
   return facts;
 }
 
-std::optional<std::string> Caches(const Ledger& ledger) {
+std::optional<std::string> Caches(const Environment& environment) {
   std::string text;
-  const json caches = Entry(ledger, "caches");
-  if (!caches.is_array()) return std::nullopt;
-  for (const json& cache : caches) {
-    if (!cache.is_object() || cache.value("type", json()) == "Instruction") continue;
-    const json level = cache.value("level", json()), size = cache.value("size", json());
-    if (!level.is_number_integer() || !size.is_string()) continue;
-    text += fmt::format("{}L{} {}", text.empty() ? "" : ", ", level.get<int64_t>(),
-                        size.get<std::string>());
+  for (const CacheFacts& cache : environment.machine.caches) {
+    if (cache.type == "Instruction") continue;
+    text += fmt::format("{}L{} {}", text.empty() ? "" : ", ", cache.level, cache.size);
   }
   if (text.empty()) return std::nullopt;
   return text;
 }
 
 std::vector<ReportFact> MachineFacts(const ReportView& view) {
-  const Ledger& ledger = view.named.ledger;
-  const auto text = [&](const char* key) { return EntryText(ledger, key); };
-  std::optional<std::string> processors = text("processors");
-  if (processors && Entry(ledger, "virtual_machine") == true) *processors += ", virtual machine";
-  std::optional<std::string> memory, peak, compiler = text("compiler");
-  if (const json bytes = Entry(ledger, "memory_bytes"); bytes.is_number_integer()) {
-    memory = HumanBytes(bytes.get<int64_t>());
-  }
+  const Environment& environment = view.named.ledger.environment;
+  const Environment::Machine& machine = environment.machine;
+  const Environment::Build& build = environment.build;
+  std::optional<std::string> processors, memory, peak, compiler = build.compiler;
+  if (machine.processors) processors = Grouped(*machine.processors);
+  if (processors && machine.virtual_machine.value_or(false)) *processors += ", virtual machine";
+  if (machine.memory_bytes) memory = HumanBytes(*machine.memory_bytes);
   if (view.roofline.peak_flops_per_s) {
     peak = ShowScaled(*view.roofline.peak_flops_per_s, "FLOP/s");
   }
-  if (compiler && text("flags")) *compiler += " " + *text("flags");
+  if (compiler && build.flags) *compiler += " " + *build.flags;
   return {
-      {"CPU", text("cpu")},
+      {"CPU", machine.cpu},
       {"processors", processors},
-      {"SIMD of the build", text("simd")},
-      {"caches", Caches(ledger)},
+      {"SIMD of the build", build.simd},
+      {"caches", Caches(environment)},
       {"memory", memory},
       {"FMA peak around the run", peak},
-      {"frequency governor", text("governor")},
-      {"kernel", text("kernel")},
+      {"frequency governor", machine.governor},
+      {"kernel", machine.kernel},
       {"compiler", compiler},
-      {"commit", text("commit")},
-      {"version", text("version")},
+      {"commit", build.commit},
+      {"version", build.version},
   };
 }
 
@@ -297,18 +277,18 @@ std::string Quoted(const std::string& word) {
   return quoted + "'";
 }
 
-bool IsPreset(const Record& row, const json& model) {
+bool IsPreset(const Record& row, const std::string& model) {
   const auto preset = std::ranges::find(Presets(), row.model, &ModelConfig::name);
   if (preset == Presets().end()) return false;
-  return !model.is_object() || ToJson(*preset) == model;
+  return model.empty() || ToJson(*preset).dump() == model;
 }
 
 /// Shell lines that check the commit out, write the model if it is no preset, and run.
 std::vector<std::string> Commands(const ReportView& view) {
   const Record& row = view.first();
-  const Ledger& ledger = view.named.ledger;
+  const Environment& environment = view.named.ledger.environment;
   std::vector<std::string> lines;
-  if (const auto commit = EntryText(ledger, "commit"); commit && *commit != "unknown") {
+  if (const auto& commit = environment.build.commit; commit && *commit != "unknown") {
     constexpr std::string_view kDirty = "-dirty";
     const bool dirty = commit->ends_with(kDirty);
     const std::string clean = dirty ? commit->substr(0, commit->size() - kDirty.size()) : *commit;
@@ -316,19 +296,19 @@ std::vector<std::string> Commands(const ReportView& view) {
                     (dirty ? "  # the build had changes that are not in this commit" : ""));
   }
   std::string model = row.model;
-  const json config = Entry(ledger, "model");
+  const std::string& config = environment.settings.model;
   if (!IsPreset(row, config)) {
     model = "model.json";
-    lines.push_back(config.is_object()
-                        ? fmt::format("printf '%s' {} > {}", Quoted(config.dump()), model)
-                        : "# model.json: the model's configuration, which the ledger lacks");
+    lines.push_back(config.empty()
+                        ? "# model.json: the model's configuration, which the ledger lacks"
+                        : fmt::format("printf '%s' {} > {}", Quoted(config), model));
   }
   std::string run = fmt::format("scripts/run --model {} --context {} --batch {}", Quoted(model),
                                 row.context, row.batch);
   if (row.layers_run != row.layers_total) run += fmt::format(" --layers {}", row.layers_run);
   run += fmt::format(" --threads {} --matmul {} --attention {} --convention {}", row.threads,
                      Quoted(row.matmul), Quoted(row.attention), Quoted(row.convention));
-  if (const auto seed = EntryText(ledger, "seed")) run += " --seed " + Quoted(*seed);
+  if (const auto& seed = environment.settings.seed) run += fmt::format(" --seed {}", *seed);
   if (row.flops_source == "counted") run += " --count full";
   if (row.repetitions > 0) run += fmt::format(" --benchmark_repetitions={}", row.repetitions);
   lines.push_back(run);
@@ -365,9 +345,7 @@ std::vector<NamedLedger> ByBackend(std::span<const NamedLedger> files) {
       NamedLedger& one =
           ledgers.emplace_back(fmt::format("{}, {}", file.name, backend), file.ledger);
       std::erase_if(one.ledger.rows, [&](const Record& row) { return row.matmul != backend; });
-      if (backend != backends.front() && one.ledger.environment.is_object()) {
-        one.ledger.environment.erase("extrapolation");
-      }
+      if (backend != backends.front()) one.ledger.environment.extrapolation.reset();
     }
   }
   return ledgers;

@@ -12,9 +12,10 @@ int main(int argc, char** argv) {
   const auto register_forward = [&progress](Workload& workload) {
     const auto& settings = workload.settings();
     const auto& shape = workload.forward().shape();
-    const std::string name = fmt::format("{}/{}/forward/context:{}/batch:{}/layers:{}/threads:{}",
-                                         settings.model.name, settings.matmul, shape.context,
-                                         shape.batch, shape.num_layers, settings.threads);
+    const std::string name =
+        fmt::format("{}/{}/forward/context:{}/batch:{}/layers:{}/threads:{}", settings.model.name,
+                    settings.kernels.matmul->name, shape.context, shape.batch, shape.num_layers,
+                    settings.threads);
     const auto time = [&workload, &progress, verified = false](benchmark::State& state) mutable {
       if (!verified) {
         const flopledger::Verification found = workload.Verify(progress);

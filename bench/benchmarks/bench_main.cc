@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <iostream>
 
-#include "bench/cli/cli.h"
-#include "bench/cli/commands.h"
+#include "bench/cli/common.h"
 #include "bench/machine/build_info.h"
 #include "bench/machine/machine.h"
+#include "bench/run/memory_plan.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -52,15 +52,15 @@ int Run(int argc, char** argv, const char* description, const RegisterFn& regist
     options.matmul = matmul;
     side_by_side.push_back(ParseWorkload(options));
   }
-  benchmark::AddCustomContext("environment", EnvironmentLine(DescribeEnvironment()));
+  benchmark::AddCustomContext("environment", OneLine(DescribeMachine()));
   const BuildInfo& build = GetBuildInfo();
   benchmark::AddCustomContext(
       "build", fmt::format("{} {} ({})", build.compiler, build.flags, build.build_type));
+  const MemoryPlan plan = PlanMemory(side_by_side);  // before any of them takes its memory
   WeightStore weights;
   std::vector<std::unique_ptr<Workload>> workloads;
   for (const RunSettings& settings : side_by_side) {
-    workloads.push_back(
-        std::make_unique<Workload>(settings, PlanLayers(side_by_side).layers, weights));
+    workloads.push_back(std::make_unique<Workload>(settings, plan.layers, weights));
     register_all(*workloads.back());
   }
   benchmark::RunSpecifiedBenchmarks();
@@ -92,7 +92,8 @@ void RegisterOps(Workload& workload, const std::vector<OpKind>& kinds) {
   const RunSettings& settings = workload.settings();
   for (const Op& op : workload.forward().ops()) {
     if (std::ranges::find(kinds, op.kind) == kinds.end()) continue;
-    std::string name = fmt::format("{}/{}/{}", settings.model.name, settings.matmul, op.name());
+    std::string name =
+        fmt::format("{}/{}/{}", settings.model.name, settings.kernels.matmul->name, op.name());
     name += fmt::format("/m:{}/n:{}", op.m, op.n);
     if (op.k > 0) name += fmt::format("/k:{}", op.k);
     if (op.products > 1) name += fmt::format("/products:{}", op.products);

@@ -4,7 +4,7 @@
 #include <functional>
 #include <vector>
 
-#include "bench/run/harness.h"
+#include "bench/run/workload.h"
 
 namespace flopledger {
 

@@ -6,9 +6,8 @@
 #include <algorithm>
 
 #include "analysis/text/stats.h"
-#include "bench/counters/counter_events.h"
 #include "bench/counters/counters.h"
-#include "bench/counters/theoretical_peak.h"
+#include "bench/counters/cpu_table.h"
 #include "bench/machine/machine.h"
 #include "bench/machine/stopwatch.h"
 #include "kernels/add_chain.h"
@@ -27,8 +26,12 @@ template <class Work>
 double TimeTogether(int threads, Work&& work) {
   Clock::time_point start;
   float sink = 0;
+  int team = 0;
+  omp_set_dynamic(0);
 #pragma omp parallel num_threads(threads) reduction(+ : sink)
   {
+#pragma omp single
+    team = omp_get_num_threads();
 #pragma omp barrier
 #pragma omp master
     start = Clock::now();
@@ -36,6 +39,7 @@ double TimeTogether(int threads, Work&& work) {
   }
   const double seconds = SecondsSince(start);
   [[maybe_unused]] volatile float keep = sink;
+  FL_CHECK(team == threads, team, threads);  // a rate of so many threads stands on it
   return seconds;
 }
 
@@ -90,11 +94,10 @@ double ClockHz(int threads) {
 /// own while there are enough; absent where the processor is not in the table.
 std::optional<Measured> TheoreticalPeak(const Measured& clock_hz, int64_t threads) {
   const auto cpu = IdentifyCpu(LinuxCounters().cpuinfo);
-  const EventRow* row = cpu ? FindEventRow(*cpu) : nullptr;
+  const CpuRow* row = cpu ? FindCpu(*cpu) : nullptr;
   if (row == nullptr) return std::nullopt;
-  const auto flops = FmaFlopsPerCycle(row->microarchitecture, FmaWidths().front());
-  if (!flops) return std::nullopt;
-  const auto factor = static_cast<double>(*flops * std::min<int64_t>(threads, AvailableCores()));
+  const int flops = FmaFlopsPerCycle(*row, FmaWidths().front());
+  const auto factor = static_cast<double>(flops * std::min<int64_t>(threads, AvailableCores()));
   return Measured{factor * clock_hz.median, factor * clock_hz.mad};
 }
 

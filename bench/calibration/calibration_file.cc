@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <filesystem>
 
+#include "bench/machine/cache_dir.h"
 #include "bench/machine/files.h"
 #include "bench/machine/machine.h"
 #include "kernels/matmul_library.h"
@@ -12,29 +12,19 @@
 
 namespace flopledger {
 
-nlohmann::json CalibrationIdentity() {
-  const nlohmann::json environment = DescribeEnvironment();
-  nlohmann::json identity;
-  for (const char* fact : {"cpu", "cpu_family", "cpu_model", "architecture", "processors", "simd",
-                           "compiler", "flags", "build_type", "kernels", "eigen"}) {
-    identity[fact] = environment.at(fact);
-  }
-  identity["libraries"] = nlohmann::json::object();
+std::map<std::string, std::string> CalibrationIdentity() {
+  auto identity = FactsUsed(DescribeMachine(), kCalibrated);
   for (const MatmulLibrary& library : MatmulLibraries()) {
-    if (!library.load().usable()) continue;
-    identity["libraries"][std::string(library.backend.name)] = library.load().version;
+    if (library.load().usable()) {
+      identity[fmt::format("library {}", library.backend.name)] = library.load().version;
+    }
   }
   return identity;
 }
 
 std::string CalibrationPath() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  if (cache != nullptr && *cache != '\0')
-    return fmt::format("{}/flopledger/calibration.json", cache);
-  if (home != nullptr && *home != '\0')
-    return fmt::format("{}/.cache/flopledger/calibration.json", home);
-  return "";
+  const std::string folder = CacheDir();
+  return folder.empty() ? "" : folder + "/calibration.json";
 }
 
 Calibration LoadCalibration(const std::string& path) {

@@ -1,7 +1,7 @@
 // Where a calibration is kept, and what machine and build it holds for.
 #pragma once
 
-#include <optional>
+#include <map>
 #include <string>
 
 #include "analysis/prediction/predict.h"
@@ -10,10 +10,9 @@ namespace flopledger {
 
 /// The facts that a calibration depends on: CPU, processors, SIMD level, compiler and flags, the
 /// kernels' sources, versions of libraries.
-nlohmann::json CalibrationIdentity();
+std::map<std::string, std::string> CalibrationIdentity();
 
-/// The user's file: XDG_CACHE_HOME or ~/.cache, flopledger/calibration.json; empty where the user
-/// has neither.
+/// calibration.json in CacheDir(); empty where the user has none.
 std::string CalibrationPath();
 
 /// Reads the calibration at `path`. Throws InputError where it cannot be read or is none,

@@ -1,7 +1,6 @@
 #include "bench/calibration/probes.h"
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <array>
@@ -14,7 +13,9 @@
 #include "analysis/text/table.h"
 #include "bench/machine/interrupt.h"
 #include "bench/machine/machine.h"
+#include "bench/machine/op_meter.h"
 #include "bench/machine/stopwatch.h"
+#include "bench/machine/threads.h"
 #include "kernels/matmul_library.h"
 #include "model/forward.h"
 #include "model/input_error.h"
@@ -87,24 +88,6 @@ int64_t StreamedLayers(const ModelConfig& model) {
   return std::min(model.num_layers, std::max(kLayersOfLong, (kStreamedBytes + layer - 1) / layer));
 }
 
-/// Adds up the seconds of each op over passes.
-class OpSeconds {
- public:
-  explicit OpSeconds(std::span<const Op> ops) : ops_(ops), seconds_(ops.size(), 0.0) {}
-
-  void Before(const Op&, int64_t, const Operands<float>&) { start_ = Clock::now(); }
-  void After(const Op& op, int64_t, const Operands<float>&) {
-    seconds_[static_cast<std::size_t>(&op - ops_.data())] += SecondsSince(start_);
-    if (interrupted) throw CannotMeasure("interrupted: nothing was calibrated");
-  }
-  const std::vector<double>& seconds() const { return seconds_; }
-
- private:
-  std::span<const Op> ops_;
-  std::vector<double> seconds_;
-  Clock::time_point start_{};
-};
-
 /// One model with its weights and the buffers of each context.
 struct Probe {
   ModelConfig model;
@@ -135,7 +118,7 @@ class Prober {
         ceilings_(ceilings),
         progress_(progress),
         start_(Clock::now()) {
-    omp_set_num_threads(threads_.back());
+    UseThreads(threads_.back());
     const auto backends = MatmulBackends<float>();
     for (const ProbeModel& model : plan.models) Fill(model, backends.front(), /*is_main=*/true);
     for (const ProbeModel& model : plan.models) {
@@ -155,7 +138,7 @@ class Prober {
   void Round() {
     ++round_;
     for (const int threads : threads_) {
-      omp_set_num_threads(threads);
+      UseThreads(threads);
       Measure(threads);
       for (const auto& probe : probes_) {
         if (!probe->is_main && round_ % kRoundsAVisitOfOthers != 1) continue;
@@ -203,9 +186,9 @@ class Prober {
   static MachineSpeed SpeedAt(const VisitCost& visit, const Speeds& speeds) {
     const std::size_t begin = visit.speed < 2 ? 0 : visit.speed - 2;
     const std::size_t end = std::min(speeds.size(), visit.speed + 2);
-    const auto median = [&](double MachineSpeed::*yardstick) {
+    const auto median = [&](double MachineSpeed::*rate) {
       std::vector<double> values;
-      for (std::size_t i = begin; i < end; ++i) values.push_back(speeds[i].*yardstick);
+      for (std::size_t i = begin; i < end; ++i) values.push_back(speeds[i].*rate);
       return Median(std::move(values));
     };
     return {.peak_flops_per_s = median(&MachineSpeed::peak_flops_per_s),
@@ -246,7 +229,7 @@ class Prober {
           .fused_attention = is_main};
       auto forward = std::make_unique<Forward<float>>(probe.model, *probe.weights, shape, backend);
       const auto start = Clock::now();
-      OpSeconds untimed(forward->ops());
+      OpTimer untimed;
       Run(*forward, untimed);  // the warm-up: pages are touched
       const double seconds = SecondsSince(start);
       if (seconds > kLongestPass) break;
@@ -272,15 +255,15 @@ class Prober {
     const auto available = AvailableMemoryBytes();
     const int64_t needed = 2 * (memory.weights_bytes + memory.activation_bytes);
     if (available && needed > *available) {
-      throw CannotMeasure(fmt::format("calibrating needs {} more, and {} can be had",
+      throw CannotMeasure(fmt::format("calibrating needs {} more, and {} is available",
                                       HumanBytes(needed), HumanBytes(*available)));
     }
   }
 
-  void Run(Forward<float>& forward, OpSeconds& observer) {
+  void Run(Forward<float>& forward, OpTimer& timer) {
     const RunShape& shape = forward.shape();
     tokens_ = SpreadTokens(shape.batch * shape.context, forward.config().vocab_size);
-    forward.Run(tokens_, observer);
+    forward.Run(tokens_, timer);
   }
 
   void Measure(int threads) {
@@ -298,17 +281,16 @@ class Prober {
                     "{}, {} thread{}",
                     SecondsSince(start_), plan_.seconds, round_, probe.matmul, probe.model.d_model,
                     forward.shape().context, threads, threads == 1 ? "" : "s"));
-    OpSeconds observer(forward.ops());
+    OpTimer timer;
     int64_t passes = 0;
     for (const auto start = Clock::now();
          passes == 0 || (passes < kMostPasses && SecondsSince(start) < kVisitSeconds); ++passes) {
-      Run(forward, observer);
+      Run(forward, timer);
     }
     Measure(threads);
-    for (std::size_t i = 0; i < forward.ops().size(); ++i) {
-      const Op& op = forward.ops()[i];
+    for (const Op& op : forward.ops()) {
       const int64_t executions = passes * (op.per_layer ? forward.shape().num_layers : 1);
-      const double seconds = observer.seconds()[i] / static_cast<double>(executions) / WorkOf(op);
+      const double seconds = timer.of(op.id) / static_cast<double>(executions) / WorkOf(op);
       const SamplePosition at = PositionOf(op);
       visits_[{SampleBackend(probe.matmul, op), SampleKey(probe.model, op), threads, at.n, at.k,
                at.m}]
@@ -350,12 +332,16 @@ std::vector<int> CalibratedThreads(int processors) {
 
 std::vector<OpSample> SampleOps(const ProbePlan& plan, const std::vector<int>& threads,
                                 CeilingProbe& ceilings, Progress& progress) {
-  Prober prober(plan, threads, ceilings, progress);
-  do {
-    prober.Round();
-  } while (!prober.TimeIsUp());
-  progress.Clear();
-  return prober.Result();
+  try {
+    Prober prober(plan, threads, ceilings, progress);
+    do {
+      prober.Round();
+    } while (!prober.TimeIsUp());
+    progress.Clear();
+    return prober.Result();
+  } catch (const Interrupted&) {
+    throw CannotMeasure("interrupted: nothing was calibrated");
+  }
 }
 
 }  // namespace flopledger

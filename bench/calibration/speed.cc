@@ -7,6 +7,7 @@
 #include "analysis/text/stats.h"
 #include "bench/calibration/calibrate.h"
 #include "bench/machine/stopwatch.h"
+#include "bench/machine/threads.h"
 #include "kernels/matmul.h"
 
 namespace flopledger {
@@ -16,25 +17,28 @@ constexpr int64_t kRows = 256, kSize = 1024;
 constexpr int64_t kStride = OddLinesStride<float>(kSize);
 constexpr int64_t kWeights = 8;  // 32 MiB
 
-int64_t FarFloats() { return DramBufferBytes() / static_cast<int64_t>(sizeof(float)); }
-bool IsFar(std::span<const float> far) { return static_cast<int64_t>(far.size()) >= FarFloats(); }
+int64_t DramFloats() { return DramBufferBytes() / static_cast<int64_t>(sizeof(float)); }
+bool IsLargeEnough(std::span<const float> buffer) {
+  return static_cast<int64_t>(buffer.size()) >= DramFloats();
+}
 
 const MatmulBackend<float>& Backend() { return MatmulBackends<float>().front(); }
 
 }  // namespace
 
-int64_t SpeedProbe::Bytes(std::span<const float> far) {
-  const int64_t floats = (IsFar(far) ? 0 : FarFloats()) + kRows * (kStride + kSize);
+int64_t SpeedProbe::Bytes(std::span<const float> dram_buffer) {
+  const int64_t floats =
+      (IsLargeEnough(dram_buffer) ? 0 : DramFloats()) + kRows * (kStride + kSize);
   return floats * static_cast<int64_t>(sizeof(float));
 }
 
-SpeedProbe::SpeedProbe(std::span<const float> far) : x_(kRows, kStride), y_(kRows, kSize) {
-  if (!IsFar(far)) {
-    own_dram_buffer_ = Matrix<float>(1, FarFloats());
+SpeedProbe::SpeedProbe(std::span<const float> dram_buffer) : x_(kRows, kStride), y_(kRows, kSize) {
+  if (!IsLargeEnough(dram_buffer)) {
+    own_dram_buffer_ = Matrix<float>(1, DramFloats());
     std::fill_n(own_dram_buffer_.data(), own_dram_buffer_.size(), 0.0f);
-    far = {own_dram_buffer_.data(), static_cast<std::size_t>(own_dram_buffer_.size())};
+    dram_buffer = {own_dram_buffer_.data(), static_cast<std::size_t>(own_dram_buffer_.size())};
   }
-  dram_buffer_ = far.first(static_cast<std::size_t>(FarFloats()));
+  dram_buffer_ = dram_buffer.first(static_cast<std::size_t>(DramFloats()));
   std::fill_n(x_.data(), x_.size(), 0.5f);
   std::fill_n(y_.data(), y_.size(), 0.0f);  // touched before it is timed
 }
@@ -43,7 +47,7 @@ double SpeedProbe::MeasureRead(int threads) { return MeasureMemoryRead(threads, 
 
 double SpeedProbe::MeasureProduct(int threads) {
   const int before = omp_get_max_threads();
-  omp_set_num_threads(threads);
+  UseThreads(threads);
   const bool packed = Backend().packs_weights;
   const auto start = Clock::now();
   for (int64_t i = 0; i < kWeights; ++i) {
@@ -56,7 +60,7 @@ double SpeedProbe::MeasureProduct(int threads) {
     Backend().run({.x = x_.view().block(0, 0, kRows, kSize), .w = weight, .y = y_.view()});
   }
   const double seconds = SecondsSince(start);
-  omp_set_num_threads(before);
+  UseThreads(before);
   return 2.0 * kWeights * kRows * kSize * kSize / seconds;
 }
 

@@ -1,4 +1,4 @@
-// How fast the machine is at the moment, by three yardsticks: the FMA peak
+// How fast the machine is at the moment, by three reference speeds: the FMA peak
 // (bench/calibration/calibrate), memory's read bandwidth, and a product of fixed shape. On a
 // virtual machine each of them drifts on its own: a neighbour's traffic slows the caches, and
 // products with them, while the FMA peak stays.
@@ -12,18 +12,18 @@ namespace flopledger {
 
 class SpeedProbe {
  public:
-  /// `far` is memory of the caller's to read from; where it is shorter than DramBufferBytes, the
-  /// probe takes its own. Takes Bytes(far) in all.
-  explicit SpeedProbe(std::span<const float> far);
-  static int64_t Bytes(std::span<const float> far);
+  /// `dram_buffer` is memory of the caller's to read from; where it is shorter than
+  /// DramBufferBytes, the probe takes its own. Takes Bytes(dram_buffer) in all.
+  explicit SpeedProbe(std::span<const float> dram_buffer);
+  static int64_t Bytes(std::span<const float> dram_buffer);
 
   /// Bytes a second that `threads` threads together read from memory: some 20 ms. Nothing else is
   /// left in the caches.
   double MeasureRead(int threads);
 
-  /// FLOP/s of the yardstick, [256, 1024]·[1024, 1024] with eight weights in turn, by the first
-  /// backend, its weights coming from memory (what `far` begins with): some 50 ms. Call it after
-  /// MeasureRead.
+  /// FLOP/s of the reference GEMM, [256, 1024]·[1024, 1024] with eight weights in turn, by the
+  /// first backend, its weights coming from memory (what `dram_buffer` begins with): some 50 ms.
+  /// Call it after MeasureRead.
   double MeasureProduct(int threads);
 
   struct Rates {

@@ -5,10 +5,9 @@
 #include <string>
 #include <vector>
 
-namespace flopledger {
+#include "bench/cli/common.h"
 
-/// Exit codes of the program (see README).
-enum ExitCode { kDone = 0, kCheckFailed = 1, kBadInput = 2, kNoAnswer = 3, kProgramFault = 4 };
+namespace flopledger {
 
 /// Runs the program with `args` (without the program's name): results to `out`, log and errors to
 /// `err`. Returns the exit code; throws nothing.

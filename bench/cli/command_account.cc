@@ -6,6 +6,7 @@
 
 #include "bench/cli/account/account.h"
 #include "bench/cli/cli.h"
+#include "bench/counting/kernel_choice.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -150,10 +151,10 @@ Accounting MakeAccounting(const ModelConfig& model, int64_t context, int64_t bat
   accounting.model = model;
   accounting.convention = ParseConvention(options.convention);
   ValidateRunShape(accounting.model, context, batch);
-  CheckAttention(options.attention);
+  const AttentionKernel attention = ParseAttention(options.attention);
   accounting.shape = WholePass(accounting.model, context, batch);
   accounting.memory_shape = accounting.shape;
-  accounting.memory_shape.fused_attention = options.attention == "fused";
+  accounting.memory_shape.fused_attention = attention == AttentionKernel::kFused;
   accounting.params = CountParameters(accounting.model);
   accounting.memory = CountMemory(accounting.model, accounting.memory_shape);
   accounting.flops = CountFlops(accounting.model, accounting.shape, accounting.convention);

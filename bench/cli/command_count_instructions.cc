@@ -2,7 +2,6 @@
 // the `executed` formulas.
 #include <fmt/format.h>
 #include <fmt/ostream.h>
-#include <omp.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include "bench/counting/instruction_count.h"
 #include "bench/machine/interrupt.h"
 #include "bench/machine/stopwatch.h"
+#include "bench/machine/threads.h"
 #include "kernels/microkernel.h"
 #include "model/forward.h"
 #include "model/input_error.h"
@@ -121,10 +121,8 @@ struct Plan {
 Plan MakePlan(const CountInstructionsOptions& options) {
   Plan plan;
   CountRequest& request = plan.request;
-  CheckMatmul(options.matmul);
-  CheckAttention(options.attention);
-  request.matmul = options.matmul;
-  request.attention = options.attention;
+  request.kernels = {.matmul = &ParseMatmul(options.matmul),
+                     .attention = ParseAttention(options.attention)};
   if (!options.model.empty()) {
     request.model = LoadModel(options.model);
     request.context = options.context.value_or(8);
@@ -141,8 +139,8 @@ Plan MakePlan(const CountInstructionsOptions& options) {
   config.context_length = request.context = shape[0];
   kernel.build(config, shape[1], kernel.has_k ? shape[2] : 0);
   Validate(config, fmt::format("--kernel {} --shape {}", kernel.name, options.shape));
-  if (kernel.id == OpId::kAttention) request.attention = "fused";
-  if (kernel.reference_attention) request.attention = "reference";
+  if (kernel.id == OpId::kAttention) request.kernels.attention = AttentionKernel::kFused;
+  if (kernel.reference_attention) request.kernels.attention = AttentionKernel::kReference;
   plan.only = kernel.id;
   return plan;
 }
@@ -207,10 +205,10 @@ std::string Explain(const Row& row) {
 class Stepper {
  public:
   Stepper(const Plan& plan, Progress& progress) : plan_(plan), progress_(progress) {
-    omp_set_num_threads(1);
+    UseThreads(1);
     const CountRequest& request = plan.request;
-    const MatmulBackend<float>& matmul = *FindMatmul<float>(request.matmul);
-    shape_ = WithKernels({.context = request.context}, request.matmul, request.attention);
+    const MatmulBackend<float>& matmul = *request.kernels.matmul;
+    shape_ = request.kernels.Apply({.context = request.context});
     weights_ = SeededWeights<float>(request.model, 1, 1, matmul.packs_weights);
     forward_ = std::make_unique<Forward<float>>(request.model, weights_, shape_, matmul);
     tokens_.assign(static_cast<std::size_t>(request.context), 0);
@@ -238,8 +236,7 @@ class Stepper {
     progress_.Clear();
     if (!row.counted.finished) throw CannotMeasure("interrupted: the counts would not be whole");
     row.predicted = OpFlops(model, shape_, op, Convention::kMatmul);
-    row.executed =
-        ExecutedFlops(model, shape_, op, FactsOf(plan_.request.matmul, plan_.request.attention));
+    row.executed = ExecutedFlops(model, shape_, op, FactsOf(plan_.request.kernels));
     const auto tally = std::ranges::find(tallies, op.id, &OpCount::id);
     if (tally != tallies.end()) row.tally = tally->tally;
     return row;
@@ -252,8 +249,9 @@ class Stepper {
     for (const Op& op : ops()) {
       flops += OpFlops(plan_.request.model, shape_, op, Convention::kAll);
     }
-    return 2000 +
-           (plan_.request.matmul == "reference" ? 7 * flops : flops / PacketOf<float>::kLanes);
+    return 2000 + (plan_.request.kernels.matmul->name == "reference"
+                       ? 7 * flops
+                       : flops / PacketOf<float>::kLanes);
   }
 
  private:
@@ -353,7 +351,7 @@ int RunCountInstructions(const CountInstructionsOptions& options, std::ostream& 
              Grouped(stepper.EstimatedSteps()),
              std::ceil(static_cast<double>(stepper.EstimatedSteps()) * SecondsPerStep()));
   std::vector<OpCount> tallies;
-  if (FindMatmul<Counted<float>>(plan.request.matmul) != nullptr) {
+  if (IsCountable(plan.request.kernels)) {
     tallies = CountOneLayer(plan.request, progress);
   }
   std::vector<Row> rows;
@@ -362,8 +360,8 @@ int RunCountInstructions(const CountInstructionsOptions& options, std::ostream& 
   if (format == Format::kJson) {
     json list = json::array();
     for (const Row& row : rows) list.push_back(ToJson(row));
-    out << json{{"matmul", plan.request.matmul},
-                {"attention", plan.request.attention},
+    out << json{{"matmul", plan.request.kernels.matmul->name},
+                {"attention", NameOf(plan.request.kernels.attention)},
                 {"context", plan.request.context},
                 {"rows", list}}
                .dump(2)

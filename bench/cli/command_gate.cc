@@ -145,9 +145,8 @@ int RunThePlan(GateSettings settings, double seconds, Progress& progress, std::o
     }
     table.rows.push_back(std::move(cells));
   }
-  fmt::print(out, "{}\n{} against itself, {:.0f} s, seed {}\n\n",
-             EnvironmentLine(DescribeEnvironment()), settings.baseline, plan.seconds,
-             settings.seed);
+  fmt::print(out, "{}\n{} against itself, {:.0f} s, seed {}\n\n", OneLine(DescribeMachine()),
+             settings.baseline, plan.seconds, settings.seed);
   out << table.ToText();
   fmt::print(
       out,

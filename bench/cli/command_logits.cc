@@ -1,11 +1,11 @@
 #include <fmt/format.h>
-#include <omp.h>
 
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
-#include "bench/counting/counting.h"
+#include "bench/counting/kernel_choice.h"
 #include "bench/machine/files.h"
 #include "bench/machine/machine.h"
+#include "bench/machine/threads.h"
 #include "model/forward.h"
 #include "model/json.h"
 
@@ -45,18 +45,17 @@ std::string ToCsv(ConstMatrixView<float> logits) {
 
 int RunLogits(const LogitsOptions& options, std::ostream& out) {
   if (!options.out.empty()) CheckWritable(options.out);
-  CheckMatmul(options.matmul);
-  CheckAttention(options.attention);
-  omp_set_num_threads(CheckedThreads(options.threads));
+  const KernelChoice kernels{.matmul = &ParseMatmul(options.matmul),
+                             .attention = ParseAttention(options.attention)};
+  UseThreads(CheckedThreads(options.threads));
   const ModelConfig model = LoadModel(options.model);
   const std::vector<int32_t> tokens = ReadTokens(options.tokens, model);
   const auto context = static_cast<int64_t>(tokens.size());
   ValidateRunShape(model, context, 1);
   const SafetensorsFile file(options.weights);
-  const MatmulBackend<float>& matmul = *FindMatmul<float>(options.matmul);
+  const MatmulBackend<float>& matmul = *kernels.matmul;
   const auto weights = ReadWeights<float>(model, file, matmul.packs_weights);
-  const RunShape shape = WithKernels({.context = context, .num_layers = model.num_layers},
-                                     options.matmul, options.attention);
+  const RunShape shape = kernels.Apply({.context = context, .num_layers = model.num_layers});
   Forward<float> forward(model, weights, shape, matmul);
   NoObserver observer;
   forward.Run(tokens, observer);

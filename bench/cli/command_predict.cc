@@ -10,7 +10,7 @@
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
 #include "bench/machine/machine.h"
-#include "bench/run/harness.h"
+#include "bench/run/settings.h"
 #include "model/checked.h"
 #include "model/input_error.h"
 
@@ -48,11 +48,11 @@ Forecast MakeForecast(const PredictOptions& options) {
     throw InputError("the rule of thumb has no figure for single operations; 'account' prints it");
   }
   forecast.calibration = RequireCalibration(options.calibration);
-  forecast.attention = settings.attention;
+  forecast.attention = NameOf(settings.kernels.attention);
   const ModelConfig& model = settings.model;
   forecast.run = {.model = model,
                   .shape = settings.Shape(model.num_layers),
-                  .matmul = settings.matmul,
+                  .matmul = std::string(settings.kernels.matmul->name),
                   .threads = settings.threads,
                   .speed = CalibratedSpeed(forecast.calibration, settings.threads)};
   forecast.ops = ForwardOps(model, forecast.run.shape);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <span>
 
 #include "analysis/report/report.h"
@@ -14,12 +15,13 @@
 #include "bench/calibration/calibration_file.h"
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
+#include "bench/counting/counting.h"
 #include "bench/machine/files.h"
 #include "bench/machine/interrupt.h"
 #include "bench/machine/machine.h"
 #include "bench/run/decode.h"
-#include "bench/run/harness.h"
 #include "bench/run/predictions.h"
+#include "bench/run/run.h"
 #include "kernels/matmul_library.h"
 #include "model/checked.h"
 #include "model/input_error.h"
@@ -137,17 +139,19 @@ Table TimeTable(const Ledger& ledger) {
                {"bound", false},
                {"GFLOP/s"},
                {"% of peak"},
+               {"MFU %"},
                {"FLOPs/byte"}},
               {}};
   const auto total = std::ranges::find(ledger.rows, "total", &Record::op);
   for (const Record& row : ledger.rows) {
     const bool in_pass = row.kind != "extrapolated";
-    table.rows.push_back(
-        {row.op, OrBlank(row.m), OrBlank(row.n), OrBlank(row.k), OrBlank(row.count),
-         OrBlank(row.predicted_flops), Milliseconds(row.time_s), Milliseconds(row.time_mad_s),
-         in_pass ? fmt::format("{:.2f}", 100 * *row.time_s / *total->time_s) : "",
-         Milliseconds(row.predicted_time_s), OrBlank(row.time_ratio, 3), row.bound,
-         OrBlank(row.gflops, 1), OrBlank(row.pct_peak, 1), OrBlank(row.intensity, 1)});
+    table.rows.push_back({row.op, OrBlank(row.m), OrBlank(row.n), OrBlank(row.k),
+                          OrBlank(row.count), OrBlank(row.predicted_flops),
+                          Milliseconds(row.time_s), Milliseconds(row.time_mad_s),
+                          in_pass ? fmt::format("{:.2f}", 100 * *row.time_s / *total->time_s) : "",
+                          Milliseconds(row.predicted_time_s), OrBlank(row.time_ratio, 3), row.bound,
+                          OrBlank(row.gflops, 1), OrBlank(row.pct_peak, 1), OrBlank(row.mfu_pct, 1),
+                          OrBlank(row.intensity, 1)});
   }
   return table;
 }
@@ -162,7 +166,7 @@ Table FlopsTable(const RunSettings& settings, const Ledger& ledger) {
                {"measured/predicted"},
                {"why executed differs", false}},
               {}};
-  const KernelFacts facts = FactsOf(settings.matmul, settings.attention);
+  const KernelFacts facts = FactsOf(settings.kernels);
   const std::vector<Op> ops = ForwardOps(settings.model, settings.OneLayer());
   for (const Record& row : ledger.rows) {
     if (row.kind == "extrapolated") continue;
@@ -188,7 +192,7 @@ void PrintResidual(const Ledger& ledger, std::ostream& out) {
   }
 }
 
-std::string WhatRan(const RunSettings& settings, const LayerPlan& plan) {
+std::string WhatRan(const RunSettings& settings, const MemoryPlan& plan) {
   return fmt::format("{}: context {}, batch {}, {} of {} layers, {} thread{}", settings.model.name,
                      Grouped(settings.context), settings.batch, plan.layers,
                      settings.model.num_layers, settings.threads, settings.threads == 1 ? "" : "s");
@@ -196,9 +200,9 @@ std::string WhatRan(const RunSettings& settings, const LayerPlan& plan) {
 
 /// The machine, the build, and the libraries that ran.
 void PrintEnvironment(const Ledger& ledger, std::ostream& out) {
-  fmt::print(out, "{}\n", EnvironmentLine(ledger.environment));
-  for (const auto& library : ledger.environment.at("matmul_libraries").items()) {
-    fmt::print(out, "{}: {}\n", library.key(), library.value().get<std::string>());
+  fmt::print(out, "{}\n", OneLine(ledger.environment));
+  for (const LibraryFacts& library : ledger.environment.libraries) {
+    fmt::print(out, "{}: {}, {}\n", library.matmul, library.version, library.path);
   }
 }
 
@@ -227,16 +231,16 @@ void PrintExtrapolated(const RunSettings& settings, std::span<const RunResult> r
 void PrintSideBySide(const RunSettings& settings, std::span<const RunResult> results,
                      const Ledger& ledger, std::ostream& out) {
   fmt::print(out, "{}, attention {}\n", WhatRan(settings, results.front().plan),
-             settings.attention);
+             NameOf(settings.kernels.attention));
   PrintEnvironment(ledger, out);
   fmt::print(out,
              "repetitions interleaved at random, each verified before it was timed, between two "
              "measurements of the FMA peak\n\n");
   out << SideBySide(ledger.rows, "milliseconds (medians)", &Record::time_s, 1e3, 3).ToText()
       << '\n';
-  const std::string shares =
-      fmt::format("% of FMA peak ({} FLOPs; medians of ratios)", InfoOf(settings.convention).name);
-  out << SideBySide(ledger.rows, shares, &Record::pct_peak, 1, 1).ToText();
+  out << SideBySide(ledger.rows, "% of FMA peak (executed FLOPs; medians of ratios)",
+                    &Record::pct_peak, 1, 1)
+             .ToText();
   PrintExtrapolated(settings, results, out);
 }
 
@@ -259,8 +263,8 @@ void PrintPredicted(const RunSettings& settings, const RunResult& result, std::o
 
 void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostream& out) {
   const Ledger& ledger = result.ledger;
-  fmt::print(out, "{}, matmul {}, attention {}\n", WhatRan(settings, result.plan), settings.matmul,
-             settings.attention);
+  fmt::print(out, "{}, matmul {}, attention {}\n", WhatRan(settings, result.plan),
+             settings.kernels.matmul->name, NameOf(settings.kernels.attention));
   PrintEnvironment(ledger, out);
   fmt::print(out,
              "{} repetition{}; verified before timing: {} outputs, worst error {:.2f} of its "
@@ -269,13 +273,14 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
              Grouped(result.verification.checked), result.verification.worst_ratio,
              result.verification.worst_op);
   fmt::print(out, "start-up: {:.2f} s to take the memory and to fill the weights{}\n\n",
-             result.start_up_s,
-             FindMatmul<float>(settings.matmul)->packs_weights ? ", packed" : "");
+             result.start_up_s, settings.kernels.matmul->packs_weights ? ", packed" : "");
   out << TimeTable(ledger).ToText() << '\n';
   out << FlopsTable(settings, ledger).ToText();
   PrintResidual(ledger, out);
 
-  if (!result.counters_line.empty()) fmt::print(out, "{}\n", result.counters_line);
+  if (const auto& counters = ledger.environment.counters) {
+    fmt::print(out, "{}\n", Summary(*counters));
+  }
   std::vector<double> before, after, covered;
   for (const Trial& trial : result.trials) {
     before.push_back(trial.peak_before_flops_per_s / 1e9);
@@ -313,75 +318,6 @@ void WriteTrace(const Outputs& outputs, const RunResult& result, std::ostream& e
 
 }  // namespace
 
-RunSettings ParseWorkload(const WorkloadOptions& options) {
-  RunSettings settings;
-  settings.model = LoadModel(options.model);
-  settings.context = options.context.value_or(settings.model.context_length);
-  settings.batch = options.batch;
-  ValidateRunShape(settings.model, settings.context, settings.batch);
-  if (options.layers && (*options.layers < 1 || *options.layers > settings.model.num_layers)) {
-    throw InputError(fmt::format("layers must be from 1 to {}, found {}", settings.model.num_layers,
-                                 *options.layers));
-  }
-  settings.layers = options.layers;
-  settings.threads = CheckedThreads(options.threads);
-  CheckMatmul(options.matmul);
-  settings.matmul = options.matmul;
-  CheckAttention(options.attention);
-  settings.attention = options.attention;
-  return settings;
-}
-
-int CheckedThreads(const std::optional<int64_t>& threads) {
-  const int processors = AvailableProcessors();
-  if (threads && (*threads < 1 || *threads > processors)) {
-    throw InputError(
-        fmt::format("threads must be from 1 to the {} processors that this process may "
-                    "use, found {}",
-                    processors, *threads));
-  }
-  return static_cast<int>(threads.value_or(processors));
-}
-
-std::vector<std::string> MatmulsNamed(const std::string& name, std::ostream& err) {
-  if (name != "all") return {name};
-  std::vector<std::string> names;
-  for (const auto& backend : MatmulBackends<float>()) {
-    // One that fuses has no rows for some operations: it would not stand beside the others.
-    if (backend.name != "reference" && !backend.fuses_epilogues) names.emplace_back(backend.name);
-  }
-  for (const MatmulLibrary& library : MatmulLibraries()) {
-    if (library.load().usable()) {
-      names.emplace_back(library.backend.name);
-    } else {
-      fmt::print(err, "flopledger: left out: {}\n", AbsenceOf(library));
-    }
-  }
-  return names;
-}
-
-void CheckMatmul(const std::string& name) {
-  if (FindMatmul<float>(name) != nullptr) return;
-  std::vector<std::string> names;
-  for (const auto& backend : MatmulBackends<float>()) names.emplace_back(backend.name);
-  for (const MatmulLibrary& library : MatmulLibraries()) {
-    if (library.backend.name == name) throw CannotMeasure(AbsenceOf(library));
-    names.emplace_back(library.backend.name);
-  }
-  throw InputError(fmt::format("unknown matmul '{}'{}", name, Suggest(name, names)));
-}
-
-std::string AbsenceOf(const MatmulLibrary& library) {
-  return fmt::format("matmul {} is not installed: {}; on Debian, install {}", library.backend.name,
-                     library.load().error, library.package);
-}
-
-void CheckAttention(const std::string& name) {
-  if (name == "fused" || name == "reference") return;
-  throw InputError(
-      fmt::format("unknown attention '{}'{}", name, Suggest(name, {"fused", "reference"})));
-}
-
 int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
   if (options.count == "instructions") {
     if (!options.csv.empty() || !options.json.empty() || !options.trace.empty() ||
@@ -412,23 +348,24 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
   const Outputs outputs = PrepareOutputs(options, settings);
   const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
   const InterruptGuard guard;
-  const LayerPlan plan = PlanLayers(side_by_side);
+  const MemoryPlan plan = PlanMemory(side_by_side);
   if (plan.cut_by_memory) {
     fmt::print(err,
-               "flopledger: the whole of {} needs {}, and {} can be had: running {} of its {} "
+               "flopledger: the whole of {} needs {}, and {} is available: running {} of its {} "
                "layers\n",
                settings.model.name, HumanBytes(plan.whole_bytes), HumanBytes(*plan.available_bytes),
                plan.layers, settings.model.num_layers);
   }
   std::vector<std::string> flags = options.benchmark_flags;
   if (options.sample) flags.insert(flags.begin(), kSampleRepetitions);
-  const std::vector<RunResult> results = RunUnderGoogleBenchmark(
-      side_by_side, flags, err, on_terminal, [&](const Ledger& ledger) { outputs.Write(ledger); });
+  const std::vector<RunResult> results =
+      RunUnderGoogleBenchmark({side_by_side, plan, flags}, err, on_terminal,
+                              [&](const Ledger& ledger) { outputs.Write(ledger); });
   int code = kDone;
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (results[i].verification.ok()) continue;
     fmt::print(err, "flopledger: matmul {} not timed, its result is wrong: {}\n",
-               side_by_side[i].matmul, results[i].verification.first_failure);
+               side_by_side[i].kernels.matmul->name, results[i].verification.first_failure);
     code = kCheckFailed;
   }
   const Ledger ledger = MergedLedger(results);
@@ -443,6 +380,11 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
     throw InputError("nothing was run: --benchmark_filter matches no benchmark");
   }
   outputs.Write(ledger);
+  for (const Record& row : ledger.rows) {
+    if (row.pct_peak.value_or(0) <= 100) continue;
+    fmt::print(err, "flopledger: {} by {}: {}\n", row.op, row.matmul, row.disturbed);
+    code = kCheckFailed;
+  }
   if (results.size() == 1) {
     PrintLedger(settings, results.front(), out);
   } else {

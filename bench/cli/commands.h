@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "bench/cli/common.h"
+
 namespace flopledger {
 
-struct MatmulLibrary;  // kernels/matmul_library.h
-struct RunSettings;    // bench/run/harness.h
-enum class Decision;   // analysis/regression/compare.h
+enum class Decision;  // analysis/regression/compare.h
 
 /// Options of `account`, with their defaults.
 struct AccountOptions {
@@ -53,19 +53,6 @@ struct PresetsOptions {
   std::string format = "table";
 };
 int RunPresets(const PresetsOptions& options, std::ostream& out);
-
-/// What is run and with which kernels, as words; the benchmark binaries take the same.
-struct WorkloadOptions {
-  std::string model = "gpt2-xl";
-  std::optional<int64_t> context;  // absent: the model's context_length
-  int64_t batch = 1;
-  std::optional<int64_t> layers;   // absent: all, or as many as fit
-  std::optional<int64_t> threads;  // absent: every processor
-  std::string matmul = "packed";
-  std::string attention = "fused";
-};
-/// The same, checked. Throws InputError.
-RunSettings ParseWorkload(const WorkloadOptions& options);
 
 /// Options of `run`, with their defaults.
 struct RunOptions {
@@ -179,22 +166,5 @@ struct ReportOptions {
   std::string format;                // "html", "md"; empty: what `out` ends with, else html
 };
 int RunReport(const ReportOptions& options, std::ostream& out);
-
-/// The threads asked for, or every processor. Throws InputError outside 1 to that number.
-int CheckedThreads(const std::optional<int64_t>& threads);
-
-/// The backends that --matmul names: itself, or for "all" every one that is installed but
-/// "reference"; libraries that are absent are named on `err`.
-std::vector<std::string> MatmulsNamed(const std::string& name, std::ostream& err);
-
-/// Throws InputError, with a suggestion, unless this build knows that product backend, and
-/// CannotMeasure where it is a library that cannot be loaded here.
-void CheckMatmul(const std::string& name);
-
-/// Why a library of products cannot be used and which package provides it: one line.
-std::string AbsenceOf(const MatmulLibrary& library);
-
-/// Throws InputError, with a suggestion, unless it is "fused" or "reference".
-void CheckAttention(const std::string& name);
 
 }  // namespace flopledger

@@ -4,11 +4,11 @@
 
 #include <cstdlib>
 
-#include "bench/counters/counter_events.h"
+#include "bench/counters/cpu_table.h"
 
 namespace flopledger {
 
-std::optional<uint64_t> EncodeEvent(const EventRow& row, const FlopEvent& event) {
+std::optional<uint64_t> EncodeEvent(const CpuRow& row, const FlopEvent& event) {
   static const bool initialised = pfm_initialize() == PFM_SUCCESS;
   if (!initialised || row.pfm_pmu.empty()) return std::nullopt;
   pfm_pmu_encode_arg_t encoded{};

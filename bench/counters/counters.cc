@@ -6,31 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cmath>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
+#include "bench/machine/kernel_files.h"
 #include "kernels/fma_chains.h"
 
 namespace flopledger {
 namespace {
-
-std::string ReadAll(const char* path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-std::optional<int64_t> ReadNumber(const char* path) {
-  std::ifstream file(path);
-  int64_t value = 0;
-  if (!(file >> value)) return std::nullopt;
-  return value;
-}
 
 std::optional<double>& Slot(CounterFigures& figures, Quantity quantity) {
   switch (quantity) {
@@ -44,11 +27,6 @@ std::optional<double>& Slot(CounterFigures& figures, Quantity quantity) {
   }
   return figures.context_switches;
 }
-
-constexpr std::array kQuantities = {Quantity::kFlops,          Quantity::kInstructions,
-                                    Quantity::kCycles,         Quantity::kCacheMisses,
-                                    Quantity::kTaskClockNs,    Quantity::kPageFaults,
-                                    Quantity::kContextSwitches};
 
 struct GenericEvent {
   const char* name;
@@ -68,18 +46,8 @@ constexpr GenericEvent kGenericEvents[] = {
 
 }  // namespace
 
-CounterFigures& CounterFigures::operator+=(const CounterFigures& other) {
-  CounterFigures addend = other;
-  for (const Quantity quantity : kQuantities) {
-    const auto& term = Slot(addend, quantity);
-    auto& sum = Slot(*this, quantity);
-    if (term) sum = sum.value_or(0) + *term;
-  }
-  scale = std::max(scale, other.scale);
-  return *this;
-}
-
 CounterSystem LinuxCounters() {
+  const KernelFiles files;
   return {
       .open =
           [](const perf_event_attr& attributes) {
@@ -93,16 +61,16 @@ CounterSystem LinuxCounters() {
         return reading;
       },
       .close = [](int descriptor) { close(descriptor); },
-      .cpuinfo = ReadAll("/proc/cpuinfo"),
-      .paranoid = ReadNumber("/proc/sys/kernel/perf_event_paranoid"),
-      .hybrid_type = ReadNumber("/sys/bus/event_source/devices/cpu_core/type"),
+      .cpuinfo = files.Text("/proc/cpuinfo").value_or(""),
+      .paranoid = files.Integer("/proc/sys/kernel/perf_event_paranoid"),
+      .hybrid_type = files.Integer("/sys/bus/event_source/devices/cpu_core/type"),
   };
 }
 
 Counters::Counters(int threads, CounterSystem system)
     : system_(std::move(system)), threads_(threads) {
   const auto cpu = IdentifyCpu(system_.cpuinfo);
-  if (cpu) row_ = FindEventRow(*cpu);
+  if (cpu) row_ = FindCpu(*cpu);
   if (row_ == nullptr) {
     no_flops_because_ = "this processor is not in the table of events; generic counters are tried";
   } else if (row_->flops.empty()) {
@@ -230,10 +198,6 @@ CounterFigures Counters::Stop() {
   return figures;
 }
 
-bool TrustCheck::passed() const {
-  return std::abs(counted / static_cast<double>(executed) - 1) <= 0.01;
-}
-
 TrustCheck CheckCounters(Counters& counters) {
   constexpr int64_t kRounds = 1'000'000;
   counters.Start();
@@ -241,6 +205,25 @@ TrustCheck CheckCounters(Counters& counters) {
   static_cast<void>(result);
   const CounterFigures figures = counters.Stop();
   return {.executed = FmaChainsFlops(kRounds), .counted = figures.flops.value_or(0)};
+}
+
+CounterFacts Describe(Counters& counters) {
+  CounterFacts facts;
+  if (const CpuRow* row = counters.row()) {
+    facts.microarchitecture = row->microarchitecture;
+    facts.flops_source = row->source;
+    facts.flops_note = row->note;
+  }
+  facts.perf_event_paranoid = counters.paranoid();
+  facts.encoder = EncoderName();
+  for (const std::string& name : counters.available()) facts.events.push_back({name, {}});
+  for (const UnavailableCounter& counter : counters.unavailable()) {
+    facts.events.push_back({counter.name, counter.reason});
+  }
+  facts.flops_available = counters.Has(Quantity::kFlops);
+  facts.flops_reason = counters.no_flops_because();
+  if (facts.flops_available) facts.flops_check = CheckCounters(counters);
+  return facts;
 }
 
 }  // namespace flopledger

@@ -12,7 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "bench/counters/counter_events.h"
+#include "analysis/ledger/environment.h"
+#include "analysis/ledger/flops_evidence.h"
+#include "bench/counters/cpu_table.h"
 
 namespace flopledger {
 
@@ -25,15 +27,6 @@ enum class Quantity {
   kTaskClockNs,
   kPageFaults,
   kContextSwitches,
-};
-
-/// Counts of a region, all threads together. A quantity without a counter is absent.
-struct CounterFigures {
-  std::optional<double> flops, instructions, cycles, cache_misses, task_clock_ns, page_faults,
-      context_switches;
-  double scale = 1;  // the largest time enabled / time running; 1 where nothing was multiplexed
-
-  CounterFigures& operator+=(const CounterFigures& other);
 };
 
 /// One event that cannot be counted, and why, with what to do.
@@ -75,7 +68,7 @@ class Counters {
   /// /proc/sys/kernel/perf_event_paranoid; absent where it cannot be read.
   std::optional<int64_t> paranoid() const { return system_.paranoid; }
   /// The microarchitecture's row, or null for a processor that the table does not know.
-  const EventRow* row() const { return row_; }
+  const CpuRow* row() const { return row_; }
 
   void Start();
   /// Counts since Start.
@@ -96,21 +89,17 @@ class Counters {
 
   CounterSystem system_;
   int threads_;
-  const EventRow* row_ = nullptr;
+  const CpuRow* row_ = nullptr;
   std::vector<Event> events_;
   std::vector<std::string> available_;
   std::vector<UnavailableCounter> unavailable_;
   std::string no_flops_because_;
 };
 
-/// A kernel of known FLOPs under the counters: they are not believed blindly.
-struct TrustCheck {
-  int64_t executed = 0;
-  double counted = 0;
-
-  /// Whether they agree within 1 %.
-  bool passed() const;
-};
+/// Runs a kernel of known FLOPs under the counters.
 TrustCheck CheckCounters(Counters& counters);
+
+/// What there is to count with on this machine. Where FLOPs are counted, checks them.
+CounterFacts Describe(Counters& counters);
 
 }  // namespace flopledger

@@ -5,14 +5,15 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "analysis/accounting/accounting.h"
 #include "analysis/text/table.h"
+#include "bench/machine/cache_dir.h"
 #include "bench/machine/files.h"
 #include "bench/machine/machine.h"
+#include "bench/machine/op_meter.h"
 #include "bench/machine/stopwatch.h"
 #include "model/forward.h"
 #include "model/json.h"
@@ -23,44 +24,35 @@ namespace {
 using nlohmann::json;
 using Scalar = Counted<float>;
 
-/// Keeps each op's tally of the last execution, all threads together.
-class CountingObserver {
- public:
-  CountingObserver(std::span<const Op> ops, Progress& progress) : progress_(progress) {
-    for (const Op& op : ops) counts_.push_back({op.id, {}});
-  }
-
-  void Before(const Op& op, int64_t, const Operands<Scalar>&) {
-    progress_.Show(fmt::format("counting {}", op.name()));
-    ResetTallies();
-  }
-  void After(const Op& op, int64_t, const Operands<Scalar>&) {
-    std::ranges::find(counts_, op.id, &OpCount::id)->tally = SumTallies();
-  }
-
-  std::vector<OpCount> counts() const { return counts_; }
-
- private:
-  Progress& progress_;
-  std::vector<OpCount> counts_;
+/// All threads' tallies together.
+struct TallyMeter {
+  void Start() const { ResetTallies(); }
+  Tally Stop() const { return SumTallies(); }
 };
 
+/// The same backend on scalars that count; null for a library.
+const MatmulBackend<Scalar>* CountingTwin(const KernelChoice& kernels) {
+  return FindMatmul<Scalar>(kernels.matmul->name);
+}
+
 RunShape OneLayer(const CountRequest& request) {
-  return WithKernels({.context = request.context, .batch = request.batch}, request.matmul,
-                     request.attention);
+  return request.kernels.Apply({.context = request.context, .batch = request.batch});
 }
 
 }  // namespace
 
 std::vector<OpCount> CountOneLayer(const CountRequest& request, Progress& progress) {
   const RunShape shape = OneLayer(request);
-  const MatmulBackend<Scalar>& matmul = *FindMatmul<Scalar>(request.matmul);
+  const MatmulBackend<Scalar>& matmul = *CountingTwin(request.kernels);
   const auto weights = SeededWeights<Scalar>(request.model, 1, 1, matmul.packs_weights);
   Forward<Scalar> forward(request.model, weights, shape, matmul);
   const std::vector<int32_t> tokens(static_cast<std::size_t>(shape.batch * shape.context), 0);
-  CountingObserver observer(forward.ops(), progress);
-  forward.Run(tokens, observer);
-  return observer.counts();
+  PassProgress pass_progress(progress, "counting", 1);
+  OpMeter<TallyMeter> meter({}, &pass_progress);
+  forward.Run(tokens, meter);
+  std::vector<OpCount> counts;
+  for (const Op& op : forward.ops()) counts.push_back({op.id, meter.of(op.id)});
+  return counts;
 }
 
 namespace {
@@ -77,18 +69,15 @@ json KeyOf(const CountRequest& request) {
           {"model", model},
           {"context", request.context},
           {"batch", request.batch},
-          {"matmul", request.matmul},
-          {"attention", request.attention}};
+          {"matmul", request.kernels.matmul->name},
+          {"attention", NameOf(request.kernels.attention)}};
 }
 
 /// The file for a key, or empty where the user has no cache folder.
 std::string CacheFile(const json& key) {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  if (cache == nullptr && home == nullptr) return "";
-  const std::string folder = cache != nullptr ? cache : fmt::format("{}/.cache", home);
-  return fmt::format("{}/flopledger/counts/{:016x}.json", folder,
-                     std::hash<std::string>{}(key.dump()));
+  const std::string folder = CacheDir();
+  if (folder.empty()) return "";
+  return fmt::format("{}/counts/{:016x}.json", folder, std::hash<std::string>{}(key.dump()));
 }
 
 template <class AnyTally, class Visit>
@@ -163,7 +152,7 @@ void CheckMemory(const CountRequest& request) {
   const auto available = AvailableMemoryBytes();
   if (available && needed > *available) {
     throw CannotMeasure(
-        fmt::format("the counting run needs {}, and {} can be had; use --count "
+        fmt::format("the counting run needs {}, and {} is available; use --count "
                     "sample, or a shorter --context",
                     HumanBytes(needed), HumanBytes(*available)));
   }
@@ -192,23 +181,7 @@ CountMode ParseCountMode(std::string_view name) {
       fmt::format("unknown --count '{}'{}", name, Suggest(name, {"off", "sample", "full"})));
 }
 
-RunShape WithKernels(RunShape shape, const std::string& matmul, const std::string& attention) {
-  shape.fused_attention = attention == "fused";
-  shape.fused_epilogues = FusesEpilogues(matmul);
-  return shape;
-}
-
-KernelFacts FactsOf(const std::string& matmul, const std::string& attention) {
-  const MatmulBlocking blocking = EigenBlocking();
-  return {.matmul = matmul,
-          .attention = attention,
-          .panel = kTileColumns<float>,
-          .queries = FusedBlocking<float>().queries,
-          .keys = FusedBlocking<float>().keys,
-          .tile_m = blocking.tile_m,
-          .tile_n = blocking.tile_n,
-          .k_block = blocking.k_block};
-}
+bool IsCountable(const KernelChoice& kernels) { return CountingTwin(kernels) != nullptr; }
 
 std::vector<OpCount> CountFully(const CountRequest& request, std::ostream& log,
                                 Progress& progress) {
@@ -233,7 +206,7 @@ std::vector<OpCount> CountFully(const CountRequest& request, std::ostream& log,
 SampleResult CountSamples(const CountRequest& request) {
   std::ostream nowhere(nullptr);
   Progress silent(nowhere, false);
-  const KernelFacts facts = FactsOf(request.matmul, request.attention);
+  const KernelFacts facts = FactsOf(request.kernels);
   SampleResult result;
   for (const Op& op : ForwardOps(request.model, OneLayer(request))) {
     result.met.emplace_back(op.id, 0);
@@ -263,14 +236,16 @@ FlopsEvidence GatherEvidence(CountMode mode, const CountRequest& request, std::o
   evidence.mode = mode;
   if (mode == CountMode::kOff) {
     evidence.none_because = "counting was turned off (--count off)";
-  } else if (FindMatmul<Scalar>(request.matmul) == nullptr) {
+  } else if (!IsCountable(request.kernels)) {
     evidence.mode = CountMode::kOff;
-    evidence.none_because =
-        fmt::format("{} is a library that the counting run cannot see into", request.matmul);
+    evidence.none_because = fmt::format("{} is a library that the counting run cannot see into",
+                                        request.kernels.matmul->name);
   } else if (mode == CountMode::kSample) {
     evidence.sampled = CountSamples(request);
   } else {
-    evidence.counts = CountFully(request, log, progress);
+    for (const OpCount& count : CountFully(request, log, progress)) {
+      evidence.counted.emplace_back(count.id, count.tally.flops());
+    }
   }
   return evidence;
 }

@@ -30,8 +30,6 @@ constexpr double kWarmUpSeconds = 0.5;  // of repetitions before them, at least 
 constexpr double kShortest = 0.8;       // of a repetition, to one of the same iterations before
 constexpr int kMostWarmUps = 50;
 
-struct Interrupted {};
-
 const char* SideName(bool candidate) { return candidate ? "candidate" : "baseline"; }
 
 template <class Names>
@@ -401,7 +399,7 @@ json DescribeSettings(const GateSettings& settings) {
           {"samples", kSamples},
           {"sample_s", kSampleSeconds},
           {"warm_up_s", kWarmUpSeconds},
-          {"machine", DescribeEnvironment()}};
+          {"machine", ToJson(DescribeMachine())}};
 }
 
 void RunTiming(const GateSettings& settings, const Runner& runner, const Pilot& pilot,

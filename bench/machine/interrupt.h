@@ -11,6 +11,13 @@ namespace flopledger {
 /// Set by a signal handler while an InterruptGuard lives.
 inline std::atomic<bool> interrupted = false;
 
+/// Thrown by what cannot go on once the user wishes to stop; not an error.
+struct Interrupted {};
+
+inline void ThrowIfInterrupted() {
+  if (interrupted) throw Interrupted{};
+}
+
 /// While it lives, Ctrl-C (or a terminal that closes) stops the run after the current op; a second
 /// one ends the program, except where there are children and files to be cleared away first. There
 /// a reader of our output that goes away does not end it either.

@@ -3,14 +3,19 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "analysis/ledger/environment.h"
+#include "bench/machine/limits.h"
+
 namespace flopledger {
 
-/// Logical processors that this process may run on (its affinity mask).
+/// What limits the processors of this process; read once, when first asked for.
+const ProcessorLimits& Processors();
+
+/// Logical processors that this process may use: the least of those limits.
 int AvailableProcessors();
 
 /// Cores that those belong to, as far as the system says which of them share one.
@@ -36,11 +41,7 @@ struct CacheLevel {
 /// The nearest first; empty where they cannot be read.
 std::vector<CacheLevel> DataCaches();
 
-/// Machine and build as JSON, for a ledger's environment: CPU, caches, memory, hypervisor,
-/// compiler, flags, SIMD level, commit. Facts that cannot be read are null.
-nlohmann::json DescribeEnvironment();
-
-/// One line for people: CPU, processors, SIMD level, compiler.
-std::string EnvironmentLine(const nlohmann::json& environment);
+/// An environment with the facts of machine and build.
+Environment DescribeMachine();
 
 }  // namespace flopledger

@@ -23,12 +23,11 @@ extern "C" {  // glibc 2.36's header lacks this itself
 }
 
 #include "bench/machine/interrupt.h"
+#include "bench/machine/stopwatch.h"
 #include "model/input_error.h"
 
 namespace flopledger {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 /// What posix_spawn is told, freed in the end.
 struct SpawnAttributes {
@@ -159,7 +158,7 @@ ChildResult RunChild(const std::vector<std::string>& words, const ChildSettings&
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   close(descriptor);
-  result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  result.seconds = SecondsSince(start);
   if (result.end != ChildResult::End::kExited) return result;
   if (WIFSIGNALED(status)) {
     result.end = ChildResult::End::kSignalled;

@@ -8,7 +8,8 @@
 #include "analysis/text/table.h"
 #include "bench/calibration/speed.h"
 #include "bench/machine/interrupt.h"
-#include "bench/machine/stopwatch.h"
+#include "bench/machine/op_meter.h"
+#include "bench/machine/threads.h"
 #include "model/checked.h"
 #include "model/kv_cache.h"
 #include "model/spread_tokens.h"
@@ -16,61 +17,53 @@
 namespace flopledger {
 namespace {
 
-/// Adds up each op's seconds over the tokens of a repetition. The op list is made anew for each
-/// position; its order is not.
-class StepTimer {
- public:
-  explicit StepTimer(const Forward<float>& forward)
-      : forward_(forward), seconds_(forward.ops().size(), 0.0) {}
-
-  void Before(const Op&, int64_t, const Operands<float>&) { start_ = Clock::now(); }
-  void After(const Op& op, int64_t, const Operands<float>&) {
-    seconds_[static_cast<std::size_t>(&op - forward_.ops().data())] += SecondsSince(start_);
-  }
-  const std::vector<double>& seconds() const { return seconds_; }
-
- private:
-  const Forward<float>& forward_;
-  std::vector<double> seconds_;
-  Clock::time_point start_{};
-};
-
-/// The accounting of all steps, op by op and in total.
-void SetAccounting(const RunSettings& settings, const RunShape& prompt, DecodeResult& result) {
-  result.total.op = "total";
-  for (int64_t i = 0; i < result.tokens; ++i) {
+/// What is decoded, and the accounting of all steps, op by op and in total.
+DecodeFigures Accounting(const RunSettings& settings, const RunShape& prompt) {
+  DecodeFigures figures;
+  figures.prompt = prompt.context;
+  figures.tokens = settings.decode;
+  figures.batch = prompt.batch;
+  figures.layers_run = prompt.num_layers;
+  figures.layers_total = settings.model.num_layers;
+  for (int64_t i = 0; i < figures.tokens; ++i) {
     const RunShape step = DecodeStep(prompt, i);
     const std::vector<Op> ops = ForwardOps(settings.model, step);
-    result.ops.resize(ops.size());
+    figures.ops.resize(ops.size());
     for (std::size_t j = 0; j < ops.size(); ++j) {
       const int64_t flops = OpFlops(settings.model, step, ops[j], settings.convention);
       const int64_t bytes = OpBytes(settings.model, step, ops[j]);
-      result.ops[j].op = ops[j].name();
-      for (DecodedOp* op : {&result.ops[j], &result.total}) {
+      figures.ops[j].op = ops[j].name();
+      for (DecodedOp* op : {&figures.ops[j], &figures.total}) {
         op->flops = CheckedAdd(op->flops, flops);
         op->bytes = CheckedAdd(op->bytes, bytes);
       }
     }
   }
+  return figures;
+}
+
+/// Decodes all tokens once. Throws Interrupted, and leaves the figures as they were.
+void Repeat(Forward<float>& step, std::span<const int32_t> tokens, SpeedProbe& speed,
+            Progress& progress, DecodeFigures& figures) {
+  const int threads = omp_get_max_threads();
+  OpTimer timer;
+  double seconds = 0;
+  const double read_before = speed.MeasureRead(threads);
+  for (int64_t i = 0; i < figures.tokens; ++i) {
+    step.MoveTo(figures.prompt + i);
+    const auto start = Clock::now();
+    step.Run(tokens, timer);
+    seconds += SecondsSince(start);
+    progress.Show(fmt::format("decoding: token {} of {}", i + 1, figures.tokens));
+  }
+  figures.read_bytes_per_s.push_back((read_before + speed.MeasureRead(threads)) / 2);
+  figures.total.seconds.push_back(seconds);
+  for (std::size_t j = 0; j < figures.ops.size(); ++j) {
+    figures.ops[j].seconds.push_back(timer.of(step.ops()[j].id));
+  }
 }
 
 }  // namespace
-
-double DecodeResult::TokensPerSecond() const {
-  return static_cast<double>(tokens * batch) / Median(total.seconds);
-}
-
-double DecodeResult::BytesPerSecond() const {
-  return static_cast<double>(total.bytes) / Median(total.seconds);
-}
-
-double DecodeResult::ShareOfBandwidth() const {
-  std::vector<double> shares;
-  for (std::size_t i = 0; i < total.seconds.size(); ++i) {
-    shares.push_back(static_cast<double>(total.bytes) / total.seconds[i] / read_bytes_per_s[i]);
-  }
-  return Median(shares);
-}
 
 int64_t DecodeBytes(const RunSettings& settings, int64_t layers) {
   RunShape shape = settings.Shape(layers);
@@ -84,15 +77,10 @@ DecodeResult Decode(const RunSettings& settings, int64_t layers, const Weights<f
   const ModelConfig& model = settings.model;
   const RunShape prompt = settings.Shape(layers);
   DecodeResult result;
-  result.prompt = prompt.context;
-  result.tokens = settings.decode;
-  result.batch = prompt.batch;
-  result.layers_run = layers;
-  result.layers_total = model.num_layers;
-  SetAccounting(settings, prompt, result);
+  result.figures = Accounting(settings, prompt);
 
-  omp_set_num_threads(settings.threads);
-  const MatmulBackend<float>& matmul = *FindMatmul<float>(settings.matmul);
+  UseThreads(settings.threads);
+  const MatmulBackend<float>& matmul = *settings.kernels.matmul;
   KvCache<float> cache(model, layers, prompt.batch, prompt.context + settings.decode);
   progress.Show("decoding: the prompt");
   {
@@ -109,56 +97,18 @@ DecodeResult Decode(const RunSettings& settings, int64_t layers, const Weights<f
 
   const Weight<float>& table = weights.Unembedding();
   SpeedProbe speed({table.data(), static_cast<std::size_t>(table.stored_size())});
-  for (int repetition = 0; repetition < repetitions && !interrupted; ++repetition) {
-    StepTimer timer(step);
-    double seconds = 0;
-    const double read_before = speed.MeasureRead(settings.threads);
-    for (int64_t i = 0; i < settings.decode && !interrupted; ++i) {
-      step.MoveTo(prompt.context + i);
-      const auto start = Clock::now();
-      step.Run(tokens, timer);
-      seconds += SecondsSince(start);
-      progress.Show(fmt::format("decoding: token {} of {}", i + 1, settings.decode));
+  try {
+    for (int i = 0; i < repetitions; ++i) {
+      Repeat(step, tokens, speed, progress, result.figures);
     }
-    if (interrupted) break;
-    result.read_bytes_per_s.push_back((read_before + speed.MeasureRead(settings.threads)) / 2);
-    result.total.seconds.push_back(seconds);
-    for (std::size_t j = 0; j < result.ops.size(); ++j) {
-      result.ops[j].seconds.push_back(timer.seconds()[j]);
-    }
+  } catch (const Interrupted&) {  // the repetitions that are whole stand
   }
   progress.Clear();
   return result;
 }
 
-nlohmann::json ToJson(const DecodeResult& result) {
-  nlohmann::json ops = nlohmann::json::array();
-  for (const DecodedOp& op : result.ops) {
-    ops.push_back({{"op", op.op},
-                   {"predicted_flops", op.flops},
-                   {"bytes", op.bytes},
-                   {"time_s", Median(op.seconds)},
-                   {"samples_s", op.seconds}});
-  }
-  return {{"prompt", result.prompt},
-          {"tokens", result.tokens},
-          {"batch", result.batch},
-          {"layers_run", result.layers_run},
-          {"layers_total", result.layers_total},
-          {"tokens_per_s", result.TokensPerSecond()},
-          {"time_s", Median(result.total.seconds)},
-          {"samples_s", result.total.seconds},
-          {"predicted_flops", result.total.flops},
-          {"bytes", result.total.bytes},
-          {"bytes_per_token", static_cast<double>(result.total.bytes) /
-                                  static_cast<double>(result.tokens * result.batch)},
-          {"bytes_per_s", result.BytesPerSecond()},
-          {"read_bytes_per_s", Median(result.read_bytes_per_s)},
-          {"share_of_bandwidth", result.ShareOfBandwidth()},
-          {"operations", ops}};
-}
-
 void PrintDecode(const DecodeResult& result, std::ostream& out) {
+  const DecodeFigures& figures = result.figures;
   Table table{{{"one token at a time", false},
                {"FLOPs (all tokens)"},
                {"bytes (all tokens)"},
@@ -167,31 +117,31 @@ void PrintDecode(const DecodeResult& result, std::ostream& out) {
                {"% of step"},
                {"GB/s"}},
               {}};
-  const auto tokens = static_cast<double>(result.tokens);
+  const auto tokens = static_cast<double>(figures.tokens);
   const auto add = [&](const DecodedOp& op) {
     const double seconds = Median(op.seconds);
     table.rows.push_back({op.op, Grouped(op.flops), Grouped(op.bytes),
                           fmt::format("{:.4f}", seconds / tokens * 1e3),
                           fmt::format("{:.4f}", MedianAbsoluteDeviation(op.seconds) / tokens * 1e3),
-                          fmt::format("{:.2f}", 100 * seconds / Median(result.total.seconds)),
+                          fmt::format("{:.2f}", 100 * seconds / Median(figures.total.seconds)),
                           fmt::format("{:.1f}", static_cast<double>(op.bytes) / seconds / 1e9)});
   };
-  for (const DecodedOp& op : result.ops) add(op);
-  add(result.total);
+  for (const DecodedOp& op : figures.ops) add(op);
+  add(figures.total);
   fmt::print(out, "\n{}", table.ToText());
   fmt::print(
       out,
       "decoding {} tokens{} after a prompt of {}{}, {} times: {:.3f} tokens/s, {:.1f} GB/s of "
       "least traffic, {:.1f} % of the {:.1f} GB/s that these threads read from memory just "
       "before and after (medians; verified: {} outputs)\n",
-      Grouped(result.tokens),
-      result.batch > 1 ? fmt::format(" of each of {} sequences", result.batch) : "",
-      Grouped(result.prompt),
-      result.layers_run < result.layers_total
-          ? fmt::format(", through {} of {} layers", result.layers_run, result.layers_total)
+      Grouped(figures.tokens),
+      figures.batch > 1 ? fmt::format(" of each of {} sequences", figures.batch) : "",
+      Grouped(figures.prompt),
+      figures.layers_run < figures.layers_total
+          ? fmt::format(", through {} of {} layers", figures.layers_run, figures.layers_total)
           : "",
-      result.total.seconds.size(), result.TokensPerSecond(), result.BytesPerSecond() / 1e9,
-      100 * result.ShareOfBandwidth(), Median(result.read_bytes_per_s) / 1e9,
+      figures.total.seconds.size(), figures.TokensPerSecond(), figures.BytesPerSecond() / 1e9,
+      100 * figures.ShareOfBandwidth(), Median(figures.read_bytes_per_s) / 1e9,
       Grouped(result.verification.checked));
 }
 

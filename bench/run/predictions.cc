@@ -12,6 +12,14 @@ void Fill(Record& row, const OpPrediction& prediction) {
   if (row.time_s && row.kind != "extrapolated") row.time_ratio = *row.time_s / *prediction.seconds;
 }
 
+PredictedRun Predicted(const MeasuredRun& run, const RunShape& shape, const MachineSpeed& speed) {
+  return {.model = run.model,
+          .shape = shape,
+          .matmul = run.kernels.matmul,
+          .threads = run.threads,
+          .speed = speed};
+}
+
 }  // namespace
 
 MachineSpeed SpeedAround(std::span<const Trial> trials, const Calibration& calibration,
@@ -29,35 +37,23 @@ MachineSpeed SpeedAround(std::span<const Trial> trials, const Calibration& calib
   return speed;
 }
 
-nlohmann::json PredictedByPeakAlone(const RunSettings& settings, int64_t layers_run,
-                                    const Calibration& calibration, double peak_flops_per_s) {
-  MachineSpeed speed = CalibratedSpeed(calibration, settings.threads);
+std::optional<double> PredictedByPeakAlone(const MeasuredRun& run, const Calibration& calibration,
+                                           double peak_flops_per_s) {
+  MachineSpeed speed = CalibratedSpeed(calibration, run.threads);
   const double drift = peak_flops_per_s / speed.peak_flops_per_s;
   speed.peak_flops_per_s *= drift;
   speed.product_flops_per_s *= drift;
   speed.read_bytes_per_s *= drift;
-  const PassPrediction pass = PredictPass(calibration, {.model = settings.model,
-                                                        .shape = settings.Shape(layers_run),
-                                                        .matmul = settings.matmul,
-                                                        .threads = settings.threads,
-                                                        .speed = speed});
-  return pass.total.seconds ? nlohmann::json(*pass.total.seconds) : nlohmann::json(nullptr);
+  return PredictPass(calibration, Predicted(run, run.shape, speed)).total.seconds;
 }
 
-std::string SetPredictions(std::vector<Record>& rows, const RunSettings& settings,
-                           int64_t layers_run, const Calibration& calibration,
-                           const MachineSpeed& speed) {
-  PredictedRun run{.model = settings.model,
-                   .shape = settings.Shape(layers_run),
-                   .matmul = settings.matmul,
-                   .threads = settings.threads,
-                   .speed = speed};
-  const PassPrediction pass = PredictPass(calibration, run);
-  run.shape = settings.Shape(settings.model.num_layers);
+std::string SetPredictions(std::vector<Record>& rows, const MeasuredRun& run,
+                           const Calibration& calibration, const MachineSpeed& speed) {
+  const PassPrediction pass = PredictPass(calibration, Predicted(run, run.shape, speed));
   for (std::size_t i = 0; i < rows.size(); ++i) {
     Record& row = rows[i];
     if (row.kind == "extrapolated") {
-      Fill(row, PredictPass(calibration, run).total);
+      Fill(row, PredictPass(calibration, Predicted(run, run.WholeShape(), speed)).total);
     } else {
       Fill(row, i < pass.ops.size() ? pass.ops[i] : pass.total);
     }

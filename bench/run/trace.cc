@@ -33,8 +33,10 @@ nlohmann::json Metadata(const char* what, int thread, const std::string& name) {
 
 }  // namespace
 
-TraceObserver::TraceObserver(int threads, Progress& progress)
-    : progress_(progress), threads_(static_cast<std::size_t>(threads)), began_ns_(NowNs()) {
+TraceObserver::TraceObserver(int threads, PassProgress progress)
+    : progress_(std::move(progress)),
+      threads_(static_cast<std::size_t>(threads)),
+      began_ns_(NowNs()) {
   constexpr std::size_t kRegionsOfAnOp = 64;  // so that no thread allocates while it is traced
   for (ThreadSpans& thread : threads_) thread.done_ns.reserve(kRegionsOfAnOp);
   listener_ = {.begin =
@@ -54,7 +56,8 @@ TraceObserver::TraceObserver(int threads, Progress& progress)
   SetThreadSpanListener(&listener_);
 }
 
-void TraceObserver::Before(const Op&, int64_t layer, const Operands<float>&) {
+void TraceObserver::Before(const Op& op, int64_t layer, const Operands<float>&) {
+  progress_.Show(op, layer);
   op_start_ns_ = NowNs();
   if (layer == layer_) return;
   CloseLayer();
@@ -76,8 +79,7 @@ void TraceObserver::After(const Op& op, int64_t layer, const Operands<float>&) {
     threads_[thread].done_ns.clear();
   }
   layer_end_ns_ = end_ns;
-  if (interrupted) throw Interrupted{};
-  if (layer >= 0) progress_.Show(fmt::format("trace: layer {}", layer + 1));
+  ThrowIfInterrupted();
 }
 
 void TraceObserver::CloseLayer() {
@@ -89,7 +91,6 @@ void TraceObserver::CloseLayer() {
 
 std::vector<Slice> TraceObserver::Finish() {
   CloseLayer();
-  progress_.Clear();
   std::ranges::stable_sort(slices_, [](const Slice& a, const Slice& b) {
     return std::pair(a.start_ns, a.level) < std::pair(b.start_ns, b.level);
   });

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "bench/machine/progress.h"
+#include "bench/machine/op_meter.h"
 #include "bench/run/thread_spans.h"
 #include "model/forward.h"
 
@@ -29,7 +29,7 @@ struct Slice {
 /// Records a pass. While one lives, the threads report to it, so there is one at a time.
 class TraceObserver {
  public:
-  TraceObserver(int threads, Progress& progress);
+  TraceObserver(int threads, PassProgress progress);
   ~TraceObserver() { SetThreadSpanListener(nullptr); }
   TraceObserver(const TraceObserver&) = delete;
   TraceObserver& operator=(const TraceObserver&) = delete;
@@ -37,7 +37,6 @@ class TraceObserver {
   void Before(const Op& op, int64_t layer, const Operands<float>&);
   /// Throws Interrupted where the user wishes to stop.
   void After(const Op& op, int64_t layer, const Operands<float>&);
-  struct Interrupted {};
 
   /// Everything recorded, outer slices before those inside of them.
   std::vector<Slice> Finish();
@@ -50,7 +49,7 @@ class TraceObserver {
   };
   void CloseLayer();
 
-  Progress& progress_;
+  PassProgress progress_;
   ThreadSpanListener listener_;
   std::vector<ThreadSpans> threads_;
   std::vector<Slice> slices_;

@@ -6,11 +6,13 @@
 
 #include <limits>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "analysis/report/side_by_side.h"
 #include "analysis/text/csv.h"
 #include "analysis/text/table.h"
 #include "model/input_error.h"
+#include "tests/support/ledger_csv.h"
 #include "tests/support/refusal.h"
 
 namespace flopledger {
@@ -69,7 +71,7 @@ TEST(Record, NumbersThatAreNoneAreWrittenAsAbsent) {
 
 TEST(Record, JsonLosesNothing) {
   Ledger ledger;
-  ledger.environment = {{"cpu", "a \"name\""}, {"l3", nullptr}};
+  ledger.environment.machine.cpu = "a \"name\"";
   ledger.rows = {FullRecord(), Record{}};
   ledger.rows[0].samples_s = {0.1, 0.2};
   ledger.rows[0].flops_note = "why";
@@ -84,9 +86,10 @@ TEST(Record, RefusesWhatIsNoLedger) {
   EXPECT_THAT(Refusal([] { RecordsFromCsv("a,b\n1,2\n", "x.csv"); }), HasSubstr("x.csv"));
   EXPECT_THAT(Refusal([&] { RecordsFromCsv(heading + "1,2,3\n", "x.csv"); }), HasSubstr("line"));
   const auto with_context = [&](const std::string& context) {
-    std::string line = "1,run,gpt2," + context;
-    for (int i = 4; i < 34; ++i) line += i == 20 ? ",none" : (i <= 7 || i == 25) ? ",1" : ",";
-    return heading + line + "\n";
+    Record record;
+    record.context = 777;
+    std::string text = ToCsv({record});
+    return text.replace(text.find("777"), 3, context);
   };
   EXPECT_EQ(RecordsFromCsv(with_context("7"), "x").front().context, 7);
   for (const char* bad : {"seven", "7x", "", "99999999999999999999", "1.5"}) {
@@ -100,6 +103,31 @@ TEST(Record, RefusesWhatIsNoLedger) {
   ledger["rows"][0]["n"] = 1;
   ledger["rows"][0]["time_s"] = "fast";
   EXPECT_THAT(Refusal([&] { LedgerFromJson(ledger, "x.json"); }), HasSubstr("time_s"));
+}
+
+TEST(Record, SchemaOneIsReadWithTheMeaningOfTwo) {
+  Record record = FullRecord();
+  record.pct_peak = 40;  // of the FLOPs under the convention
+  record.executed_flops = 3'000'000'000;
+  record.time_s = 0.5;
+  record.peak_gflops = 10;
+  nlohmann::json old = ToJson(Ledger{.environment = {}, .rows = {record}});
+  old["schema"] = old["rows"][0]["schema"] = 1;
+  old["rows"][0]["count_stands_for"] = 12;
+  for (const char* name : {"dtype", "ranks", "mfu_pct", "disturbed", "executions_per_count"}) {
+    old["rows"][0].erase(name);
+  }
+  const Record read = LedgerFromJson(old, "x.json").rows.front();
+  EXPECT_EQ(read.schema, kSchema);
+  EXPECT_EQ(read.dtype, "f32");
+  EXPECT_EQ(read.ranks, 1);
+  EXPECT_EQ(read.mfu_pct, 40);
+  EXPECT_DOUBLE_EQ(*read.pct_peak, 60);  // 3 GFLOP in 0.5 s of 10 GFLOP/s
+  EXPECT_EQ(read.executions_per_count, 12);
+  old["rows"][0].erase("threads");
+  EXPECT_THAT(Refusal([&] { LedgerFromJson(old, "x.json"); }), HasSubstr("threads"));
+  old["schema"] = 3;
+  EXPECT_THAT(Refusal([&] { LedgerFromJson(old, "x.json"); }), HasSubstr("schema 3"));
 }
 
 TEST(Csv, QuotesByTheBook) {

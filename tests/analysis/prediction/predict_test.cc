@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "tests/support/refusal.h"
 
@@ -46,7 +47,7 @@ OpSample Product(int64_t threads, int64_t m, int64_t n, int64_t k, double peak_f
 /// there are more of them.
 Calibration MakeCalibration() {
   Calibration calibration;
-  calibration.identity = {{"cpu", "A"}, {"processors", 2}};
+  calibration.identity = {{"cpu", "A"}, {"processors", "2"}};
   calibration.taken = "2026-11-24T20:00:00Z";
   for (const int64_t threads : {1, 2}) {
     calibration.ceilings.push_back(MakeCeilings(threads));
@@ -248,20 +249,20 @@ TEST(CalibrationJson, WhatIsBrokenIsRefusedOnOneLineThatNamesIt) {
     const char* says;
   };
   const Case cases[] = {
-      {"/calibration", 2, "calibration is a version that is not known"},
-      {"/identity", "AMD", "identity is no object"},
-      {"/taken", 5, "taken is no text"},
-      {"/ceilings", nlohmann::json::array(), "ceilings is no list, or an empty one"},
-      {"/ceilings/1/threads", 1, "ceilings do not rise in threads"},
-      {"/ceilings/0/fma", {}, "fma is no list"},
-      {"/ceilings/0/fma/0/flops_per_s/median", 0, "median is no number above 0"},
-      {"/ceilings/0/bandwidth/2/capacity_bytes", -1, "capacity_bytes is no whole number"},
-      {"/samples/3/m", 1.5, "samples 3: m is no whole number above 0"},
-      {"/samples/3/m", 18446744073709551615U, "samples 3: m is no whole number above 0"},
-      {"/samples/3/peak_flops", "fast", "samples 3: peak_flops is no number above 0"},
-      {"/samples/3/spread", -0.1, "samples 3: spread is no number from 0 on"},
-      {"/samples/3/op", nullptr, "samples 3: op is no text"},
-      {"/samples", 7, "samples is no list"},
+      {"/calibration", 2, "calibration: is a version that is not known"},
+      {"/identity", "AMD", "identity: must be an object"},
+      {"/taken", 5, "taken: must be text"},
+      {"/ceilings", nlohmann::json::array(), "ceilings: is empty"},
+      {"/ceilings/1/threads", 1, "ceilings: do not rise in threads"},
+      {"/ceilings/0/fma", {}, "fma: must be a list"},
+      {"/ceilings/0/fma/0/flops_per_s/median", 0, "median: must be a number above 0"},
+      {"/ceilings/0/bandwidth/2/capacity_bytes", -1, "capacity_bytes: must be a whole number"},
+      {"/samples/3/m", 1.5, "element 3: m: must be a"},
+      {"/samples/3/m", 18446744073709551615U, "element 3: m: must be a"},
+      {"/samples/3/peak_flops", "fast", "element 3: peak_flops: must be a number above 0"},
+      {"/samples/3/spread", -0.1, "element 3: spread: must be a number from 0 on"},
+      {"/samples/3/op", nullptr, "element 3: op: must be text"},
+      {"/samples", 7, "samples: must be a list"},
   };
   for (const Case& one : cases) {
     nlohmann::json broken = good;
@@ -274,19 +275,19 @@ TEST(CalibrationJson, WhatIsBrokenIsRefusedOnOneLineThatNamesIt) {
     nlohmann::json broken = good;
     broken.erase(key);
     EXPECT_THAT(Refusal([&] { CalibrationFromJson(broken, "cal.json"); }),
-                HasSubstr(std::string("has no '") + key + "'"));
+                HasSubstr(std::string("lacks '") + key + "'"));
   }
   EXPECT_THAT(Refusal([&] { CalibrationFromJson(nlohmann::json::array(), "cal.json"); }),
-              HasSubstr("is no object"));
+              HasSubstr("must be an object"));
 }
 
 TEST(WhyNotFor, NamesTheFactThatDiffers) {
   const Calibration calibration = MakeCalibration();
-  EXPECT_EQ(WhyNotFor(calibration, {{"cpu", "A"}, {"processors", 2}}), "");
-  EXPECT_THAT(WhyNotFor(calibration, {{"cpu", "B"}, {"processors", 2}}),
-              HasSubstr(R"(cpu is "A", and here it is "B")"));
-  EXPECT_THAT(WhyNotFor(calibration, {{"cpu", "A"}, {"processors", 2}, {"flags", "-O3"}}),
-              HasSubstr("flags is null"));
+  EXPECT_EQ(WhyNotFor(calibration, {{"cpu", "A"}, {"processors", "2"}}), "");
+  EXPECT_THAT(WhyNotFor(calibration, {{"cpu", "B"}, {"processors", "2"}}),
+              HasSubstr("cpu is A, and here it is B"));
+  EXPECT_THAT(WhyNotFor(calibration, {{"cpu", "A"}, {"processors", "2"}, {"flags", "-O3"}}),
+              HasSubstr("flags is unknown"));
 }
 
 }  // namespace

@@ -75,10 +75,10 @@ TEST(BenchmarkJson, RefusesWhatItIsNot) {
 
 Ledger MakeLedger() {
   Ledger ledger;
-  ledger.environment = {{"cpu", "a CPU"},
-                        {"flags", "-O3"},
-                        {"commit", "abc"},
-                        {"model", {{"d_model", 8}, {"num_layers", 4}}}};
+  ledger.environment.machine.cpu = "a CPU";
+  ledger.environment.build.flags = "-O3";
+  ledger.environment.build.commit = "abc";
+  ledger.environment.settings.model = R"({"d_model": 8, "num_layers": 4})";
   for (const char* op : {"ffn_up", "attention", "total"}) {
     Record record;
     record.run_id = "one";
@@ -107,7 +107,7 @@ TEST(CompareUnpaired, SameRunPasses) {
 TEST(CompareUnpaired, TimesDecideOnlyBeyondTheDriftBetweenRuns) {
   const auto decide = [](double factor, double drift) {
     Ledger b = MakeLedger();
-    b.environment["commit"] = "def";
+    b.environment.build.commit = "def";
     for (double& seconds : b.rows[0].samples_s) seconds *= factor;
     return Compare(MakeLedger(), b, {.drift = drift}).rows[0];
   };
@@ -123,7 +123,7 @@ TEST(CompareUnpaired, TimesDecideOnlyBeyondTheDriftBetweenRuns) {
 
 TEST(CompareUnpaired, ChangedFlopsFailWithoutTiming) {
   Ledger more = MakeLedger();  // a layer more
-  more.environment["model"]["num_layers"] = 5;
+  more.environment.settings.model = R"({"d_model": 8, "num_layers": 5})";
   more.rows[0].predicted_flops = 1250;
   const auto layer = Compare(MakeLedger(), more);
   EXPECT_EQ(layer.decision, Decision::kFail);
@@ -161,10 +161,12 @@ TEST(CompareUnpaired, OtherMachinesFlagsAndRowsAreNotComparable) {
     EXPECT_THAT(comparison.rows, IsEmpty());
     return comparison.reasons.empty() ? "" : comparison.reasons.front();
   };
-  EXPECT_EQ(reason([](Ledger& b) { b.environment["cpu"] = "another"; }), "cpu: A a CPU, B another");
-  EXPECT_EQ(reason([](Ledger& b) { b.environment["flags"] = "-O2"; }), "flags: A -O3, B -O2");
-  EXPECT_EQ(reason([](Ledger& b) { b.environment["simd"] = "AVX"; }), "simd: A unknown, B AVX");
-  EXPECT_THAT(reason([](Ledger& b) { b.environment["model"]["d_model"] = 9; }), HasSubstr("model"));
+  EXPECT_EQ(reason([](Ledger& b) { b.environment.machine.cpu = "another"; }),
+            "cpu: A a CPU, B another");
+  EXPECT_EQ(reason([](Ledger& b) { b.environment.build.flags = "-O2"; }), "flags: A -O3, B -O2");
+  EXPECT_EQ(reason([](Ledger& b) { b.environment.build.simd = "AVX"; }), "simd: A unknown, B AVX");
+  EXPECT_THAT(reason([](Ledger& b) { b.environment.settings.model = R"({"d_model": 9})"; }),
+              HasSubstr("model"));
   EXPECT_EQ(reason([](Ledger& b) { b.rows.pop_back(); }), "row total is missing in B");
   EXPECT_EQ(reason([](Ledger& b) {
               b.rows.push_back(b.rows[0]);
@@ -187,7 +189,7 @@ TEST(CompareUnpaired, ALedgerOfSeveralBackendsIsComparedBackendByBackend) {
   for (std::size_t i = 0; i < 3; ++i) several.rows[i].matmul = "packed";
   EXPECT_EQ(Compare(several, several).decision, Decision::kPass);
   Ledger slower = several;
-  slower.environment["commit"] = "def";
+  slower.environment.build.commit = "def";
   for (double& seconds : slower.rows[3].samples_s) seconds *= 3;
   const auto comparison = Compare(several, slower);
   ASSERT_EQ(comparison.rows.size(), 6);

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <regex>
 
 #include "analysis/ledger/roofline.h"
@@ -179,13 +180,11 @@ TEST(Report, HostileTextIsEscapedEverywhere) {
     row.measured_flops.reset();
   }
   named.ledger.rows[0].op = named.ledger.rows[0].kind = hostile;
-  named.ledger.environment = {{"cpu", hostile},
-                              {"commit", hostile + "-dirty"},
-                              {"compiler", hostile},
-                              {"flags", hostile},
-                              {"governor", hostile},
-                              {"seed", hostile},
-                              {"model", {{"name", hostile}}}};
+  Environment& environment = named.ledger.environment;
+  environment.machine.cpu = environment.machine.governor = hostile;
+  environment.build.commit = hostile + "-dirty";
+  environment.build.compiler = environment.build.flags = hostile;
+  environment.settings.model = nlohmann::json{{"name", hostile}}.dump();
   const std::vector<NamedLedger> two{named, MakeLedger(2)};
   for (const std::string& html : {Html(named), ToHtml(two)}) {
     EXPECT_EQ(CountOf(html, "<script"), 1U);
@@ -214,9 +213,6 @@ TEST(Report, FiguresThatNoRunCanHaveAreNotDrawn) {
   EXPECT_THAT(roofline.dots, IsEmpty());
   EXPECT_EQ(roofline.skipped.size(), 4U);
   EXPECT_THAT(Unbalanced(Html(named)), IsEmpty());
-  named.ledger.environment = "no object";
-  EXPECT_THAT(Html(named), HasSubstr("unavailable"));
-  named.ledger.environment = {{"caches", 3}, {"calibration", {1, "two", nullptr}}, {"cpu", 7.5}};
   EXPECT_THAT(Html(named), HasSubstr("Memory roof unavailable"));
 }
 
@@ -247,13 +243,14 @@ TEST(Report, APartOfTheModelIsSaidToBeOne) {
 TEST(Report, CommandsRepeatTheRun) {
   NamedLedger named = MakeLedger(1);
   for (Record& row : named.ledger.rows) row.model = "gpt2";
-  named.ledger.environment = {{"commit", "0123abc"}, {"seed", 7}};
+  named.ledger.environment.build.commit = "0123abc";
+  named.ledger.environment.settings.seed = 7;
   EXPECT_THAT(ReportView(named).commands,
               ElementsAre("git checkout 0123abc",
                           "scripts/run --model gpt2 --context 64 --batch 1 --threads 2 --matmul "
                           "packed --attention fused --convention matmul --seed 7 --count full "
                           "--benchmark_repetitions=3"));
-  named.ledger.environment["model"] = {{"name", "it's"}};  // called gpt2, and is another
+  named.ledger.environment.settings.model = R"({"name":"it's"})";  // called gpt2, and is another
   const NamedLedger& own = named;
   EXPECT_THAT(ReportView(own).commands[1],
               HasSubstr(R"(printf '%s' '{"name":"it'\''s"}' > model.json)"));
@@ -267,8 +264,8 @@ TEST(Report, SeveralRunsAreHeldAgainstTheFirst) {
   slower.ledger.rows[1].predicted_flops = 7;  // no ratio of seconds says anything here
   slower.ledger.rows[2].op = "only_here";
   NamedLedger first = MakeLedger(3);
-  first.ledger.environment = {{"cpu", "one"}};
-  slower.ledger.environment = {{"cpu", "another"}};
+  first.ledger.environment.machine.cpu = "one";
+  slower.ledger.environment.machine.cpu = "another";
   const std::vector<NamedLedger> both{first, slower};
   const std::string html = ToHtml(both);
   EXPECT_THAT(Unbalanced(html), IsEmpty());
@@ -283,7 +280,8 @@ TEST(Report, SeveralRunsAreHeldAgainstTheFirst) {
 
 TEST(Report, ALedgerOfSeveralBackendsIsAComparisonOfThem) {
   NamedLedger several = MakeLedger(2);
-  several.ledger.environment["extrapolation"] = {{"low_s", 1}, {"high_s", 2}};
+  several.ledger.environment.extrapolation =
+      ExtrapolationFacts{.layers_run = 1, .pass = {1.5, 1, 2}};
   for (Record row : MakeLedger(2).ledger.rows) {
     row.matmul = "eigen";
     row.time_s = 2 * *row.time_s;
@@ -295,8 +293,8 @@ TEST(Report, ALedgerOfSeveralBackendsIsAComparisonOfThem) {
   EXPECT_EQ(ledgers[1].name, "tiny.json, eigen");
   EXPECT_EQ(ReportView(ledgers[0]).pass_s, 0.04);
   EXPECT_EQ(ReportView(ledgers[1]).pass_s, 0.08);
-  EXPECT_TRUE(ledgers[0].ledger.environment.contains("extrapolation"));
-  EXPECT_FALSE(ledgers[1].ledger.environment.contains("extrapolation"));
+  EXPECT_TRUE(ledgers[0].ledger.environment.extrapolation.has_value());
+  EXPECT_FALSE(ledgers[1].ledger.environment.extrapolation.has_value());
   EXPECT_THAT(Html(several), HasSubstr("2 runs compared"));
   EXPECT_THAT(Markdown(several), HasSubstr("2 runs compared"));
 }
@@ -340,16 +338,21 @@ TEST(Roofline, ADotAboveTheFmaPeakIsAnError) {
 
 TEST(Roofline, ASlopeHoldsWhatTheCacheInsideOfItCannotHold) {
   NamedLedger named = MakeLedger(1);
-  const auto level = [](const char* name, double bytes_per_s, const nlohmann::json& capacity) {
-    return nlohmann::json{{"level", name},
-                          {"capacity_bytes", capacity},
-                          {"read_bytes_per_s", {{"median", bytes_per_s}, {"mad", 1.0}}}};
-  };
-  named.ledger.environment["calibration"] = {
-      {{"threads", 1}, {"bandwidth", {level("memory", 1, nullptr)}}},
-      {{"threads", 2},
-       {"bandwidth", {level("L3", 1e12, 4e6), level("memory", 1e8, nullptr)}},
-       {"theoretical_flops_per_s", {{"median", 1.25e11}, {"mad", 0}}}}};
+  const Ceilings one{.threads = 1,
+                     .fma_flops_per_s = {},
+                     .bandwidth = {{"memory", std::nullopt, {1, 1}, {1, 1}}},
+                     .product_flops_per_s = {},
+                     .fork_join_s = {},
+                     .exp_s = {},
+                     .clock_hz = {},
+                     .theoretical_flops_per_s = {}};
+  Ceilings two = one;
+  two.threads = 2;
+  two.bandwidth = {{"L3", 4'000'000, {1e12, 1}, {1, 1}},
+                   {"memory", std::nullopt, {1e8, 1}, {1, 1}}};
+  two.theoretical_flops_per_s = Measured{1.25e11, 0};
+  named.ledger.environment.calibration = CalibrationFacts{
+      .taken = "", .ceilings = {one, two}, .scaled_to = {}, .total_by_the_peak_alone_s = {}};
   // One execution moves 5 MB, of which 4 MB may lie in L3: at least 1 MB comes from memory, which
   // takes 10 ms; its 0.5 GFLOP cannot be faster than 50 GFLOP/s.
   Roofline roofline = MakeRoofline(named.ledger);

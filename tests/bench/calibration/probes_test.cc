@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <ostream>
 
 #include "kernels/matmul.h"
@@ -38,7 +39,6 @@ TEST(SampleOps, PredictsWhatItSampledForEveryBackendAndAttention) {
   CeilingProbe ceilings({1});
   const ProbePlan plan = TinyPlan();
   Calibration calibration;
-  calibration.identity = nlohmann::json::object();
   calibration.taken = "now";
   calibration.samples = SampleOps(plan, {1}, ceilings, progress);
   calibration.ceilings = ceilings.Result();
@@ -73,6 +73,12 @@ TEST(DefaultPlan, SeesNoPreset) {
     Validate(probe.model, "plan");
     for (const ModelConfig& preset : Presets()) EXPECT_NE(probe.model.d_model, preset.d_model);
   }
+}
+
+TEST(MeasureFmaPeak, IsARateThatAProcessorCanHave) {
+  const double peak = MeasureFmaPeak(1);
+  EXPECT_GT(peak, 1e8);
+  EXPECT_LT(peak, 1e13);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "kernels/matmul_library.h"
 #include "model/config.h"
 #include "model/ops.h"
+#include "tests/support/ledger_csv.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flopledger {
@@ -328,10 +329,11 @@ TEST_F(CommandLine, ReferenceAttentionStoresEveryHeadsScores) {
 
 /// The contract's columns, copied from it rather than from the program.
 constexpr char kColumns[] =
-    "schema,run_id,model,context,batch,layers_run,layers_total,threads,matmul,attention,op,kind,m,"
-    "n,k,count,convention,predicted_flops,executed_flops,measured_flops,flops_source,"
-    "confirmed_samples,flops_ratio,time_s,time_mad_s,repetitions,gflops,peak_gflops,pct_peak,bytes,"
-    "intensity,bound,predicted_time_s,time_ratio";
+    "schema,run_id,model,dtype,context,batch,layers_run,layers_total,ranks,threads,matmul,"
+    "attention,"
+    "op,kind,m,n,k,count,convention,predicted_flops,executed_flops,measured_flops,flops_source,"
+    "confirmed_samples,flops_ratio,time_s,time_mad_s,repetitions,gflops,peak_gflops,pct_peak,"
+    "mfu_pct,bytes,intensity,bound,predicted_time_s,time_ratio,disturbed";
 
 TEST_F(CommandLine, RunLeavesALedgerOfTheContractsColumns) {
   const Outcome outcome = Run({"run", "--model", "%DIR%/tiny.json", "--csv", "%DIR%/out.csv",
@@ -370,8 +372,8 @@ TEST_F(CommandLine, RunLeavesALedgerOfTheContractsColumns) {
     EXPECT_EQ(ledger.rows[i].time_s, rows[i].time_s);
     EXPECT_EQ(ledger.rows[i].samples_s.size(), 3);
   }
-  EXPECT_FALSE(ledger.environment["cpu"].is_null());
-  EXPECT_GT(ledger.environment["start_up_s"], 0);
+  EXPECT_TRUE(ledger.environment.machine.cpu.has_value());
+  EXPECT_GT(ledger.environment.settings.start_up_s, 0);
 }
 
 TEST_F(CommandLine, FullCountFillsTheMeasuredColumnAndIsFoundAgain) {

@@ -11,6 +11,7 @@
 #include "bench/calibration/probes.h"
 #include "bench/cli/cli.h"
 #include "bench/machine/machine.h"
+#include "tests/support/ledger_csv.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flopledger {
@@ -101,10 +102,10 @@ TEST_F(Predicting, WithoutACalibrationThatHoldsGivesOneLine) {
       {{"predict", "--model", model_, "--calibration", cut}, kBadInput, "cut.json: not valid JSON"},
       {{"predict", "--model", model_, "--calibration", text},
        kBadInput,
-       "calibration is no whole number"},
+       "calibration: must be a 64-bit integer"},
       {{"predict", "--model", model_, "--calibration", other},
        kNoAnswer,
-       "another machine or build: it was taken where cpu is \"Another\""},
+       "another machine or build: it was taken where cpu is Another"},
       {{"run", "--model", model_, "--calibration", cut}, kBadInput, "cut.json: not valid JSON"},
       {{"run", "--model", model_, "--calibration", other}, kNoAnswer, "another machine"},
       {{"predict", "--model", model_, "--threads", "0"}, kBadInput, "threads"},
@@ -187,12 +188,13 @@ TEST_F(Predicting, RunSetsPredictedBesideMeasuredInEveryRow) {
       }
     }
   }
-  const auto& environment = ledger.environment;
-  EXPECT_EQ(environment["calibration"]["ceilings"][0]["bandwidth"][0]["level"], "memory");
-  const auto& extrapolation = environment["extrapolation"];
-  EXPECT_LE(extrapolation["low_s"], extrapolation["seconds"]);
-  EXPECT_GE(extrapolation["high_s"], extrapolation["seconds"]);
-  EXPECT_NEAR(extrapolation["seconds"].get<double>(), *ledger.rows.back().time_s, 1e-12);
+  const Environment& environment = ledger.environment;
+  ASSERT_TRUE(environment.calibration && environment.extrapolation);
+  EXPECT_EQ(environment.calibration->ceilings[0].bandwidth[0].level, "memory");
+  const Extrapolation& pass = environment.extrapolation->pass;
+  EXPECT_LE(pass.lower, pass.seconds);
+  EXPECT_GE(pass.upper, pass.seconds);
+  EXPECT_NEAR(pass.seconds, *ledger.rows.back().time_s, 1e-12);
 }
 
 TEST_F(Predicting, RunWithoutACalibrationSaysSoOnOneLineAndLeavesTheColumnsEmpty) {

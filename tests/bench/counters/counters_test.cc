@@ -12,12 +12,12 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <mutex>
 
-#include "bench/run/harness.h"
 #include "kernels/fma_chains.h"
 
 namespace flopledger {
@@ -34,7 +34,7 @@ constexpr char kNeoverse[] =
     "processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU architecture: 8\n"
     "CPU variant\t: 0x1\nCPU part\t: 0xd40\n";
 
-TEST(EventTable, CodesAreTheVendorsAndTheEncodersAgree) {
+TEST(CpuTable, CodesAreTheVendorsAndTheEncodersAgree) {
   // Copied from the vendors' manuals, not from the table: umask << 8 | event select.
   const std::map<std::string_view, uint64_t> documented{
       {"FP_ARITH_INST_RETIRED:SCALAR_SINGLE", 0x02c7},
@@ -53,7 +53,7 @@ TEST(EventTable, CodesAreTheVendorsAndTheEncodersAgree) {
       {"FP_FIXED_OPS_SPEC", 0x80c1}};
   setenv("LIBPFM_ENCODE_INACTIVE", "1", 1);  // for PMUs that this machine does not have
   int checked = 0;
-  for (const EventRow& row : EventTable()) {
+  for (const CpuRow& row : CpuTable()) {
     SCOPED_TRACE(std::string(row.microarchitecture));
     EXPECT_FALSE(row.source.empty());
     EXPECT_TRUE(!row.flops.empty() || !row.note.empty());
@@ -69,10 +69,10 @@ TEST(EventTable, CodesAreTheVendorsAndTheEncodersAgree) {
   EXPECT_GT(checked, 20);
 }
 
-TEST(EventTable, FindsProcessorsByVendorFamilyAndModel) {
+TEST(CpuTable, FindsProcessorsByVendorFamilyAndModel) {
   const auto find = [](const char* cpuinfo) {
     const auto cpu = IdentifyCpu(cpuinfo);
-    const EventRow* row = cpu ? FindEventRow(*cpu) : nullptr;
+    const CpuRow* row = cpu ? FindCpu(*cpu) : nullptr;
     return row ? row->microarchitecture : "none";
   };
   EXPECT_EQ(find(kBroadwell), "Intel Broadwell");
@@ -263,53 +263,6 @@ TEST(Counters, ReadTheTimeStampCounterWhereItsPmuIs) {
   ASSERT_TRUE(first && second);
   EXPECT_GT(second->value, first->value);
   EXPECT_FALSE(system.read(descriptor).has_value());
-}
-
-TEST(MakeRecords, PmuComesFirstAndUntrustedIsMarked) {
-  RunSettings settings;
-  settings.model = LoadModel("gpt2");
-  settings.context = 8;
-  const auto ops = ForwardOps(settings.model, settings.Shape(12));
-  Trial trial;
-  trial.passes = 1;
-  trial.pass_s = 1;
-  trial.op_s.assign(ops.size(), 0.1);
-  trial.peak_before_flops_per_s = trial.peak_after_flops_per_s = 1e9;
-  FlopsEvidence evidence;
-  evidence.mode = CountMode::kSample;
-  for (const Op& op : ops) evidence.sampled.met.emplace_back(op.id, 5);
-  evidence.sampled.samples = 5;
-  CounterFigures figures;
-  figures.flops = 100.4;
-  figures.instructions = 60;
-  figures.cycles = 20;
-  figures.cache_misses = 3;
-  figures.scale = 2;
-  evidence.counters =
-      CounterEvidence{std::vector<CounterFigures>(ops.size(), figures), {1000, 1001}};
-  const auto make = [&] {
-    return MakeRecords(settings, 12, ops, std::vector{trial}, "id", evidence);
-  };
-  for (const Record& row : make()) {
-    EXPECT_EQ(row.flops_source, "pmu");
-    if (row.op == "total") {
-      EXPECT_EQ(row.measured_flops, 100 * static_cast<int64_t>(ops.size()));
-      continue;
-    }
-    EXPECT_EQ(row.measured_flops, 100);
-    EXPECT_EQ(row.ipc, 3);
-    EXPECT_EQ(row.memory_bytes, 192);
-    EXPECT_EQ(row.counter_scale, 2);
-  }
-  evidence.counters->check.counted = 500;
-  const Record untrusted = make().front();
-  EXPECT_EQ(untrusted.flops_source, "untrusted");
-  EXPECT_EQ(untrusted.measured_flops, 100);
-  EXPECT_THAT(untrusted.flops_note, HasSubstr("500"));
-  EXPECT_THAT(untrusted.flops_note, HasSubstr("1000"));
-  for (CounterFigures& each : evidence.counters->by_op) each.flops.reset();
-  EXPECT_EQ(make().front().flops_source, "confirmed");
-  EXPECT_EQ(make().front().ipc, 3);
 }
 
 }  // namespace

@@ -39,8 +39,8 @@ TEST(Counted, EveryOpOfRandomModelsExecutesItsFormulaExactly) {
         .num_layers = config.num_layers,
         .fused_attention = i % 3 != 0,
         .fused_epilogues = matmul.fuses_epilogues};
-    const KernelFacts facts =
-        FactsOf(std::string(matmul.name), shape.fused_attention ? "fused" : "reference");
+    const KernelFacts facts = FactsOf(
+        matmul.name, shape.fused_attention ? AttentionKernel::kFused : AttentionKernel::kReference);
     SCOPED_TRACE(ToJson(config).dump() + " T=" + std::to_string(shape.context) +
                  " B=" + std::to_string(shape.batch) + " " + facts.matmul + " " + facts.attention);
     omp_set_num_threads(1 + i % 3);

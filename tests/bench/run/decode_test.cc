@@ -8,7 +8,7 @@
 
 #include "analysis/accounting/accounting.h"
 #include "analysis/accounting/executed.h"
-#include "bench/counting/counting.h"
+#include "bench/counting/kernel_choice.h"
 #include "bench/run/verify.h"
 #include "model/forward.h"
 #include "tests/support/random_model.h"
@@ -109,7 +109,7 @@ TEST(Decode, EveryOpExecutesItsFormulaExactly) {
     Case c(random);
     const auto& matmul = MatmulBackends<Counted<float>>()[static_cast<std::size_t>(i % 4)];
     c.prompt.fused_epilogues = matmul.fuses_epilogues;
-    const KernelFacts facts = FactsOf(std::string(matmul.name), "fused");
+    const KernelFacts facts = FactsOf(matmul.name, AttentionKernel::kFused);
     omp_set_num_threads(1 + i % 2);
     SCOPED_TRACE(fmt::format("{} T={} B={} {}", ToJson(c.config).dump(), c.prompt.context,
                              c.prompt.batch, matmul.name));

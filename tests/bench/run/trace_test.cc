@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "bench/run/harness.h"
+#include "bench/run/workload.h"
 
 namespace flopledger {
 namespace {

@@ -1,7 +1,9 @@
-#include "bench/counters/counter_events.h"
+#include "bench/counters/cpu_table.h"
 
 #include <algorithm>
 #include <charconv>
+
+#include "bench/machine/kernel_files.h"
 
 namespace flopledger {
 namespace {
@@ -36,42 +38,89 @@ constexpr std::string_view kIntelSource =
 constexpr std::string_view kIntelNote = "masked lanes of AVX-512 count as if they were not masked";
 constexpr std::string_view kAmdNote = "single and double precision are counted together";
 
-// Order of FindEventRow's answers only; names are what users know.
-constexpr EventRow kTable[] = {
+// The multiply-add pipes: Intel 64 and IA-32 Architectures Optimization Reference Manual, of each
+// microarchitecture; Software Optimization Guide for AMD Family 17h, 19h and 1Ah; Arm Neoverse
+// Software Optimization Guides. Some cheaper Skylake-X have one 512-bit pipe, and mobile Zen 5
+// pipes of 256 bits: of those this promises too much. Alder Lake: its performance cores. Names are
+// what users know.
+constexpr CpuRow kTable[] = {
     {"Intel Haswell",
+     {2, 8},
      "hsw",
      {},
      "Intel SDM, volume 3B, table of Haswell events",
      "Haswell has no event that counts floating-point operations"},
-    {"Intel Broadwell", "bdw", kFpArith256, kIntelSource, ""},
-    {"Intel Skylake", "skl", kFpArith256, kIntelSource, ""},
-    {"Intel Skylake-X or Cascade Lake", "skx", kFpArith512, kIntelSource, kIntelNote},
-    {"Intel Ice Lake, Tiger Lake or Rocket Lake", "icl", kFpArith512, kIntelSource, kIntelNote},
-    {"Intel Ice Lake-X", "icx", kFpArith512, kIntelSource, kIntelNote},
-    {"Intel Sapphire or Emerald Rapids", "spr", kFpArith512, kIntelSource, kIntelNote},
-    {"Intel Alder Lake or Raptor Lake", "", kFpArith256, kIntelSource,
+    {"Intel Broadwell", {2, 8}, "bdw", kFpArith256, kIntelSource, ""},
+    {"Intel Skylake", {2, 8}, "skl", kFpArith256, kIntelSource, ""},
+    {"Intel Skylake-X or Cascade Lake", {2, 16}, "skx", kFpArith512, kIntelSource, kIntelNote},
+    {"Intel Ice Lake, Tiger Lake or Rocket Lake",
+     {2, 8},
+     "icl",
+     kFpArith512,
+     kIntelSource,
+     kIntelNote},
+    {"Intel Ice Lake-X", {2, 16}, "icx", kFpArith512, kIntelSource, kIntelNote},
+    {"Intel Sapphire or Emerald Rapids", {2, 16}, "spr", kFpArith512, kIntelSource, kIntelNote},
+    {"Intel Alder Lake or Raptor Lake",
+     {2, 8},
+     "",
+     kFpArith256,
+     kIntelSource,
      "performance cores only: efficient cores have no such event, so bind the run to the others "
      "(taskset)"},
-    {"AMD Zen 1", "amd64_fam17h_zen1", kZen1Flops, "AMD PPR for family 17h models 00h-0Fh, PMCx003",
+    {"AMD Zen 1",
+     {2, 4},
+     "amd64_fam17h_zen1",
+     kZen1Flops,
+     "AMD PPR for family 17h models 00h-0Fh, PMCx003",
      ""},
-    {"AMD Zen 2", "amd64_fam17h_zen2", kZen2Flops, "AMD PPR for family 17h model 31h, PMCx003",
+    {"AMD Zen 2",
+     {2, 8},
+     "amd64_fam17h_zen2",
+     kZen2Flops,
+     "AMD PPR for family 17h model 31h, PMCx003",
      kAmdNote},
-    {"AMD Zen 3", "amd64_fam19h_zen3", kZen2Flops, "AMD PPR for family 19h model 01h, PMCx003",
+    {"AMD Zen 3",
+     {2, 8},
+     "amd64_fam19h_zen3",
+     kZen2Flops,
+     "AMD PPR for family 19h model 01h, PMCx003",
      kAmdNote},
-    {"AMD Zen 4", "amd64_fam19h_zen4", kZen4Flops, "AMD PPR for family 19h model 11h, PMCx003",
+    {"AMD Zen 4",
+     {2, 8},
+     "amd64_fam19h_zen4",
+     kZen4Flops,
+     "AMD PPR for family 19h model 11h, PMCx003",
      kAmdNote},
-    {"AMD Zen 5", "", kZen4Flops,
-     "AMD PPR for family 1Ah, PMCx003; libpfm4 4.13 does not know Zen 5", kAmdNote},
+    {"AMD Zen 5",
+     {2, 16},
+     "",
+     kZen4Flops,
+     "AMD PPR for family 1Ah, PMCx003; libpfm4 4.13 does not know Zen 5",
+     kAmdNote},
     {"ARM Neoverse N1",
+     {2, 4},
      "",
      {},
      "Arm Neoverse N1 TRM, PMU events",
      "Neoverse N1 counts floating-point instructions, not operations"},
-    {"ARM Neoverse V1", "", kNeoverseFlops, "Arm Neoverse V1 TRM, FP_FIXED_OPS_SPEC",
+    {"ARM Neoverse V1",
+     {4, 4},
+     "",
+     kNeoverseFlops,
+     "Arm Neoverse V1 TRM, FP_FIXED_OPS_SPEC",
      "counts speculative execution, all precisions, and not SVE"},
-    {"ARM Neoverse N2", "", kNeoverseFlops, "Arm Neoverse N2 TRM, FP_FIXED_OPS_SPEC",
+    {"ARM Neoverse N2",
+     {2, 4},
+     "",
+     kNeoverseFlops,
+     "Arm Neoverse N2 TRM, FP_FIXED_OPS_SPEC",
      "counts speculative execution, all precisions, and not SVE"},
-    {"ARM Neoverse V2", "", kNeoverseFlops, "Arm Neoverse V2 TRM, FP_FIXED_OPS_SPEC",
+    {"ARM Neoverse V2",
+     {4, 4},
+     "",
+     kNeoverseFlops,
+     "Arm Neoverse V2 TRM, FP_FIXED_OPS_SPEC",
      "counts speculative execution, all precisions, and not SVE"},
 };
 
@@ -124,26 +173,14 @@ constexpr ModelRange kModels[] = {
     {kArm, 0, 0xd4f, 0xd4f, "ARM Neoverse V2"},
 };
 
-/// The first value after "key" and a colon.
-std::optional<std::string_view> ValueOf(std::string_view text, std::string_view key) {
-  while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(text.size(), line.size() + 1));
-    const std::size_t colon = line.find(':');
-    if (colon == std::string_view::npos) continue;
-    const std::string_view name = line.substr(0, line.find_last_not_of(" \t", colon - 1) + 1);
-    if (name == key) return line.substr(std::min(line.size(), colon + 2));
-  }
-  return std::nullopt;
-}
-
-std::optional<int64_t> Number(std::optional<std::string_view> text) {
-  if (!text) return std::nullopt;
-  const bool is_hex = text->starts_with("0x");
-  if (is_hex) text->remove_prefix(2);
+std::optional<int64_t> Number(const std::optional<std::string>& line) {
+  if (!line) return std::nullopt;
+  std::string_view text = *line;
+  const bool is_hex = text.starts_with("0x");
+  if (is_hex) text.remove_prefix(2);
   int64_t value = 0;
   const auto result =
-      std::from_chars(text->data(), text->data() + text->size(), value, is_hex ? 16 : 10);
+      std::from_chars(text.data(), text.data() + text.size(), value, is_hex ? 16 : 10);
   if (result.ec != std::errc()) return std::nullopt;
   return value;
 }
@@ -154,25 +191,29 @@ std::optional<CpuIdentity> IdentifyCpu(std::string_view cpuinfo) {
   if (const auto vendor = ValueOf(cpuinfo, "vendor_id")) {
     const auto family = Number(ValueOf(cpuinfo, "cpu family"));
     const auto model = Number(ValueOf(cpuinfo, "model"));
-    if (family && model) return CpuIdentity{std::string(*vendor), *family, *model};
+    if (family && model) return CpuIdentity{*vendor, *family, *model};
   }
   if (const auto implementer = ValueOf(cpuinfo, "CPU implementer")) {
     if (const auto part = Number(ValueOf(cpuinfo, "CPU part"))) {
-      return CpuIdentity{std::string(*implementer), 0, *part};
+      return CpuIdentity{*implementer, 0, *part};
     }
   }
   return std::nullopt;
 }
 
-std::span<const EventRow> EventTable() { return kTable; }
+std::span<const CpuRow> CpuTable() { return kTable; }
 
-const EventRow* FindEventRow(const CpuIdentity& cpu) {
+const CpuRow* FindCpu(const CpuIdentity& cpu) {
   const auto range = std::ranges::find_if(kModels, [&](const ModelRange& models) {
     return models.vendor == cpu.vendor && models.family == cpu.family &&
            models.first <= cpu.model && cpu.model <= models.last;
   });
   if (range == std::end(kModels)) return nullptr;
-  return std::ranges::find(kTable, range->microarchitecture, &EventRow::microarchitecture);
+  return std::ranges::find(kTable, range->microarchitecture, &CpuRow::microarchitecture);
+}
+
+int FmaFlopsPerCycle(const CpuRow& row, int lanes) {
+  return 2 * row.fma.pipes * std::min(row.fma.lanes, lanes);
 }
 
 }  // namespace flopledger

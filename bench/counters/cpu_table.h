@@ -1,5 +1,6 @@
-// Which hardware events give fp32 FLOPs retired, for each microarchitecture: one table, which code
-// walks. Says nothing of whether this machine can count them (bench/counters/counters.h does).
+// What is known of each microarchitecture: one table, which code walks. Which hardware events give
+// fp32 FLOPs retired, and what its documents promise of fused multiply-adds. Says nothing of
+// whether this machine can count them (bench/counters/counters.h does).
 #pragma once
 
 #include <cstdint>
@@ -27,24 +28,36 @@ struct FlopEvent {
   double flops;
 };
 
+/// Pipes that can take a fused multiply-add in each cycle, and the floats that one of them computes
+/// then.
+struct FmaPipes {
+  int pipes = 0;
+  int lanes = 0;
+};
+
 /// One microarchitecture. An empty list of events means that it has none, and `note` says so.
-struct EventRow {
+struct CpuRow {
   std::string_view microarchitecture;
+  FmaPipes fma;
   std::string_view pfm_pmu;  // libpfm4's name of the PMU; empty where 4.13 does not know it
   std::span<const FlopEvent> flops;
   std::string_view source;
   std::string_view note;  // what its counts include or leave out
 };
 
-std::span<const EventRow> EventTable();
+std::span<const CpuRow> CpuTable();
 
 /// The row of a processor, or null where the table has none.
-const EventRow* FindEventRow(const CpuIdentity& cpu);
+const CpuRow* FindCpu(const CpuIdentity& cpu);
+
+/// fp32 FLOPs that one core finishes in a cycle when it does nothing but multiply-adds in registers
+/// of `lanes` floats; a wider register than the pipe's goes through in parts.
+int FmaFlopsPerCycle(const CpuRow& row, int lanes);
 
 /// The event's code as perf_event_open takes it in a raw event, encoded by libpfm4. Absent where
 /// the build lacks it, or it does not know the PMU or does not find it here
 /// (LIBPFM_ENCODE_INACTIVE=1 lifts that). What is documented serves then.
-std::optional<uint64_t> EncodeEvent(const EventRow& row, const FlopEvent& event);
+std::optional<uint64_t> EncodeEvent(const CpuRow& row, const FlopEvent& event);
 
 /// "libpfm4", or that the documented codes are used.
 std::string EncoderName();

@@ -1,0 +1,48 @@
+// One timed repetition of a pass, and what ran in it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analysis/accounting/accounting.h"
+#include "analysis/accounting/executed.h"
+#include "model/config.h"
+#include "model/ops.h"
+
+namespace flopledger {
+
+/// One accepted trial of Google Benchmark, per pass.
+struct Trial {
+  int64_t passes = 0;
+  double pass_s = 0;         // wall-clock of a whole pass
+  std::vector<double> op_s;  // in the order of ForwardOps
+  double peak_before_flops_per_s = 0;
+  double peak_after_flops_per_s = 0;
+  // Means of before and after; measured where seconds are predicted.
+  std::optional<double> product_flops_per_s, read_bytes_per_s;
+
+  std::string disturbed;  // why its times should not be trusted; empty where they may be
+
+  double peak() const { return (peak_before_flops_per_s + peak_after_flops_per_s) / 2; }
+};
+
+/// What was run: enough to account for each of its ops.
+struct MeasuredRun {
+  ModelConfig model;
+  RunShape shape;  // its num_layers are those that ran
+  KernelFacts kernels;
+  int64_t threads = 1;
+  Convention convention = Convention::kMatmul;
+  std::string run_id;
+
+  /// The shape of a pass through all layers.
+  RunShape WholeShape() const {
+    RunShape whole = shape;
+    whole.num_layers = model.num_layers;
+    return whole;
+  }
+};
+
+}  // namespace flopledger

@@ -1,0 +1,82 @@
+#include "bench/cli/common.h"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include "bench/machine/machine.h"
+#include "bench/run/settings.h"
+#include "kernels/matmul_library.h"
+#include "model/input_error.h"
+
+namespace flopledger {
+
+RunSettings ParseWorkload(const WorkloadOptions& options) {
+  RunSettings settings;
+  settings.model = LoadModel(options.model);
+  settings.context = options.context.value_or(settings.model.context_length);
+  settings.batch = options.batch;
+  ValidateRunShape(settings.model, settings.context, settings.batch);
+  if (options.layers && (*options.layers < 1 || *options.layers > settings.model.num_layers)) {
+    throw InputError(fmt::format("layers must be from 1 to {}, found {}", settings.model.num_layers,
+                                 *options.layers));
+  }
+  settings.layers = options.layers;
+  settings.threads = CheckedThreads(options.threads);
+  settings.kernels = {.matmul = &ParseMatmul(options.matmul),
+                      .attention = ParseAttention(options.attention)};
+  return settings;
+}
+
+int CheckedThreads(const std::optional<int64_t>& threads) {
+  const int processors = AvailableProcessors();
+  if (threads && (*threads < 1 || *threads > processors)) {
+    throw InputError(fmt::format(
+        "threads must be from 1 to the {} processor{} that this process may use "
+        "(limited by {}), found {}",
+        processors, processors == 1 ? "" : "s", Processors().Decisive().name, *threads));
+  }
+  return static_cast<int>(threads.value_or(processors));
+}
+
+std::vector<std::string> MatmulsNamed(const std::string& name, std::ostream& err) {
+  if (name != "all") return {name};
+  std::vector<std::string> names;
+  for (const auto& backend : MatmulBackends<float>()) {
+    // One that fuses has no rows for some operations: it would not stand beside the others.
+    if (backend.name != "reference" && !backend.fuses_epilogues) names.emplace_back(backend.name);
+  }
+  for (const MatmulLibrary& library : MatmulLibraries()) {
+    if (library.load().usable()) {
+      names.emplace_back(library.backend.name);
+    } else {
+      fmt::print(err, "flopledger: left out: {}\n", AbsenceOf(library));
+    }
+  }
+  return names;
+}
+
+const MatmulBackend<float>& ParseMatmul(const std::string& name) {
+  if (const MatmulBackend<float>* backend = FindMatmul<float>(name)) return *backend;
+  std::vector<std::string> names;
+  for (const auto& backend : MatmulBackends<float>()) names.emplace_back(backend.name);
+  for (const MatmulLibrary& library : MatmulLibraries()) {
+    if (library.backend.name == name) throw CannotMeasure(AbsenceOf(library));
+    names.emplace_back(library.backend.name);
+  }
+  throw InputError(fmt::format("unknown matmul '{}'{}", name, Suggest(name, names)));
+}
+
+std::string AbsenceOf(const MatmulLibrary& library) {
+  return fmt::format("matmul {} is not installed: {}; on Debian, install {}", library.backend.name,
+                     library.load().error, library.package);
+}
+
+AttentionKernel ParseAttention(const std::string& name) {
+  for (const AttentionKernel kernel : {AttentionKernel::kFused, AttentionKernel::kReference}) {
+    if (name == NameOf(kernel)) return kernel;
+  }
+  throw InputError(
+      fmt::format("unknown attention '{}'{}", name, Suggest(name, {"fused", "reference"})));
+}
+
+}  // namespace flopledger

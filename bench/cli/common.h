@@ -1,0 +1,51 @@
+// What several commands share: exit codes, and the options that say what is run.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace flopledger {
+
+template <class Scalar>
+struct MatmulBackend;        // kernels/matmul.h
+struct MatmulLibrary;        // kernels/matmul_library.h
+struct RunSettings;          // bench/run/settings.h
+enum class AttentionKernel;  // bench/counting/kernel_choice.h
+
+/// Exit codes of the program (see README).
+enum ExitCode { kDone = 0, kCheckFailed = 1, kBadInput = 2, kNoAnswer = 3, kProgramFault = 4 };
+
+/// What is run and with which kernels, as words; the benchmark binaries take the same.
+struct WorkloadOptions {
+  std::string model = "gpt2-xl";
+  std::optional<int64_t> context;  // absent: the model's context_length
+  int64_t batch = 1;
+  std::optional<int64_t> layers;   // absent: all, or as many as fit
+  std::optional<int64_t> threads;  // absent: every processor
+  std::string matmul = "packed";
+  std::string attention = "fused";
+};
+/// The same, checked, the names resolved. Throws InputError.
+RunSettings ParseWorkload(const WorkloadOptions& options);
+
+/// The threads asked for, or every processor. Throws InputError outside 1 to that number.
+int CheckedThreads(const std::optional<int64_t>& threads);
+
+/// The backends that --matmul names: itself, or for "all" every one that is installed but
+/// "reference"; libraries that are absent are named on `err`.
+std::vector<std::string> MatmulsNamed(const std::string& name, std::ostream& err);
+
+/// The product backend of that name. Throws InputError, with a suggestion, for one that this build
+/// does not know, and CannotMeasure for a library that cannot be loaded here.
+const MatmulBackend<float>& ParseMatmul(const std::string& name);
+
+/// Why a library of products cannot be used and which package provides it: one line.
+std::string AbsenceOf(const MatmulLibrary& library);
+
+/// Throws InputError, with a suggestion, unless it is "fused" or "reference".
+AttentionKernel ParseAttention(const std::string& name);
+
+}  // namespace flopledger

@@ -1,0 +1,46 @@
+// How many processors and how much memory this process may use, and which limit decides.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/machine/kernel_files.h"
+
+namespace flopledger {
+
+/// One thing that limits processors.
+struct ProcessorLimit {
+  std::string name;  // "the affinity of the process", "OMP_NUM_THREADS", …
+  int64_t processors = 0;
+};
+
+/// All limits that are set. The least decides; of equal ones the first.
+struct ProcessorLimits {
+  std::vector<ProcessorLimit> limits;
+
+  const ProcessorLimit& Decisive() const;
+};
+
+/// What is asked of the system: tests answer for themselves.
+struct LimitSources {
+  KernelFiles files;
+  /// Processors in the affinity mask that the process was started with: OpenMP narrows the mask of
+  /// the main thread where it binds threads (OMP_PROC_BIND, OMP_PLACES).
+  int64_t affinity = 1;
+  std::function<const char*(const char*)> variable;  // getenv
+};
+/// Those of this process.
+LimitSources SystemLimitSources();
+
+/// The affinity, the quota of each control group from the process's own up to the root (version 1
+/// and 2; a quota of 2.5 processors lets 2 run all the time), OMP_THREAD_LIMIT and OMP_NUM_THREADS.
+ProcessorLimits FindProcessorLimits(const LimitSources& sources);
+
+/// Bytes that the control groups (version 1 and 2) leave, if any of them sets a limit: what their
+/// processes use counts less the page cache, which the kernel takes back when memory is short.
+std::optional<int64_t> ControlGroupBytes(const KernelFiles& files);
+
+}  // namespace flopledger

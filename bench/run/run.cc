@@ -1,0 +1,286 @@
+#include "bench/run/run.h"
+
+#include <benchmark/benchmark.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "analysis/ledger/rows.h"
+#include "analysis/prediction/predict.h"
+#include "analysis/text/table.h"
+#include "bench/counting/counting.h"
+#include "bench/machine/interrupt.h"
+#include "bench/machine/machine.h"
+#include "bench/machine/stopwatch.h"
+#include "bench/machine/threads.h"
+#include "bench/run/decode.h"
+#include "bench/run/predictions.h"
+#include "bench/run/workload.h"
+#include "kernels/matmul_library.h"
+#include "model/input_error.h"
+
+namespace flopledger {
+namespace {
+
+/// Keeps Google Benchmark's own table and remarks off the terminal.
+class SilentReporter : public benchmark::BenchmarkReporter {
+ public:
+  SilentReporter() {
+    SetOutputStream(&nowhere_);
+    SetErrorStream(&nowhere_);
+  }
+  bool ReportContext(const Context&) override { return true; }
+  void ReportRuns(const std::vector<Run>&) override {}
+
+ private:
+  std::ostream nowhere_{nullptr};
+};
+
+/// Google Benchmark runs trials to find its number of iterations, then those that count: they are
+/// the ones with as many passes as the last.
+std::vector<Trial> Accepted(const std::vector<Trial>& trials) {
+  std::vector<Trial> accepted;
+  for (const Trial& trial : trials) {
+    if (trial.passes == trials.back().passes) accepted.push_back(trial);
+  }
+  return accepted;
+}
+
+std::string NewRunId(const ModelConfig& model) {
+  const auto now =
+      std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  return fmt::format("{}-{:%Y%m%dT%H%M}{:%S}Z", model.name,
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(now)),
+                     now.time_since_epoch());
+}
+
+/// Hands `flags` to Google Benchmark. Throws InputError for one that it does not take.
+void InitializeGoogleBenchmark(const std::vector<std::string>& flags) {
+  // Its flags are global: those of an earlier run must not hold for this one.
+  std::vector<std::string> words = {"flopledger", "--benchmark_filter=all",
+                                    "--benchmark_list_tests=false", "--benchmark_repetitions=3",
+                                    "--benchmark_enable_random_interleaving=true"};
+  words.insert(words.end(), flags.begin(), flags.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  int argc = static_cast<int>(argv.size());
+  benchmark::Initialize(&argc, argv.data());
+  if (argc > 1) {
+    throw InputError(
+        fmt::format("'{}' is no flag, or no value of one, that Google Benchmark takes", argv[1]));
+  }
+}
+
+/// The libraries among the backends of a run, each with its version and its file.
+std::vector<LibraryFacts> LibrariesOf(std::span<const RunSettings> side_by_side) {
+  std::vector<LibraryFacts> libraries;
+  for (const RunSettings& settings : side_by_side) {
+    for (const MatmulLibrary& library : MatmulLibraries()) {
+      if (library.backend.name != settings.kernels.matmul->name) continue;
+      libraries.push_back({.matmul = std::string(library.backend.name),
+                           .version = library.load().version,
+                           .path = library.load().path,
+                           .reason = ""});
+    }
+  }
+  return libraries;
+}
+
+/// One backend of a run, as far as it has come.
+struct BackendRun {
+  RunSettings settings;
+  std::unique_ptr<Workload> workload;
+  std::vector<Trial> trials;  // those too in which Google Benchmark looks for its iterations
+  RunResult result;
+};
+
+/// Takes the memory, fills it and verifies a pass.
+void Prepare(BackendRun& run, WeightStore& weights, std::ostream& log, Progress& progress) {
+  const RunSettings& settings = run.settings;
+  RunResult& result = run.result;
+  result.evidence = GatherEvidence(
+      settings.count, {settings.model, settings.context, settings.batch, settings.kernels}, log,
+      progress);
+  progress.Show(fmt::format("filling {} of weights", HumanBytes(result.plan.needed_bytes)));
+  const auto start = Clock::now();
+  run.workload = std::make_unique<Workload>(settings, result.plan.layers, weights);
+  result.start_up_s = SecondsSince(start);
+  result.ledger.environment.settings.start_up_s = result.start_up_s;
+  result.observer_s = MeasureObserverSeconds();
+  result.ledger.environment.settings.observer_ns_per_op = result.observer_s * 1e9;
+  result.verification = run.workload->Verify(progress);
+}
+
+/// Leaves the extrapolation's interval in the ledger, where it has one.
+void DescribeExtrapolation(const ModelConfig& model, RunResult& result) {
+  if (result.trials.size() < 2) return;
+  result.ledger.environment.extrapolation = {.layers_run = result.plan.layers,
+                                             .layers_total = model.num_layers,
+                                             .pass = *result.extrapolated};
+}
+
+/// Fills the predicted columns, and leaves in the ledger what they stand on.
+void Predict(const RunSettings& settings, const MeasuredRun& measured, RunResult& result) {
+  const Calibration& calibration = *settings.calibration;
+  const MachineSpeed speed = SpeedAround(result.trials, calibration, settings.threads);
+  result.unpredicted_because = SetPredictions(result.ledger.rows, measured, calibration, speed);
+  result.ledger.environment.calibration = {.taken = calibration.taken,
+                                           .ceilings = calibration.ceilings,
+                                           .scaled_to = speed,
+                                           .total_by_the_peak_alone_s = PredictedByPeakAlone(
+                                               measured, calibration, speed.peak_flops_per_s)};
+}
+
+void MakeRows(BackendRun& run, const std::string& run_id) {
+  RunResult& result = run.result;
+  result.trials = Accepted(run.trials);
+  const MeasuredRun measured = run.settings.Measured(result.plan.layers, run_id);
+  result.ledger.rows = MakeRecords(measured, result.trials, result.evidence);
+  const ModelConfig& model = run.settings.model;
+  if (result.plan.layers < model.num_layers) {
+    result.extrapolated = ExtrapolatePass(measured, result.trials);
+    DescribeExtrapolation(model, result);
+  }
+  if (run.settings.calibration) Predict(run.settings, measured, result);
+}
+
+/// One more pass, with the hardware counters read around each op; `environment` says what they are.
+void CountByHardware(BackendRun& run, const std::string& run_id, Progress& progress) {
+  if (!run.settings.counters || run.result.trials.empty() || interrupted) return;
+  Counters counters(run.settings.threads);
+  RunResult& result = run.result;
+  result.ledger.environment.counters = Describe(counters);
+  if (!counters.Has(Quantity::kInstructions) && !counters.Has(Quantity::kFlops)) return;
+  try {
+    result.evidence.counters = run.workload->Count(counters, progress);
+    MakeRows(run, run_id);
+  } catch (const Interrupted&) {  // the ledger stands without them
+  }
+}
+
+/// Decodes, where that is asked for, as often as passes were timed.
+void DecodeAfter(BackendRun& run, Progress& progress) {
+  RunResult& result = run.result;
+  if (run.settings.decode == 0 || result.trials.empty() || interrupted) return;
+  const auto decode = std::make_shared<const DecodeResult>(
+      Decode(run.settings, result.plan.layers, run.workload->weights(),
+             static_cast<int>(result.trials.size()), progress));
+  if (!decode->verification.ok()) result.verification = decode->verification;
+  if (decode->figures.total.seconds.empty()) return;
+  result.decode = decode;
+  result.ledger.environment.decode = decode->figures;
+}
+
+std::vector<RunResult> ResultsOf(const std::vector<BackendRun>& runs) {
+  std::vector<RunResult> results;
+  for (const BackendRun& run : runs) results.push_back(run.result);
+  return results;
+}
+
+/// Settings that hold for all backends of a run.
+Environment SharedEnvironment(std::span<const RunSettings> side_by_side,
+                              const std::string& run_id) {
+  const RunSettings& first = side_by_side.front();
+  Environment environment = DescribeMachine();
+  environment.settings.model = ToJson(first.model).dump();
+  environment.settings.seed = first.seed;
+  environment.settings.run_id = run_id;
+  environment.libraries = LibrariesOf(side_by_side);
+  return environment;
+}
+
+/// What a run of one or several backends shares.
+struct Session {
+  std::string run_id;
+  WeightStore weights;
+  std::vector<BackendRun> runs;
+  std::ostream& log;
+  Progress& progress;
+  const std::function<void(const Ledger&)>& on_trial;
+};
+
+/// One repetition of a backend; the first takes the memory, and only if the filter selects this
+/// benchmark at all.
+void Repeat(Session& session, BackendRun& run, benchmark::State& state) {
+  try {
+    if (!run.workload) Prepare(run, session.weights, session.log, session.progress);
+  } catch (const Interrupted&) {
+    return state.SkipWithError("interrupted");
+  }
+  const Verification& verification = run.result.verification;
+  if (!verification.ok()) return state.SkipWithError(verification.first_failure.c_str());
+  const Trial trial = run.workload->Time(state, session.progress);
+  if (interrupted || trial.passes == 0) return;
+  run.trials.push_back(trial);
+  MakeRows(run, session.run_id);
+  session.on_trial(MergedLedger(ResultsOf(session.runs)));
+}
+
+/// Registers a benchmark for each backend and runs those that the filter selects.
+void TimeAll(Session& session) {
+  benchmark::ClearRegisteredBenchmarks();
+  for (BackendRun& run : session.runs) {
+    const RunSettings& settings = run.settings;
+    const std::string name =
+        fmt::format("forward/{}/{}/context:{}/batch:{}/layers:{}/threads:{}", settings.model.name,
+                    settings.kernels.matmul->name, settings.context, settings.batch,
+                    run.result.plan.layers, settings.threads);
+    benchmark::RegisterBenchmark(name.c_str(),
+                                 [&](benchmark::State& state) { Repeat(session, run, state); })
+        ->UseRealTime()
+        ->Unit(benchmark::kMillisecond);
+  }
+  SilentReporter reporter;
+  benchmark::RunSpecifiedBenchmarks(&reporter);
+  benchmark::ClearRegisteredBenchmarks();
+}
+
+}  // namespace
+
+Ledger MergedLedger(std::span<const RunResult> results) {
+  Ledger merged = results.front().ledger;
+  for (const RunResult& result : results.subspan(1)) {
+    merged.rows.insert(merged.rows.end(), result.ledger.rows.begin(), result.ledger.rows.end());
+  }
+  return merged;
+}
+
+std::vector<RunResult> RunUnderGoogleBenchmark(const RunRequest& request, std::ostream& log,
+                                               bool on_terminal,
+                                               const std::function<void(const Ledger&)>& on_trial) {
+  InitializeGoogleBenchmark(request.benchmark_flags);
+  const RunSettings& first = request.settings.front();
+  UseThreads(first.threads);
+  Progress progress(log, on_terminal);
+  Session session{.run_id = NewRunId(first.model),
+                  .weights = {},
+                  .runs = {},
+                  .log = log,
+                  .progress = progress,
+                  .on_trial = on_trial};
+  const Environment environment = SharedEnvironment(request.settings, session.run_id);
+  for (const RunSettings& settings : request.settings) {
+    session.runs.push_back({.settings = settings, .workload = {}, .trials = {}, .result = {}});
+    session.runs.back().result.plan = request.plan;
+    session.runs.back().result.ledger.environment = environment;
+  }
+  const auto steal_before = StealSeconds();
+  TimeAll(session);
+  for (BackendRun& run : session.runs) {
+    CountByHardware(run, session.run_id, progress);
+    RunResult& result = run.result;
+    if (run.settings.trace && !result.trials.empty() && !interrupted) {
+      result.trace = run.workload->Trace(progress);
+    }
+    DecodeAfter(run, progress);
+    result.was_interrupted = interrupted;
+    if (steal_before) result.ledger.environment.steal_s = *StealSeconds() - *steal_before;
+  }
+  return ResultsOf(session.runs);
+}
+
+}  // namespace flopledger

@@ -1,0 +1,51 @@
+// What to run and how.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "analysis/accounting/accounting.h"
+#include "analysis/ledger/flops_evidence.h"
+#include "analysis/ledger/trial.h"
+#include "bench/counting/kernel_choice.h"
+#include "model/config.h"
+#include "model/ops.h"
+
+namespace flopledger {
+
+struct Calibration;  // analysis/prediction/predict.h
+
+struct RunSettings {
+  ModelConfig model;
+  int64_t context = 1;
+  int64_t batch = 1;
+  std::optional<int64_t> layers;  // absent: all, or as many as fit in memory
+  int threads = 1;
+  KernelChoice kernels;
+  Convention convention = Convention::kMatmul;
+  CountMode count = CountMode::kSample;
+  bool counters = true;  // hardware counters, where there are any
+  bool trace = false;    // one more pass, traced
+  int64_t decode = 0;    // tokens to decode after the prompt, beside the pass
+  uint64_t seed = 1;
+  std::optional<int64_t> max_memory_bytes;         // absent: what the machine has available
+  std::shared_ptr<const Calibration> calibration;  // null: seconds are not predicted
+
+  RunShape Shape(int64_t num_layers) const {
+    return kernels.Apply({.context = context, .batch = batch, .num_layers = num_layers});
+  }
+  RunShape OneLayer() const { return Shape(1); }
+
+  /// The run as the ledger accounts for it, once it is known how many layers ran.
+  MeasuredRun Measured(int64_t num_layers, const std::string& run_id) const {
+    return {.model = model,
+            .shape = Shape(num_layers),
+            .kernels = FactsOf(kernels),
+            .threads = threads,
+            .convention = convention,
+            .run_id = run_id};
+  }
+};
+
+}  // namespace flopledger

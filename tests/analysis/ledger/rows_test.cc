@@ -1,0 +1,214 @@
+// Rows that say what was measured, and what is extrapolated from them.
+#include "analysis/ledger/rows.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "analysis/ledger/extrapolation.h"
+
+namespace flopledger {
+namespace {
+
+using ::testing::HasSubstr;
+
+MeasuredRun TwoOfFourLayers() {
+  MeasuredRun run;
+  run.model = LoadModel("gpt2");
+  run.model.num_layers = 4;
+  run.shape = {.context = 16, .num_layers = 2, .fused_attention = true};
+  run.kernels = {.matmul = "packed",
+                 .attention = "fused",
+                 .panel = 32,
+                 .queries = 32,
+                 .keys = 64,
+                 .tile_m = 64,
+                 .tile_n = 64,
+                 .k_block = 256};
+  return run;
+}
+
+TEST(MakeRecords, MediansSharesAndTheExtrapolatedRow) {
+  const MeasuredRun run = TwoOfFourLayers();
+  const auto ops = ForwardOps(run.model, run.shape);
+  std::vector<Trial> trials;
+  for (const double slower : {1.0, 3.0, 2.0}) {
+    Trial trial;
+    trial.passes = 1;
+    trial.peak_before_flops_per_s = 1e9;
+    trial.peak_after_flops_per_s = 3e9;
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+      trial.op_s.push_back(slower * static_cast<double>(i + 1));
+      trial.pass_s += trial.op_s.back();
+    }
+    trials.push_back(trial);
+  }
+  const auto rows = MakeRecords(run, trials);
+  ASSERT_EQ(rows.size(), ops.size() + 2);
+  int64_t flops = 0;
+  double layers_s = 0;
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    EXPECT_EQ(rows[i].op, ops[i].name());
+    EXPECT_EQ(rows[i].time_s, 2.0 * static_cast<double>(i + 1));
+    EXPECT_EQ(rows[i].time_mad_s, 1.0 * static_cast<double>(i + 1));
+    EXPECT_EQ(rows[i].peak_gflops, 2);
+    EXPECT_EQ(rows[i].repetitions, 3);
+    flops += *rows[i].predicted_flops;
+    if (ops[i].per_layer) layers_s += *rows[i].time_s;
+  }
+  const Record& total = rows[ops.size()];
+  EXPECT_EQ(total.op, "total");
+  EXPECT_EQ(total.predicted_flops, flops);
+  EXPECT_NEAR(*total.gflops, static_cast<double>(flops) / *total.time_s / 1e9,
+              1e-12 * *total.gflops);
+  EXPECT_NEAR(*total.mfu_pct, 100 * *total.gflops / 2, 1e-9 * *total.mfu_pct);
+  EXPECT_NEAR(*total.pct_peak / *total.mfu_pct,
+              static_cast<double>(*total.executed_flops) / static_cast<double>(flops), 1e-9);
+  const Record& whole = rows.back();
+  EXPECT_EQ(whole.op, "total_extrapolated");
+  EXPECT_NEAR(*whole.time_s, *total.time_s + layers_s, 1e-9);
+  EXPECT_EQ(whole.repetitions, 0);
+  EXPECT_FALSE(whole.measured_flops.has_value());
+}
+
+/// A trial of four layers' first two in which each op takes a second times `slower`.
+Trial MadeTrial(std::size_t ops, double slower, double peak) {
+  Trial trial;
+  trial.passes = 1;
+  trial.peak_before_flops_per_s = trial.peak_after_flops_per_s = peak;
+  trial.op_s.assign(ops, slower);
+  trial.pass_s = slower * static_cast<double>(ops);
+  return trial;
+}
+
+TEST(ExtrapolatePass, ScalesEachTrialToTheMedianPeak) {
+  const MeasuredRun run = TwoOfFourLayers();
+  const auto ops = ForwardOps(run.model, run.shape);
+  const double of_layers = static_cast<double>(std::ranges::count(ops, true, &Op::per_layer));
+  const double whole = static_cast<double>(ops.size()) + of_layers;  // two layers more than ran
+  const std::vector<Trial> trials{MadeTrial(ops.size(), 1, 2e9), MadeTrial(ops.size(), 2, 1e9)};
+  const Extrapolation whole_pass = ExtrapolatePass(run, trials);
+  EXPECT_NEAR(whole_pass.seconds, whole * 2 / 1.5, 1e-9);  // both, at the median of their peaks
+  EXPECT_NEAR(whole_pass.lower, whole_pass.seconds * (1 - kDriftBetweenRuns), 1e-6);
+  EXPECT_NEAR(whole_pass.upper, whole_pass.seconds * (1 + kDriftBetweenRuns), 1e-6);
+}
+
+TEST(ExtrapolatePass, IsNeverBelowThePartThatRan) {
+  const MeasuredRun run = TwoOfFourLayers();
+  const auto ops = ForwardOps(run.model, run.shape);
+  const std::vector<Trial> trials{MadeTrial(ops.size(), 1, 1e9), MadeTrial(ops.size(), 3, 1e9)};
+  const Extrapolation whole_pass = ExtrapolatePass(run, trials);
+  EXPECT_EQ(whole_pass.lower, trials[0].pass_s);
+  EXPECT_GT(whole_pass.upper, whole_pass.seconds);
+}
+
+TEST(ExtrapolatePass, OneDisturbedTrialMovesTheIntervalAndNotTheEstimate) {
+  const MeasuredRun run = TwoOfFourLayers();
+  const auto ops = ForwardOps(run.model, run.shape);
+  std::vector<Trial> trials(5, MadeTrial(ops.size(), 1, 1e9));
+  const double calm = ExtrapolatePass(run, trials).seconds;
+  trials[3] = MadeTrial(ops.size(), 3, 1e9);
+  const Extrapolation disturbed = ExtrapolatePass(run, trials);
+  EXPECT_EQ(disturbed.seconds, calm);
+  EXPECT_GT(disturbed.upper, 2 * calm);
+}
+
+/// Each op takes a second, at a peak of that many FLOPs a second.
+std::vector<Trial> SecondsEach(std::size_t ops, const std::vector<double>& peaks) {
+  std::vector<Trial> trials;
+  for (const double peak : peaks) trials.push_back(MadeTrial(ops, 1, peak));
+  return trials;
+}
+
+TEST(MakeRecords, TheShareOfThePeakIsOfExecutedFlopsAndMfuOfPredictedOnes) {
+  MeasuredRun run = TwoOfFourLayers();
+  const auto ops = ForwardOps(run.model, run.shape);
+  for (const bool library : {false, true}) {
+    if (library) run.kernels.matmul = "openblas";
+    for (const Convention convention : {Convention::kMatmul, Convention::kCausal}) {
+      run.convention = convention;
+      const auto rows = MakeRecords(run, SecondsEach(ops.size(), {1e12}));
+      for (std::size_t i = 0; i < ops.size(); ++i) {
+        const int64_t executed = rows[i].executed_flops.value_or(
+            OpFlops(run.model, run.shape, ops[i], Convention::kCausal));
+        EXPECT_EQ(rows[i].executed_flops.has_value(), !library || ops[i].kind != OpKind::kMatmul);
+        EXPECT_NEAR(rows[i].pct_peak.value_or(0), 100 * static_cast<double>(executed) / 1e12, 1e-9);
+        EXPECT_NEAR(rows[i].mfu_pct.value_or(0),
+                    100 * static_cast<double>(*rows[i].predicted_flops) / 1e12, 1e-9);
+        EXPECT_EQ(rows[i].dtype, "f32");
+        EXPECT_EQ(rows[i].ranks, 1);
+        EXPECT_EQ(rows[i].disturbed, "");
+      }
+    }
+  }
+}
+
+TEST(MakeRecords, AboveThePeakIsAnError) {
+  const MeasuredRun run = TwoOfFourLayers();
+  const auto ops = ForwardOps(run.model, run.shape);
+  const auto rows = MakeRecords(run, SecondsEach(ops.size(), {1e6}));
+  const auto up = std::ranges::find(rows, "ffn_up", &Record::op);
+  EXPECT_GT(up->pct_peak, 100);
+  EXPECT_THAT(up->disturbed, HasSubstr("cannot be"));
+  const auto residual = std::ranges::find(rows, "ffn_residual", &Record::op);
+  EXPECT_LT(residual->pct_peak, 100);
+  EXPECT_EQ(residual->disturbed, "");
+}
+
+TEST(MakeRecords, DisturbedRepetitionsAreNamedAndDoNotDecideTheShare) {
+  const MeasuredRun run = TwoOfFourLayers();
+  const auto ops = ForwardOps(run.model, run.shape);
+  std::vector<Trial> trials = SecondsEach(ops.size(), {1e12, 5e11, 5e11});
+  trials[1].disturbed = trials[2].disturbed = "stolen time";
+  const Record row = MakeRecords(run, trials).front();
+  EXPECT_EQ(row.disturbed, "2 of 3 repetitions: stolen time");
+  EXPECT_EQ(row.pct_peak, MakeRecords(run, SecondsEach(ops.size(), {1e12})).front().pct_peak);
+}
+
+TEST(MakeRecords, PmuComesFirstAndUntrustedIsMarked) {
+  MeasuredRun run = TwoOfFourLayers();
+  run.shape.num_layers = 4;
+  const auto ops = ForwardOps(run.model, run.shape);
+  Trial trial;
+  trial.passes = 1;
+  trial.pass_s = 1;
+  trial.op_s.assign(ops.size(), 0.1);
+  trial.peak_before_flops_per_s = trial.peak_after_flops_per_s = 1e9;
+  FlopsEvidence evidence;
+  evidence.mode = CountMode::kSample;
+  for (const Op& op : ops) evidence.sampled.met.emplace_back(op.id, 5);
+  evidence.sampled.samples = 5;
+  CounterFigures figures;
+  figures.flops = 100.4;
+  figures.instructions = 60;
+  figures.cycles = 20;
+  figures.cache_misses = 3;
+  figures.scale = 2;
+  evidence.counters =
+      CounterEvidence{std::vector<CounterFigures>(ops.size(), figures), {1000, 1001}};
+  const auto make = [&] { return MakeRecords(run, std::vector{trial}, evidence); };
+  for (const Record& row : make()) {
+    EXPECT_EQ(row.flops_source, "pmu");
+    if (row.op == "total") {
+      EXPECT_EQ(row.measured_flops, 100 * static_cast<int64_t>(ops.size()));
+      continue;
+    }
+    EXPECT_EQ(row.measured_flops, 100);
+    EXPECT_EQ(row.ipc, 3);
+    EXPECT_EQ(row.memory_bytes, 192);
+    EXPECT_EQ(row.counter_scale, 2);
+  }
+  evidence.counters->check.counted = 500;
+  const Record untrusted = make().front();
+  EXPECT_EQ(untrusted.flops_source, "untrusted");
+  EXPECT_EQ(untrusted.measured_flops, 100);
+  EXPECT_THAT(untrusted.flops_note, HasSubstr("500"));
+  EXPECT_THAT(untrusted.flops_note, HasSubstr("1000"));
+  for (CounterFigures& each : evidence.counters->by_op) each.flops.reset();
+  EXPECT_EQ(make().front().flops_source, "confirmed");
+  EXPECT_EQ(make().front().ipc, 3);
+}
+
+}  // namespace
+}  // namespace flopledger

@@ -1,0 +1,42 @@
+// The documented FMA peak: the table, and the chain of additions that times the clock.
+#include "bench/counters/cpu_table.h"
+
+#include <gtest/gtest.h>
+
+#include "kernels/add_chain.h"
+
+namespace flopledger {
+namespace {
+
+/// The figure for the processor of that family and model.
+std::optional<int> FlopsPerCycle(const CpuIdentity& cpu, int lanes) {
+  const CpuRow* row = FindCpu(cpu);
+  return row == nullptr ? std::nullopt : std::optional(FmaFlopsPerCycle(*row, lanes));
+}
+
+TEST(FmaFlopsPerCycle, IsWhatTheManualsSay) {
+  EXPECT_EQ(FlopsPerCycle({"GenuineIntel", 6, 0x3c}, 8), 32) << "Haswell";
+  EXPECT_EQ(FlopsPerCycle({"GenuineIntel", 6, 0x6a}, 16), 64) << "Ice Lake-X";
+  EXPECT_EQ(FlopsPerCycle({"GenuineIntel", 6, 0x6a}, 8), 32);
+  EXPECT_EQ(FlopsPerCycle({"AuthenticAMD", 0x19, 0x01}, 8), 32) << "Zen 3";
+  EXPECT_EQ(FlopsPerCycle({"AuthenticAMD", 0x19, 0x11}, 16), 32)
+      << "Zen 4: 512 bits go through in halves";
+  EXPECT_EQ(FlopsPerCycle({"AuthenticAMD", 0x1a, 0x02}, 16), 64) << "Zen 5";
+  EXPECT_EQ(FlopsPerCycle({"AuthenticAMD", 0x17, 0x01}, 8), 16) << "Zen 1";
+  EXPECT_EQ(FlopsPerCycle({"0x41", 0, 0xd40}, 4), 32) << "Neoverse V1";
+  EXPECT_EQ(FlopsPerCycle({"GenuineIntel", 5, 1}, 4), std::nullopt);
+}
+
+TEST(FmaFlopsPerCycle, IsKnownOfEveryProcessorOfTheTable) {
+  for (const CpuRow& row : CpuTable()) {
+    EXPECT_GT(FmaFlopsPerCycle(row, 8), 0) << row.microarchitecture;
+  }
+}
+
+TEST(AddChain, ExecutesEveryAddition) {
+  EXPECT_EQ(RunAddChain(0), 0);
+  EXPECT_EQ(RunAddChain(1000), 1000 * kAddsOfRound);
+}
+
+}  // namespace
+}  // namespace flopledger
