@@ -26,7 +26,7 @@ std::vector<double> Samples(int n, double mean, double sigma) {
   return samples;
 }
 
-TEST(StudentInterval, HasTheTextbooksWidth) {
+TEST(StudentInterval, HasTheWidthOfPublishedTables) {
   const auto samples = Samples(10, 5, 2);
   EXPECT_NEAR(Mean(samples), 5, 1e-12);
   EXPECT_NEAR(StandardDeviation(samples), 2, 1e-12);
