@@ -31,4 +31,7 @@ int64_t CheckedAdd(int64_t first, Terms... terms) {
   return sum;
 }
 
+/// a / b, rounded up; for a not below 0 and b above 0.
+constexpr int64_t CeilDiv(int64_t a, int64_t b) { return a / b + (a % b != 0 ? 1 : 0); }
+
 }  // namespace flopledger

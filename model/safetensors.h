@@ -25,17 +25,24 @@ struct StoredTensor {
   int64_t size() const;  // number of elements
   /// Element `index` in row-major order, as float; dtype must not be kOther.
   float At(int64_t index) const;
+  /// The first element that is NaN or infinite, or −1; dtype must not be kOther.
+  int64_t FirstNotFinite() const;
 };
 
 /// "[48, 144]".
 std::string ShapeText(std::span<const int64_t> shape);
 
-/// A safetensors file mapped read-only. The tensors point into the mapping and live as long as it.
+/// The tensors of a safetensors file, or of the shards of one checkpoint, mapped read-only. They
+/// point into the mappings and live as long as this.
 class SafetensorsFile {
  public:
-  /// Throws InputError for a file that cannot be read, is truncated, or whose header is malformed,
-  /// names data outside the file, lets tensors overlap or leaves bytes to none, or gives sizes that
-  /// do not match the shapes.
+  /// `path`: a safetensors file; an index of shards (model.safetensors.index.json), which names the
+  /// file of each tensor; or a folder with one of these. Wrappers' prefixes of names ("_orig_mod.",
+  /// "module.", "language_model.") are left out. Throws InputError for a file that cannot be read,
+  /// is of another format (and says of which), is truncated, or whose header is malformed, names
+  /// data outside the file, lets tensors overlap or leaves bytes to none, or gives sizes that do
+  /// not match the shapes; for a shard that is missing or lacks a tensor that the index names; and
+  /// for a tensor that stands twice.
   explicit SafetensorsFile(const std::string& path);
   ~SafetensorsFile();
   SafetensorsFile(const SafetensorsFile&) = delete;
@@ -47,17 +54,15 @@ class SafetensorsFile {
   const StoredTensor* Find(std::string_view name) const;
 
  private:
-  /// Takes the mapping over, so that the destructor releases it even when reading the header fails.
-  SafetensorsFile(const std::string& path, std::span<const std::byte> file);
-  void ReadHeader();
-  /// One tensor of the header. Throws what the public constructor throws, and json::exception.
-  StoredTensor ReadEntry(const std::string& name, const nlohmann::json& entry,
-                         std::span<const std::byte> data) const;
-  /// Fails unless the tensors lie end to end over all of `data`, as the format demands.
-  void CheckCover(std::span<const std::byte> data) const;
+  /// Empty: a constructed object, so that its mappings are released where opening fails.
+  SafetensorsFile() = default;
+  void Open();
+  void OpenIndex(const std::string& path);
+  /// Maps one file and adds its tensors.
+  void OpenFile(const std::string& path);
 
   std::string path_;
-  std::span<const std::byte> file_;
+  std::vector<std::span<const std::byte>> mappings_;
   std::map<std::string, StoredTensor, std::less<>> tensors_;
 };
 

@@ -4,12 +4,12 @@
 #include <stdexcept>
 #include <string>
 
+#include "analysis/accounting/parameters.h"
+
 #include "model/checked.h"
 
 namespace flopledger {
 namespace {
-
-constexpr int64_t kBytesPerFloat = 4;
 
 constexpr ConventionInfo kConventions[] = {
     {Convention::kMatmul, "matmul",
@@ -45,36 +45,71 @@ struct ElementCosts {
   // x/√2; erf; plus 1; 0.5·x; product
   static constexpr int64_t kGeluErf = 5;
   static constexpr int64_t kRelu = 1;
-  // negate; exp; plus 1; divide; times up
-  static constexpr int64_t kSwiglu = 5;
+  static constexpr int64_t kReluSquared = 2;
+  // negate; exp; plus 1; divide
+  static constexpr int64_t kSilu = 4;
+  // times 1.702; then as SiLU
+  static constexpr int64_t kGeluSigmoid = 5;
   // four products and two sums for each pair of elements
   static constexpr int64_t kRope = 3;
+  // times slope; plus score
+  static constexpr int64_t kAlibi = 2;
+  // divide; tanh; times
+  static constexpr int64_t kSoftcap = 3;
+  // negate; exp; plus 1; divide
+  static constexpr int64_t kSigmoid = 4;
+  // max; minus max; exp; sum; divide
+  static constexpr int64_t kRouterSoftmax = 5;
 };
 
-int64_t ActivationCost(Ffn ffn) {
-  switch (ffn) {
-    case Ffn::kGeluTanh: return ElementCosts::kGeluTanh;
-    case Ffn::kGeluErf: return ElementCosts::kGeluErf;
-    case Ffn::kRelu: return ElementCosts::kRelu;
-    case Ffn::kSwiglu: return ElementCosts::kSwiglu;
+int64_t ActivationCost(const ModelConfig& config) {
+  const Ffn ffn = config.ffn;
+  // times up; a clamped one multiplies its argument and adds 1 to up besides
+  const int64_t gate = (ffn.gated ? 1 : 0) + (config.ffn_limit != 0 ? 2 : 0);
+  switch (ffn.activation) {
+    case Activation::kGeluTanh: return ElementCosts::kGeluTanh + gate;
+    case Activation::kGeluErf: return ElementCosts::kGeluErf + gate;
+    case Activation::kGeluSigmoid: return ElementCosts::kGeluSigmoid + gate;
+    case Activation::kRelu: return ElementCosts::kRelu + gate;
+    case Activation::kReluSquared: return ElementCosts::kReluSquared + gate;
+    case Activation::kSilu: return ElementCosts::kSilu + gate;
   }
   NoFormula("this activation");
+}
+
+/// FLOPs of a norm for each element; 1 + gain is taken to be computed once.
+int64_t NormCost(const ModelConfig& config, bool bias) {
+  const int64_t base =
+      config.norm == Norm::kRmsNorm ? ElementCosts::kRmsNorm : ElementCosts::kLayerNorm;
+  return base - (config.norm_gain == NormGain::kNone ? 1 : 0) + (bias ? 1 : 0);
+}
+
+int64_t SoftmaxCost(const ModelConfig& config) {
+  return ElementCosts::kSoftmax + (config.position == Position::kAlibi ? ElementCosts::kAlibi : 0) +
+         (config.attention_softcap != 0 ? ElementCosts::kSoftcap : 0);
 }
 
 /// FLOPs of an m×n block of an op that is no product.
 int64_t ElementwiseFlops(const ModelConfig& config, const Op& op) {
   const int64_t elements = CheckedMul(op.m, op.n);
   switch (op.kind) {
-    case OpKind::kEmbedding: return config.position == Position::kLearned ? elements : 0;
-    case OpKind::kNorm: {
-      const int64_t bias = config.has_norm_bias() ? 1 : 0;
-      return CheckedMul(elements, config.norm == Norm::kRmsNorm ? ElementCosts::kRmsNorm
-                                                                : ElementCosts::kLayerNorm + bias);
-    }
+    case OpKind::kEmbedding:
+      return CheckedMul(elements, int64_t{config.position == Position::kLearned} +
+                                      int64_t{config.embedding_multiplier != 1});
+    case OpKind::kNorm: return CheckedMul(elements, NormCost(config, config.biases.norm));
+    case OpKind::kQkNorm: return CheckedMul(elements, NormCost(config, config.biases.qk_norm));
     case OpKind::kRope: return CheckedMul(elements, ElementCosts::kRope);
-    case OpKind::kAttentionSoftmax: return CheckedMul(elements, ElementCosts::kSoftmax);
-    case OpKind::kActivation: return CheckedMul(elements, ActivationCost(config.ffn));
-    case OpKind::kResidual: return elements;
+    case OpKind::kAttentionSoftmax: return CheckedMul(elements, SoftmaxCost(config));
+    case OpKind::kActivation: return CheckedMul(elements, ActivationCost(config));
+    case OpKind::kResidual:
+      return CheckedMul(elements, int64_t{1} + int64_t{config.residual_multiplier != 1});
+    case OpKind::kRouting:
+      return CheckedMul(elements, config.experts.router_sigmoid ? ElementCosts::kSigmoid
+                                                                : ElementCosts::kRouterSoftmax);
+    case OpKind::kCombine: {
+      const bool unweighted = op.id == OpId::kSharedCombine && !config.experts.shared_gate;
+      return CheckedMul(elements, unweighted ? int64_t{1} : int64_t{2});
+    }
     case OpKind::kMatmul:
     case OpKind::kAttentionScores:
     case OpKind::kAttentionValues:
@@ -87,53 +122,82 @@ bool IsHeadProduct(OpKind kind) {
   return kind == OpKind::kAttentionScores || kind == OpKind::kAttentionValues;
 }
 
+/// Pairs of a query and a key that the mask keeps: query i of T, at position past + i, sees
+/// min(past + i + 1, window) keys.
+int64_t KeptPairs(int64_t T, int64_t past, int64_t window) {
+  const int64_t growing = window > 0 ? std::clamp(window - past, int64_t{0}, T) : T;
+  // The sum of past + 1 … past + growing; of two neighbours one is even.
+  const int64_t triangle = growing % 2 == 0
+                               ? CheckedMul(growing / 2, CheckedAdd(growing, int64_t{1}))
+                               : CheckedMul(growing, (growing + 1) / 2);
+  return CheckedAdd(CheckedMul(growing, past), triangle, CheckedMul(T - growing, window));
+}
+
 /// Attention in one op is its three parts: for one head, scores and values are alike. T new
-/// positions meet S = past + T; the mask keeps all of the past and T(T+1)/2 of the new ones.
-int64_t OneOpAttentionFlops(const Op& op, Convention convention) {
-  const int64_t T = op.m, S = op.n, HS = op.k;
+/// positions meet S = past + T.
+int64_t OneOpAttentionFlops(const ModelConfig& config, const Op& op, Convention convention) {
+  const int64_t T = op.m, S = op.n, sizes = CheckedAdd(op.k, config.value_size());
   if (convention == Convention::kCausal) {
-    const int64_t twice_kept =
-        CheckedAdd(CheckedMul(int64_t{2}, T, S - T), CheckedMul(T, CheckedAdd(T, int64_t{1})));
-    return CheckedMul(int64_t{2}, twice_kept, HS);
+    return CheckedMul(int64_t{2}, KeptPairs(T, S - T, op.window), sizes);
   }
-  const int64_t products = CheckedMul(int64_t{4}, T, S, HS);
+  const int64_t products = CheckedMul(int64_t{2}, T, S, sizes);
   if (convention != Convention::kAll) return products;
-  return CheckedAdd(products, CheckedMul(ElementCosts::kSoftmax, T, S));
+  return CheckedAdd(products, CheckedMul(SoftmaxCost(config), T, S));
 }
 
 /// FLOPs of one product (or one m×n block).
 int64_t ProductFlops(const ModelConfig& config, const Op& op, Convention convention) {
-  if (op.kind == OpKind::kAttention) return OneOpAttentionFlops(op, convention);
+  if (op.kind == OpKind::kAttention) return OneOpAttentionFlops(config, op, convention);
   if (op.kind != OpKind::kMatmul && !IsHeadProduct(op.kind)) {
     return convention == Convention::kAll ? ElementwiseFlops(config, op) : 0;
   }
   if (convention == Convention::kCausal && IsHeadProduct(op.kind)) {
-    // T(T+1)/2 pairs, each a dot product over HS of 2·HS FLOPs. Scores are [T, HS]·[HS, T], values
+    // Each pair kept is a dot product over a head's elements. Scores are [T, HS]·[HS, T], values
     // [T, T]·[T, HS]: T is m in both, HS what is left.
-    const int64_t T = op.m, HS = op.kind == OpKind::kAttentionScores ? op.k : op.n;
-    return CheckedMul(T, CheckedAdd(T, int64_t{1}), HS);
+    const int64_t size = op.kind == OpKind::kAttentionScores ? op.k : op.n;
+    return CheckedMul(int64_t{2}, KeptPairs(op.m, 0, op.window), size);
   }
   const int64_t product = CheckedMul(int64_t{2}, op.m, op.n, op.k);
   if (convention != Convention::kAll) return product;
   int64_t beside = op.bias ? 1 : 0;  // for each element of the output
-  if (op.epilogue == OpEpilogue::kActivation) beside += ActivationCost(config.ffn);
+  if (op.epilogue == OpEpilogue::kActivation) beside += ActivationCost(config);
   if (op.epilogue == OpEpilogue::kResidual) beside += 1;
+  if (op.id == OpId::kLmHead) {
+    beside += config.logit_multiplier != 1 ? 1 : 0;
+    beside += config.logit_softcap != 0 ? ElementCosts::kSoftcap : 0;
+  }
   return CheckedAdd(product, CheckedMul(beside, op.m, op.n));
 }
 
-/// Components of FLOPs, in the order in which they are printed.
+/// Components of FLOPs, in the order in which they are printed: the contract's, and after them
+/// those that are there where the model has them.
 constexpr std::string_view kFlopComponents[] = {
     "attention_qkv", "attention_scores", "attention_values",  "attention_out", "ffn",
     "lm_head",       "embedding",        "attention_softmax", "norms",         "rope",
     "residual"};
+constexpr std::string_view kParameterComponents[] = {
+    "token_embedding", "position_embedding", "attention_qkv", "attention_out", "ffn", "norms",
+    "lm_head"};
 
 std::string_view ComponentOf(OpId id) {
   switch (id) {
     case OpId::kEmbedding: return "embedding";
+    case OpId::kEmbeddingProjection:
+    case OpId::kHeadProjection: return "embedding_projection";
+    case OpId::kEmbeddingNorm:
     case OpId::kAttentionNorm:
+    case OpId::kAttentionPostNorm:
+    case OpId::kQueryNorm:
+    case OpId::kKvNorm:
+    case OpId::kQkNorm:
     case OpId::kFfnNorm:
+    case OpId::kFfnPostNorm:
     case OpId::kFinalNorm: return "norms";
-    case OpId::kAttentionQkv: return "attention_qkv";
+    case OpId::kAttentionQkv:
+    case OpId::kQueryDown:
+    case OpId::kQueryUp:
+    case OpId::kKvDown:
+    case OpId::kKvUp: return "attention_qkv";
     case OpId::kRope: return "rope";
     case OpId::kAttentionScores: return "attention_scores";
     case OpId::kAttentionSoftmax: return "attention_softmax";
@@ -146,21 +210,55 @@ std::string_view ComponentOf(OpId id) {
     case OpId::kFfnUp:
     case OpId::kFfnActivation:
     case OpId::kFfnDown: return "ffn";
+    case OpId::kRouter:
+    case OpId::kRouting: return "router";
+    case OpId::kExpertGate:
+    case OpId::kExpertUp:
+    case OpId::kExpertActivation:
+    case OpId::kExpertDown:
+    case OpId::kExpertCombine: return "experts";
+    case OpId::kSharedGate:
+    case OpId::kSharedUp:
+    case OpId::kSharedActivation:
+    case OpId::kSharedDown:
+    case OpId::kSharedScale:
+    case OpId::kSharedCombine: return "shared_experts";
     case OpId::kLmHead: return "lm_head";
+    case OpId::kScoreHead: return "score_head";
   }
   NoFormula("this op");
 }
 
 /// The component of FLOPs to which the rule of thumb charges a component of parameters.
 std::string_view FlopComponentOfParameters(std::string_view name) {
+  if (name == "attention_sinks") return "attention_softmax";
   return name == "token_embedding" || name == "position_embedding" ? "embedding" : name;
 }
 
+/// Adds to a component, which is appended if it is none of the contract's.
 void AddTo(Breakdown& breakdown, std::string_view name, int64_t value) {
   const auto found = std::ranges::find(breakdown.components, name, &NamedCount::name);
-  if (found == breakdown.components.end()) NoFormula(name);
-  found->value = CheckedAdd(found->value, value);
+  if (found == breakdown.components.end()) {
+    breakdown.components.push_back({name, value});
+  } else {
+    found->value = CheckedAdd(found->value, value);
+  }
   breakdown.total = CheckedAdd(breakdown.total, value);
+}
+
+template <std::size_t n>
+Breakdown EmptyBreakdown(const std::string_view (&names)[n]) {
+  Breakdown breakdown;
+  for (const std::string_view name : names) breakdown.components.push_back({name, 0});
+  return breakdown;
+}
+
+/// Of the routed experts' matrices, those that are read: each row is at one expert.
+int64_t WeightsRead(const ModelConfig& config, const Op& op) {
+  const bool routed =
+      op.id == OpId::kExpertGate || op.id == OpId::kExpertUp || op.id == OpId::kExpertDown;
+  const int64_t matrices = routed ? std::min(op.m, config.experts.count) : 1;
+  return CheckedMul(matrices, CheckedAdd(CheckedMul(op.k, op.n), op.bias ? op.n : int64_t{0}));
 }
 
 }  // namespace
@@ -187,9 +285,9 @@ int64_t OpFlops(const ModelConfig& config, const RunShape& shape, const Op& op,
 
 int64_t OpBytes(const ModelConfig& config, const RunShape& shape, const Op& op) {
   const int64_t elements = CheckedMul(op.m, op.n);
-  const int64_t executions = op.per_layer ? shape.num_layers : 1;
   // Grouped queries share keys and values: NKV of them are read for NH products.
   const int64_t kv_blocks = op.products / config.num_heads * config.num_kv_heads;
+  const int64_t gain = config.norm_gain == NormGain::kNone ? 0 : 1;
   int64_t floats = 0;  // of one execution
   switch (op.kind) {
     case OpKind::kEmbedding:
@@ -199,12 +297,17 @@ int64_t OpBytes(const ModelConfig& config, const RunShape& shape, const Op& op) 
       }
       break;
     case OpKind::kNorm:
-      floats =
-          CheckedAdd(CheckedMul(int64_t{2}, elements), (config.has_norm_bias() ? 2 : 1) * op.n);
+      floats = CheckedAdd(CheckedMul(int64_t{2}, elements),
+                          CheckedMul(gain + int64_t{config.has_norm_bias()}, op.n));
       break;
+    case OpKind::kQkNorm: {
+      const int64_t n = config.qk_norm == QkNorm::kHead ? 2 * config.head_size() : op.n;
+      floats = CheckedAdd(CheckedMul(int64_t{2}, elements),
+                          CheckedMul(gain + int64_t{config.biases.qk_norm}, n));
+      break;
+    }
     case OpKind::kMatmul:
-      floats = CheckedAdd(CheckedMul(op.m, op.k), CheckedMul(op.k, op.n), elements,
-                          op.bias ? op.n : int64_t{0});
+      floats = CheckedAdd(CheckedMul(op.m, op.k), WeightsRead(config, op), elements);
       if (op.epilogue == OpEpilogue::kResidual ||
           (op.epilogue == OpEpilogue::kActivation && config.has_gate())) {
         floats = CheckedAdd(floats, elements);  // the stream, or the gate, is read
@@ -212,65 +315,53 @@ int64_t OpBytes(const ModelConfig& config, const RunShape& shape, const Op& op) 
       break;
     case OpKind::kRope:
       floats = CheckedAdd(CheckedMul(int64_t{2}, elements),
-                          CheckedMul(shape.context, config.head_size()));
+                          CheckedMul(shape.context, config.rotated_size()));
       break;
     case OpKind::kAttentionScores:
       floats = CheckedAdd(CheckedMul(op.products, CheckedAdd(CheckedMul(op.m, op.k), elements)),
                           CheckedMul(kv_blocks, op.n, op.k));
       break;
+    case OpKind::kRouting:
     case OpKind::kAttentionSoftmax: floats = CheckedMul(int64_t{2}, op.products, elements); break;
     case OpKind::kAttentionValues:
       floats = CheckedAdd(CheckedMul(op.products, CheckedAdd(CheckedMul(op.m, op.k), elements)),
                           CheckedMul(kv_blocks, op.k, op.n));
       break;
-    case OpKind::kAttention:  // queries in and outputs out for each head, keys and values shared
-      floats = CheckedMul(CheckedMul(int64_t{2}, op.k),
-                          CheckedAdd(CheckedMul(op.products, op.m), CheckedMul(kv_blocks, op.n)));
+    case OpKind::kAttention: {  // queries in and outputs out for each head, keys and values shared
+      const int64_t sizes = CheckedAdd(op.k, config.value_size());
+      floats =
+          CheckedMul(sizes, CheckedAdd(CheckedMul(op.products, op.m), CheckedMul(kv_blocks, op.n)));
       // Those of new positions are written into the cache as well.
-      if (shape.past > 0) {
-        floats = CheckedAdd(floats, CheckedMul(int64_t{2}, kv_blocks, op.m, op.k));
-      }
+      if (shape.past > 0) floats = CheckedAdd(floats, CheckedMul(sizes, kv_blocks, op.m));
       break;
+    }
     case OpKind::kActivation:
       floats = CheckedMul(int64_t{config.has_gate() ? 3 : 2}, elements);
       break;
+    case OpKind::kCombine:
     case OpKind::kResidual: floats = CheckedMul(int64_t{3}, elements); break;
   }
-  return CheckedMul(kBytesPerFloat, floats, executions);
+  return CheckedMul(kBytesPerFloat, floats, Executions(op, shape));
 }
 
 Breakdown CountParameters(const ModelConfig& config) {
-  const int64_t L = config.num_layers, C = config.d_model, F = config.d_ff,
-                Q = CheckedMul(CheckedAdd(config.num_heads, 2 * config.num_kv_heads),
-                               config.head_size());
-  const int64_t table = CheckedMul(config.vocab_size, C);
-  const int64_t positions =
-      config.position == Position::kLearned ? CheckedMul(config.context_length, C) : 0;
-  const auto linear = [&](int64_t inputs, int64_t outputs) {
-    return CheckedAdd(CheckedMul(inputs, outputs), config.bias ? outputs : int64_t{0});
-  };
-  const int64_t up = CheckedMul(int64_t{config.has_gate() ? 2 : 1}, linear(C, F));
-  const int64_t norms = CheckedAdd(CheckedMul(int64_t{2}, L), int64_t{config.final_norm ? 1 : 0});
-
-  Breakdown params;
-  params.components = {
-      {"token_embedding", table},
-      {"position_embedding", positions},
-      {"attention_qkv", CheckedMul(L, linear(C, Q))},
-      {"attention_out", CheckedMul(L, linear(C, C))},
-      {"ffn", CheckedMul(L, CheckedAdd(up, linear(F, C)))},
-      {"norms", CheckedMul(norms, int64_t{config.has_norm_bias() ? 2 : 1}, C)},
-      {"lm_head", config.tie_embeddings ? 0 : table},
-  };
-  for (const NamedCount& component : params.components) {
-    params.total = CheckedAdd(params.total, component.value);
+  Breakdown params = EmptyBreakdown(kParameterComponents);
+  for (const TensorGroup& group : TensorGroups(config)) {
+    AddTo(params, group.component, CheckedMul(group.count, group.inputs, group.outputs));
   }
   return params;
 }
 
+int64_t CountActiveParameters(const ModelConfig& config) {
+  int64_t active = 0;
+  for (const TensorGroup& group : TensorGroups(config)) {
+    active = CheckedAdd(active, CheckedMul(group.active, group.inputs, group.outputs));
+  }
+  return active;
+}
+
 Breakdown CountFlops(const ModelConfig& config, const RunShape& shape, Convention convention) {
-  Breakdown flops;
-  for (const std::string_view name : kFlopComponents) flops.components.push_back({name, 0});
+  Breakdown flops = EmptyBreakdown(kFlopComponents);
   if (convention == Convention::kRuleOfThumb) {
     ModelConfig as_run = config;
     as_run.num_layers = shape.num_layers;
@@ -287,29 +378,6 @@ Breakdown CountFlops(const ModelConfig& config, const RunShape& shape, Conventio
     AddTo(flops, ComponentOf(op.id), OpFlops(config, shape, op, convention));
   }
   return flops;
-}
-
-MemoryFigures CountMemory(const ModelConfig& config, const RunShape& shape) {
-  const int64_t B = shape.batch, T = shape.context, L = shape.num_layers, C = config.d_model,
-                HS = config.head_size();
-  const int64_t rows = CheckedMul(B, T);
-  const int64_t qkv = CheckedMul(CheckedAdd(config.num_heads, 2 * config.num_kv_heads), HS);
-  const int64_t scores = shape.fused_attention ? 0 : CheckedMul(config.num_heads, T);
-  const int64_t ffn = CheckedMul(int64_t{config.has_gate() ? 2 : 1}, config.d_ff);
-  const int64_t in_layer = CheckedAdd(C, std::max(CheckedAdd(qkv, scores), ffn));
-  const int64_t row_floats =
-      CheckedAdd(CheckedMul(int64_t{2}, C), std::max(in_layer, config.vocab_size));
-  const int64_t rope = config.position == Position::kRope ? CheckedMul(T, HS) : 0;
-
-  ModelConfig as_run = config;
-  as_run.num_layers = L;
-  MemoryFigures memory;
-  memory.weights_bytes = CheckedMul(kBytesPerFloat, CountParameters(as_run).total);
-  memory.activation_bytes =
-      CheckedMul(kBytesPerFloat, CheckedAdd(CheckedMul(rows, row_floats), rope));
-  memory.kv_cache_bytes =
-      CheckedMul(kBytesPerFloat, int64_t{2}, L, rows, CheckedMul(config.num_kv_heads, HS));
-  return memory;
 }
 
 RunShape WholePass(const ModelConfig& config, int64_t context, int64_t batch) {

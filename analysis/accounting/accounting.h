@@ -9,10 +9,14 @@
 #include <string_view>
 #include <vector>
 
+#include "analysis/accounting/data_types.h"
 #include "model/config.h"
 #include "model/ops.h"
 
 namespace flopledger {
+
+/// Of fp32, which the kernels compute in.
+inline constexpr int64_t kBytesPerFloat = 4;
 
 /// What is counted as a FLOP. Every figure names its convention.
 enum class Convention { kMatmul, kCausal, kAll, kRuleOfThumb };
@@ -49,23 +53,42 @@ int64_t OpFlops(const ModelConfig& config, const RunShape& shape, const Op& op,
 /// Bytes (fp32) that every execution of `op` in one pass must move at the least: each operand once.
 int64_t OpBytes(const ModelConfig& config, const RunShape& shape, const Op& op);
 
-/// Parameters, biases with the component that they belong to; lm_head is 0 when tied.
+/// Parameters, biases with the component that they belong to; lm_head is 0 when tied. Components
+/// beyond the contract's seven (experts, shared_experts, router, score_head, …) are there where the
+/// model has them.
 Breakdown CountParameters(const ModelConfig& config);
+/// Those that one token uses: of the routed experts, per_token.
+int64_t CountActiveParameters(const ModelConfig& config);
 
 /// FLOPs by component. Under kRuleOfThumb each component has 2·parameters·B·T.
 Breakdown CountFlops(const ModelConfig& config, const RunShape& shape, Convention convention);
 
-/// Bytes in fp32.
+/// The types of numbers that weights and KV cache are kept in; activations are fp32.
+struct MemoryTypes {
+  DataType weights = F32();
+  DataType kv = F32();
+};
+
 struct MemoryFigures {
   int64_t weights_bytes = 0;
-  /// The forward pass's own buffers. Of each row, the residual stream and a norm's output (2·C),
-  /// and one space that three users share in turn: attention (its projection, C, with qkv and,
-  /// where they are stored, the scores of every head), the FFN (its projection with F, or 2·F with
-  /// a gate), and at the end the logits (V). RoPE's tables besides.
+  /// The forward pass's own buffers, fp32. Of each row, the residual stream (C), a norm's output or
+  /// attention's (the longer of C and NH·HS; in a parallel block C more, for the FFN's input), and
+  /// one space that three users share in turn: attention (its projection, C, with qkv and, where
+  /// they are stored, the scores of every head), the FFN (its projection with F, or 2·F with a
+  /// gate; of experts, the router's logits and per_token times an expert's F and C), and at the end
+  /// the logits (V). RoPE's tables besides.
   int64_t activation_bytes = 0;
-  int64_t kv_cache_bytes = 0;  // keys and values of all layers: 2·L·B·T·NKV·HS floats
+  /// Keys and values of all layers for the whole context: L·B·T·2·NKV·HS numbers; with latent
+  /// attention L·B·T·(kv_rank + rope).
+  int64_t kv_cache_bytes = 0;
+  /// The same where layers with a window keep no more than its positions.
+  int64_t kv_cache_window_bytes = 0;
 };
-MemoryFigures CountMemory(const ModelConfig& config, const RunShape& shape);
+MemoryFigures CountMemory(const ModelConfig& config, const RunShape& shape,
+                          const MemoryTypes& types = {});
+
+/// Numbers that the KV cache holds of a token in one layer.
+int64_t KvNumbers(const ModelConfig& config);
 
 /// The shape of a whole pass: all layers of the config.
 RunShape WholePass(const ModelConfig& config, int64_t context, int64_t batch);

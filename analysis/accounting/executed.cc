@@ -22,8 +22,6 @@ int64_t EigenProduct(int64_t M, int64_t N, int64_t K, const KernelFacts& facts) 
                                                          CheckedMul(int64_t{2}, tiles), folded)));
 }
 
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 bool IsPacked(const KernelFacts& facts) {
   return facts.matmul == "packed" || facts.matmul == "packed-fused";
 }
@@ -44,16 +42,19 @@ std::optional<int64_t> HeadProduct(int64_t M, int64_t N, int64_t K, const Kernel
   return WeightProduct(M, N, K, facts);
 }
 
-/// One head of fused attention. A tile of `queries` lanes sees the keys up to its last query, in
-/// blocks: for each key and lane, 2·HS for the score, 4 for max, minus, exp and sum, 2·HS for the
-/// value; for each block and lane, minus, exp and a product for the past sum, HS products for the
-/// past output; for each lane, HS products that scale the query, a reciprocal, and HS products that
-/// divide the output.
-int64_t FusedHead(int64_t T, int64_t HS, const KernelFacts& facts) {
+/// Positions that t attends to.
+int64_t Attended(int64_t t, int64_t window) { return window > 0 ? std::min(t + 1, window) : t + 1; }
+
+/// One head of fused attention. A tile of `queries` lanes sees the keys from the first that its
+/// first query attends to up to its last query, in blocks: for each key and lane, 2·HS for the
+/// score, 4 for max, minus, exp and sum, 2·HS for the value; for each block and lane, minus, exp
+/// and a product for the past sum, HS products for the past output; for each lane, HS products that
+/// scale the query, a reciprocal, and HS products that divide the output.
+int64_t FusedHead(int64_t T, int64_t HS, int64_t window, const KernelFacts& facts) {
   const int64_t lanes = facts.queries;
   int64_t keys = 0, blocks = 0;
   for (int64_t first = 0; first < T; first += lanes) {
-    const int64_t kept = std::min(T, first + lanes);
+    const int64_t kept = std::min(T, first + lanes) - (first + 1) + Attended(first, window);
     keys = CheckedAdd(keys, kept);
     blocks += CeilDiv(kept, facts.keys);
   }
@@ -82,18 +83,24 @@ int64_t NormRow(const ModelConfig& config, int64_t C) {
   return CheckedAdd(CheckedMul(int64_t{config.has_norm_bias() ? 7 : 6}, C), int64_t{3});
 }
 
-/// One T×T square: row t keeps t + 1 positions and executes max t, minus, scale and exp t + 1 each,
-/// sum t, reciprocal 1, times it t + 1: 6(t + 1) − 1 in all.
-int64_t SoftmaxSquare(int64_t T) {
-  return CheckedMul(int64_t{3}, T, CheckedAdd(T, int64_t{1})) - T;
+/// One T×T square: a row that keeps n positions executes max n − 1, minus, scale and exp n each,
+/// sum n − 1, reciprocal 1, times it n: 6·n − 1 in all. Row t keeps t + 1, or the window.
+int64_t SoftmaxSquare(int64_t T, int64_t window) {
+  const int64_t W = window > 0 ? std::min(window, T) : T;
+  const int64_t twice_kept =
+      CheckedMul(W, CheckedAdd(W, int64_t{1}) + CheckedMul(int64_t{2}, T - W));
+  return CheckedMul(int64_t{3}, twice_kept) - T;
 }
 
 int64_t ActivationElement(Ffn ffn) {
-  switch (ffn) {
-    case Ffn::kGeluTanh: return 8;  // x², ·cubic, +linear, ·x, tanh, 1+, 0.5·x, ·
-    case Ffn::kGeluErf: return 5;   // x/√2, erf, 1+, 0.5·x, ·
-    case Ffn::kRelu: return 1;
-    case Ffn::kSwiglu: return 5;  // −gate, exp, 1+, ÷, ·up
+  const int64_t gate = ffn.gated ? 1 : 0;  // ·up
+  switch (ffn.activation) {
+    case Activation::kGeluTanh: return 8 + gate;  // x², ·cubic, +linear, ·x, tanh, 1+, 0.5·x, ·
+    case Activation::kGeluErf: return 5 + gate;   // x/√2, erf, 1+, 0.5·x, ·
+    case Activation::kGeluSigmoid: return 4 + gate;  // −1.702·x, exp, 1+, ÷
+    case Activation::kRelu: return 1 + gate;
+    case Activation::kReluSquared: return 2 + gate;
+    case Activation::kSilu: return 4 + gate;  // −x, exp, 1+, ÷
   }
   throw std::logic_error("no executed formula for this activation");
 }
@@ -109,26 +116,51 @@ int64_t EpilogueElement(const ModelConfig& config, const Op& op) {
   throw std::logic_error("no executed formula for this epilogue");
 }
 
+/// One element of the embedding: its multiplier, and the learned position unless a projection
+/// comes first.
+int64_t EmbeddingElement(const ModelConfig& config) {
+  const bool adds =
+      config.position == Position::kLearned && config.embedded_size() == config.d_model;
+  return (adds ? 1 : 0) + (config.embedding_multiplier != 1 ? 1 : 0);
+}
+
+/// One row of queries and keys, each head (or all heads of a kind together) normed by itself.
+int64_t QkNormRow(const ModelConfig& config) {
+  const int64_t NH = config.num_heads, NKV = config.num_kv_heads, HS = config.head_size();
+  if (config.qk_norm == QkNorm::kRow) {
+    return CheckedAdd(NormRow(config, CheckedMul(NH, HS)), NormRow(config, CheckedMul(NKV, HS)));
+  }
+  return CheckedMul(CheckedAdd(NH, NKV), NormRow(config, HS));
+}
+
 /// One block of m×n (or one product) of `op`.
 std::optional<int64_t> Block(const ModelConfig& config, const RunShape& shape, const Op& op,
                              const KernelFacts& facts) {
   const int64_t elements = CheckedMul(op.m, op.n);
   switch (op.kind) {
-    case OpKind::kEmbedding: return config.position == Position::kLearned ? elements : 0;
+    case OpKind::kEmbedding: return CheckedMul(EmbeddingElement(config), elements);
+    case OpKind::kQkNorm: return CheckedMul(op.m, QkNormRow(config));
     case OpKind::kNorm: return CheckedMul(op.m, NormRow(config, op.n));
     case OpKind::kMatmul: {
       const auto product = WeightProduct(op.m, op.n, op.k, facts);
       if (!product) return std::nullopt;
-      return CheckedAdd(*product, CheckedMul(EpilogueElement(config, op), elements));
+      const bool adds_positions =
+          op.id == OpId::kEmbeddingProjection && config.position == Position::kLearned;
+      const int64_t after = EpilogueElement(config, op) + (adds_positions ? 1 : 0);
+      return CheckedAdd(*product, CheckedMul(after, elements));
     }
     case OpKind::kAttentionScores:
     case OpKind::kAttentionValues: return HeadProduct(op.m, op.n, op.k, facts);
     case OpKind::kAttention:
-      return shape.past > 0 ? CachedHead(op.n, op.k) : FusedHead(op.m, op.k, facts);
+      return shape.past > 0 ? CachedHead(Attended(op.n - 1, op.window), op.k)
+                            : FusedHead(op.m, op.k, op.window, facts);
     case OpKind::kRope: return CheckedMul(int64_t{3}, elements);
-    case OpKind::kAttentionSoftmax: return SoftmaxSquare(op.m);
+    case OpKind::kAttentionSoftmax: return SoftmaxSquare(op.m, op.window);
     case OpKind::kActivation: return CheckedMul(ActivationElement(config.ffn), elements);
-    case OpKind::kResidual: return elements;
+    case OpKind::kResidual:
+      return CheckedMul(int64_t{config.residual_multiplier == 1 ? 1 : 2}, elements);
+    case OpKind::kRouting:
+    case OpKind::kCombine: break;  // not executed
   }
   throw std::logic_error("no executed formula for this op");
 }
@@ -165,14 +197,23 @@ std::string ExecutedNote(const ModelConfig& config, const Op& op, const KernelFa
     }
     case OpKind::kAttentionScores:
     case OpKind::kAttentionValues: return ProductNote(op, eigen || packed, facts);
-    case OpKind::kAttention: return "causal tiles are skipped; online softmax; padded queries";
+    case OpKind::kAttention:
+      return op.window > 0
+                 ? "tiles that the mask or the window drops are skipped; online softmax; padded "
+                   "queries"
+                 : "causal tiles are skipped; online softmax; padded queries";
     case OpKind::kEmbedding:
       return config.position == Position::kLearned ? "positions are added" : "";
+    case OpKind::kQkNorm:
     case OpKind::kNorm: return "sums, variance, scaling; no matrix product";
     case OpKind::kRope: return "four products and two sums for each pair";
     case OpKind::kAttentionSoftmax: return "max, exp, sum and scaling of the kept positions";
     case OpKind::kActivation: return "elementwise; no matrix product";
-    case OpKind::kResidual: return "one addition for each element";
+    case OpKind::kResidual:
+      return config.residual_multiplier == 1 ? "one addition for each element"
+                                             : "a product and an addition for each element";
+    case OpKind::kRouting:
+    case OpKind::kCombine: break;  // not executed
   }
   throw std::logic_error("no note for this op");
 }

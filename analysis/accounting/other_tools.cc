@@ -26,6 +26,12 @@ struct Sizes {
 };
 
 Sizes SizesOf(const ModelConfig& config, const RunShape& shape) {
+  if (const auto keys = KeysBeyondPlain(config); !keys.empty()) {
+    throw InputError(config.name +
+                     ": other tools' formulas are given for the blocks of GPT-2 and "
+                     "Llama, and this model has '" +
+                     keys.front() + "'");
+  }
   Sizes s{};
   s.L = config.num_layers;
   s.C = config.d_model;
@@ -41,7 +47,7 @@ Sizes SizesOf(const ModelConfig& config, const RunShape& shape) {
   s.positions =
       config.position == Position::kLearned ? CheckedMul(config.context_length, s.C) : int64_t{0};
   const int64_t outputs = CheckedAdd(s.qkv, s.C, CheckedMul(s.ffn - 1, s.F), s.C);
-  s.biases = config.bias ? CheckedMul(s.L, outputs) : 0;
+  s.biases = config.biases.qkv ? CheckedMul(s.L, outputs) : 0;
   const int64_t vectors = config.has_norm_bias() ? 2 : 1;
   s.norms = CheckedMul(CheckedAdd(kTwo * s.L, int64_t{config.final_norm}), vectors, s.C);
   s.blocks = CheckedMul(s.L, s.C, CheckedAdd(s.qkv, s.C, CheckedMul(s.ffn, s.F)));
@@ -81,6 +87,19 @@ ToolFigure Palm(const ModelConfig& config, const RunShape& shape) {
 ToolFigure NanoGpt(const ModelConfig& config, const RunShape& shape) {
   return ByParameters(SizesOf(config, shape), false, true, 2);
 }
+/// 2·(N − N_emb) + 4·L·C·T a token; N_emb is every table that is looked up, so that of a tied head
+/// nothing is left.
+ToolFigure TorchTitan(const ModelConfig& config, const RunShape& shape) {
+  const Sizes s = SizesOf(config, shape);
+  const int64_t tied_head = s.head > 0 ? 0 : s.logits();
+  const int64_t n = CheckedAdd(s.blocks, s.head, s.biases, s.norms);
+  return Sum(
+      {{"2·(N − N_emb)·B·T", s.Touched(n)}, {"4·L·NH·HS·T·B·T", CheckedMul(kTwo, s.half_square)}},
+      {{"logits of a tied table left out", -tied_head},
+       {"biases, counted as matrices", s.Touched(s.biases)},
+       {"norms' vectors, counted as matrices", s.Touched(s.norms)}});
+}
+
 ToolFigure LlmC(const ModelConfig& config, const RunShape& shape) {
   return ByParameters(SizesOf(config, shape), true, false, 1);
 }
@@ -133,6 +152,13 @@ ToolFigure FlopCounter(const ModelConfig& config, const RunShape& shape) {
   return Sum(Products(SizesOf(config, shape)), {});
 }
 
+/// A counter that sees the linear layers and not what fused attention does.
+ToolFigure LinearOnly(const ModelConfig& config, const RunShape& shape) {
+  const Sizes s = SizesOf(config, shape);
+  return Sum({{"linear layers", CheckedAdd(s.Touched(s.blocks), s.logits())}},
+             {{"attention's products not seen", -CheckedMul(kTwo, s.half_square)}});
+}
+
 /// Elements that go through LayerNorm in one pass; RMSNorm is no function that these know.
 int64_t NormedElements(const ModelConfig& config, const Sizes& s) {
   if (config.norm != Norm::kLayerNorm) return 0;
@@ -182,6 +208,10 @@ constexpr OtherTool kTools[] = {
     {"nanogpt", "nanoGPT, estimate_mfu", "(6·N + 12·L·NH·HS·T) a token, forward and backward",
      "PaLM's formula; N without the position table",
      "github.com/karpathy/nanoGPT, model.py, estimate_mfu and get_num_params", false, NanoGpt},
+    {"torchtitan", "torchtitan", "(6·(N − N_emb) + 12·L·NH·HS·T) a token, forward and backward",
+     "N is every parameter, N_emb what is looked up: the tables of tokens and positions; attention "
+     "over the full square",
+     "github.com/pytorch/torchtitan, get_nparams_and_flops", false, TorchTitan},
     {"llm.c", "llm.c, gpt2_estimate_mfu", "(6·N + 6·L·C·T) a token, forward and backward",
      "N is every parameter (an untied token table left out); half of attention's square",
      "github.com/karpathy/llm.c, train_gpt2.cu, gpt2_estimate_mfu", false, LlmC},
@@ -201,6 +231,9 @@ constexpr OtherTool kTools[] = {
      "attention "
      "on CPU has been counted as 0 (pytorch#195460)",
      "github.com/pytorch/pytorch, torch/utils/flop_counter.py", false, FlopCounter},
+    {"linear-only", "a counter that misses fused attention", "2·M·N·K for the linear layers",
+     "attention's two products run inside one fused function that the counter does not know",
+     "pytorch#195460; fvcore and calflops on F.scaled_dot_product_attention", false, LinearOnly},
     {"deepspeed", "DeepSpeed, flops profiler",
      "2·M·N·K for F.linear and F.scaled_dot_product_attention, 5 an element of F.layer_norm, 1 of "
      "F.gelu, F.silu, F.relu",

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 #include <numeric>
 #include <regex>
 
@@ -27,27 +28,42 @@ std::optional<int64_t> Whole(std::string_view text) {
   return all ? std::optional(value) : std::nullopt;
 }
 
+/// The error for a reason why a list cannot be read.
+using Fail = std::function<InputError(std::string_view)>;
+
 /// The values of one item of the list: itself, or a range.
-void AddItem(const std::string& item, std::string_view text, std::vector<std::string>& values) {
+void AddItem(const std::string& item, const Fail& fail, std::vector<std::string>& values) {
   static const std::regex range(R"(([0-9]+)[:-]([0-9]+):?([x*+])([0-9]+))");
   std::smatch match;
   if (!std::regex_match(item, match, range)) {
-    if (item.empty()) throw BadSweep(text, "a value is empty");
+    if (item.empty()) throw fail("a value is empty");
     values.push_back(item);
     return;
   }
   const auto first = Whole(match[1].str()), last = Whole(match[2].str()),
              step = Whole(match[4].str());
-  if (!first || !last || !step) throw BadSweep(text, "a number is too large");
+  if (!first || !last || !step) throw fail("a number is too large");
   const bool times = match[3] != "+";
-  if (*first > *last) throw BadSweep(text, "the range ends before it begins");
-  if (times ? *step < 2 || *first == 0 : *step < 1) throw BadSweep(text, "the range never ends");
+  if (*first > *last) throw fail("the range ends before it begins");
+  if (times ? *step < 2 || *first == 0 : *step < 1) throw fail("the range never ends");
   for (int64_t value = *first; value <= *last;) {
     values.push_back(std::to_string(value));
-    if (values.size() > kMostPoints) throw BadSweep(text, "more than 1,000 points");
+    if (values.size() > kMostPoints) throw fail("more than 1,000 points");
     const bool overflow = times ? __builtin_mul_overflow(value, *step, &value)
                                 : __builtin_add_overflow(value, *step, &value);
     if (overflow) break;
+  }
+}
+
+/// The values of "a,b,c", of which each may be a range.
+std::vector<std::string> Values(std::string_view list, const Fail& fail) {
+  std::vector<std::string> values;
+  while (true) {
+    const auto comma = list.find(',');
+    AddItem(std::string(list.substr(0, comma)), fail, values);
+    if (values.size() > kMostPoints) throw fail("more than 1,000 points");
+    if (comma == std::string_view::npos) return values;
+    list.remove_prefix(comma + 1);
   }
 }
 
@@ -80,16 +96,22 @@ ModelConfig WithKey(const ModelConfig& model, const std::string& key, const std:
 Sweep ParseSweep(std::string_view text) {
   const auto equals = text.find('=');
   if (equals == std::string_view::npos || equals == 0) throw BadSweep(text, "it names no key");
-  Sweep sweep{std::string(text.substr(0, equals)), {}};
-  std::string_view rest = text.substr(equals + 1);
-  while (true) {
-    const auto comma = rest.find(',');
-    AddItem(std::string(rest.substr(0, comma)), text, sweep.values);
-    if (comma == std::string_view::npos) break;
-    rest.remove_prefix(comma + 1);
+  const auto fail = [&](std::string_view why) { return BadSweep(text, why); };
+  return {std::string(text.substr(0, equals)), Values(text.substr(equals + 1), fail)};
+}
+
+std::vector<int64_t> WholeNumbers(const std::string& option, std::string_view list) {
+  const auto fail = [&](std::string_view why) {
+    return InputError(fmt::format("{} '{}': {}; write a number, a,b,c or 128:1024:x2", option,
+                                  list.substr(0, 60), why));
+  };
+  std::vector<int64_t> numbers;
+  for (const std::string& value : Values(list, fail)) {
+    const auto number = Whole(value);
+    if (!number) throw fail(fmt::format("'{}' is no whole number", value.substr(0, 30)));
+    numbers.push_back(*number);
   }
-  if (sweep.values.size() > kMostPoints) throw BadSweep(text, "more than 1,000 points");
-  return sweep;
+  return numbers;
 }
 
 std::vector<SweepPoint> SweepPoints(const Sweep& sweep, const std::string& model,

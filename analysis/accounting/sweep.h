@@ -21,6 +21,9 @@ struct Sweep {
 /// may hold ranges. Throws InputError for what is none of these, or is more than a thousand points.
 Sweep ParseSweep(std::string_view text);
 
+/// The numbers of an option's list, with ranges as above. Throws InputError, naming the option.
+std::vector<int64_t> WholeNumbers(const std::string& option, std::string_view list);
+
 /// One point: what is accounted for there.
 struct SweepPoint {
   std::string value;

@@ -5,8 +5,6 @@
 namespace flopledger {
 namespace {
 
-constexpr int64_t kBytesPerFloat = 4;
-
 std::vector<KeptTensor> KeptTensors(const ModelConfig& config, int64_t T, int64_t L) {
   const int64_t C = config.d_model, NH = config.num_heads, F = config.d_ff, V = config.vocab_size,
                 QKV = config.qkv_size(),
@@ -20,10 +18,17 @@ std::vector<KeptTensor> KeptTensors(const ModelConfig& config, int64_t T, int64_
   add("queries, keys and values", "L·T·(NH+2·NKV)·HS", CheckedMul(L, T, QKV));
   add("scores", "L·NH·T²", CheckedMul(L, NH, T, T)).of_scores = true;
   add("softmax", "L·NH·T²", CheckedMul(L, NH, T, T)).of_scores = true;
-  add("weighted sums of values", "L·T·C", CheckedMul(L, T, C));
+  add("weighted sums of values", config.attention_size() == C ? "L·T·C" : "L·T·NH·HS",
+      CheckedMul(L, T, config.attention_size()));
   add("output projection", "L·T·C", CheckedMul(L, T, C));
-  add("FFN up", "L·T·F", CheckedMul(L, T, F));
-  add("FFN activation", "L·T·F", CheckedMul(L, T, F));
+  const bool sheet_2026 = SheetOf(config) == ActivationList::k2026;
+  if (sheet_2026) {
+    add("FFN up and gate", "L·2·T·F", CheckedMul(L, int64_t{2}, T, F));
+    add("FFN activation and its product with up", "L·2·T·F", CheckedMul(L, int64_t{2}, T, F));
+  } else {
+    add("FFN up", "L·T·F", CheckedMul(L, T, F));
+    add("FFN activation", "L·T·F", CheckedMul(L, T, F));
+  }
   add("FFN down", "L·T·C", CheckedMul(L, T, C));
   if (config.final_norm) add("final norm", "T·C", CheckedMul(T, C));
   add("logits", "T·V", CheckedMul(T, V));
@@ -32,7 +37,7 @@ std::vector<KeptTensor> KeptTensors(const ModelConfig& config, int64_t T, int64_
   const auto add_besides = [&](const char* name, const char* formula, int64_t floats) {
     add(name, formula, floats).in_sheet = false;
   };
-  if (config.has_gate()) {
+  if (config.has_gate() && !sheet_2026) {
     add_besides("FFN: second up matrix and its product with the gate", "L·2·T·F",
                 CheckedMul(L, int64_t{2}, T, F));
   }
@@ -46,8 +51,18 @@ std::vector<KeptTensor> KeptTensors(const ModelConfig& config, int64_t T, int64_
 
 }  // namespace
 
+ActivationList SheetOf(const ModelConfig& config) {
+  const bool narrow = config.has_gate() && config.d_ff != CheckedMul(int64_t{4}, config.d_model);
+  return narrow ? ActivationList::k2026 : ActivationList::k2025;
+}
+
 TrainingFigures CountTraining(const ModelConfig& config, const RunShape& shape,
                               Convention convention) {
+  if (config.has_experts() || config.latent.kv_rank > 0 || config.embedding_size > 0) {
+    throw InputError(config.name +
+                     ": what training keeps is not derived for experts, latent "
+                     "attention or embeddings of another size");
+  }
   TrainingFigures training;
   const int64_t P = CountParameters(config).total;
   training.parameter_bytes = training.gradient_bytes = CheckedMul(kBytesPerFloat, P);

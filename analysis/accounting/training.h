@@ -10,6 +10,16 @@
 
 namespace flopledger {
 
+/// What is counted as an activation.
+enum class ActivationList {
+  k2025,   // Stanford CS336, assignment 1 (adamwAccounting), as of 2025: FFN up, activation, down
+  k2026,   // as of 2026: FFN up, gate, activation, their product, down
+  kFused,  // the sheet's list without scores and softmax, which fused attention does not store
+  kFull    // every output that an autograd stores
+};
+/// The list of the sheet whose FFN this is: 2026's where there is a gate and d_ff is not 4·d_model.
+ActivationList SheetOf(const ModelConfig& config);
+
 /// One tensor that the backward pass needs again.
 struct KeptTensor {
   std::string name;

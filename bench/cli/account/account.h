@@ -3,6 +3,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <ostream>
 #include <string>
 
@@ -20,7 +21,12 @@ struct Accounting {
   RunShape memory_shape;  // the same with the attention kernel that decides what is stored
   Convention convention;
   Breakdown params;
+  int64_t active_params = 0;  // that one token uses; the total where there are no experts
+  MemoryTypes types;
   MemoryFigures memory;
+  /// Weights and KV cache in the type that the config names; absent where it names none, or f32.
+  std::optional<MemoryTypes> own_types;
+  MemoryFigures own_memory;
   Breakdown flops;
   int64_t exact_flops = 0;          // under matmul
   int64_t rule_of_thumb_flops = 0;  // 2·parameters·tokens
@@ -39,9 +45,6 @@ nlohmann::json ToJson(const Accounting& accounting);
 std::string Percent(int64_t part, int64_t whole);  // "57.41"
 std::string ModelLine(const ModelConfig& model);
 std::string ShapeLine(const RunShape& shape, Convention convention);
-
-/// A table as text, Markdown or CSV.
-std::string Drawn(const Table& table, Format format);
 
 // The other forms of `account`, one for each flag.
 int AccountExplain(const AccountOptions& options, std::ostream& out);

@@ -55,6 +55,10 @@ TEST(OtherTools, FiguresForGpt2XlByTheirAuthorsExpressions) {
       {"palm", {(2 * N + 4 * L * H * Q * T) * T, (6 * N + 12 * L * H * Q * T) * T}},
       {"nanogpt",
        {(2 * (N - T * C) + 4 * L * H * Q * T) * T, (6 * (N - T * C) + 12 * L * H * Q * T) * T}},
+      {"torchtitan",
+       {(2 * (N - V * C - T * C) + 4 * L * H * Q * T) * T,
+        (6 * (N - V * C - T * C) + 12 * L * H * Q * T) * T}},
+      {"linear-only", {products - 4 * L * T * T * C, 3 * (products - 4 * L * T * T * C)}},
       {"llm.c", {(2 * N + 2 * L * C * T) * T, (6 * N + 6 * L * C * T) * T}},
       {"kaplan",
        {(2 * 12 * L * C * C + 2 * L * T * C) * T, (6 * 12 * L * C * C + 6 * L * T * C) * T}},
@@ -220,7 +224,7 @@ TEST(Sweeps, TakeAnyKeyOfAModel) {
   };
   EXPECT_EQ(points("num_layers=3,5")[1].model.num_layers, 5);
   EXPECT_EQ(points("ffn=gelu,swiglu")[1].model.ffn, Ffn::kSwiglu);
-  EXPECT_FALSE(points("bias=true,false")[1].model.bias);
+  EXPECT_FALSE(points("bias=true,false")[1].model.biases.qkv);
   EXPECT_EQ(points("num_heads=6")[0].model.num_kv_heads, 6);
   EXPECT_EQ(points("num_kv_heads=1,12")[0].model.num_heads, 12);
   EXPECT_EQ(points("model=gpt2,cs336-xl")[1].model.d_model, 1600);

@@ -40,7 +40,7 @@ ModelConfig FromOracle(const std::map<std::string, std::string>& row) {
   config.position = row.at("pos") == "rope"      ? Position::kRope
                     : row.at("pos") == "learned" ? Position::kLearned
                                                  : Position::kNone;
-  config.bias = row.at("bias") == "True";
+  config.biases = Biases::OfBlock(row.at("bias") == "True", config.norm);
   config.tie_embeddings = row.at("tied") == "True";
   return config;
 }
@@ -229,7 +229,7 @@ TEST(Accounting, AllCountsEachElementsOperations) {
   config.ffn = Ffn::kSwiglu;
   config.norm = Norm::kRmsNorm;
   config.position = Position::kRope;
-  config.bias = false;
+  config.biases = {};
   config.final_norm = false;
   const Breakdown llama = CountFlops(config, WholePass(config, T, B), Convention::kAll);
   EXPECT_EQ(Component(llama, "embedding"), 0);
