@@ -3,18 +3,17 @@
 // key/value heads, HS head size, S positions that are attended.
 #pragma once
 
-#include <omp.h>
-
-#include <algorithm>
-#include <cmath>
+#include <cstdint>
+#include <type_traits>
 
 #include "kernels/attention.h"
-#include "kernels/eigen_map.h"
-#include "kernels/rowwise.h"
+#include "kernels/tensor.h"
 
 namespace flopledger {
 
 /// The keys and values of one layer: for each sequence and key/value head, `capacity` rows of HS.
+/// Position p lies in row p mod capacity: with a sliding window, `capacity` is at most the window,
+/// and a position takes the row of the one that just left it.
 template <class T>
 struct CacheView {
   T* keys = nullptr;  // [B, NKV, capacity, HS]
@@ -37,49 +36,26 @@ struct CacheView {
   }
 };
 
-/// Copies the keys and values of qkv [B·T, (NH + 2·NKV)·HS] to positions past … past + T − 1.
+/// Copies the keys and values of qkv [B·T, (NH + 2·NKV)·HS] to positions past … past + T − 1, of
+/// which the last `capacity` stay.
 template <class Scalar>
 void AppendToCache(const AttentionShape& shape, int64_t past, ConstMatrixView<Scalar> qkv,
-                   CacheView<Scalar> cache) {
-  const int64_t T = shape.context, group = shape.num_heads / shape.num_kv_heads;
-  FL_CHECK(past + T <= cache.capacity, past, T, cache.capacity);
-#pragma omp parallel for collapse(2)
-  for (int64_t b = 0; b < shape.batch; ++b) {
-    for (int64_t kv = 0; kv < shape.num_kv_heads; ++kv) {
-      const HeadViews<const Scalar> head(qkv, shape, b * shape.num_heads + kv * group);
-      for (int64_t t = 0; t < T; ++t) {
-        AsRow(cache.keys_of(b, kv), past + t) = AsRow(head.k, t);
-        AsRow(cache.values_of(b, kv), past + t) = AsRow(head.v, t);
-      }
-    }
-  }
-}
+                   CacheView<Scalar> cache);
 
-/// out[b, h·HS + j] = Σ_{s ≤ past} softmax(q·k / √HS)[s] · v[s, j]: one new position of each
-/// sequence, whose own key and value are in the cache already. qkv: [B, (NH + 2·NKV)·HS], of which
-/// only the queries are read; out: [B, NH·HS]; scratch: [threads, ≥ past + 1].
+/// What AttentionCached reads and writes.
 template <class Scalar>
-void AttentionCached(const AttentionShape& shape, int64_t past, ConstMatrixView<Scalar> qkv,
-                     CacheView<const Scalar> cache, MatrixView<Scalar> out,
-                     MatrixView<Scalar> scratch) {
-  const int64_t B = shape.batch, T = shape.context, HS = shape.head_size;
-  const int64_t NH = shape.num_heads, NKV = shape.num_kv_heads, S = past + 1;
-  FL_CHECK(T == 1 && S <= cache.capacity && S <= scratch.cols, T, S, cache.capacity, scratch.cols);
-  FL_CHECK(out.rows == B && out.cols == NH * HS, out.rows, out.cols);
-  FL_CHECK(scratch.rows >= omp_get_max_threads(), scratch.rows, omp_get_max_threads());
-  const Scalar scale(1.0 / std::sqrt(static_cast<double>(HS)));
-#pragma omp parallel for schedule(dynamic)
-  for (int64_t i = 0; i < B * NH; ++i) {
-    const int64_t b = i / NH, h = i % NH, kv = h / (NH / NKV);
-    const auto query = AsRow(qkv.row(b) + h * HS, HS);
-    const auto keys = cache.keys_of(b, kv), values = cache.values_of(b, kv);
-    Scalar* weights = scratch.row(omp_get_thread_num());
-    for (int64_t s = 0; s < S; ++s) weights[s] = (query * AsRow(keys, s)).sum();
-    SoftmaxRow(weights, S, scale);
-    auto sum = AsRow(out.row(b) + h * HS, HS);
-    sum.setConstant(Scalar(0));
-    for (int64_t s = 0; s < S; ++s) sum += weights[s] * AsRow(values, s);
-  }
-}
+struct CachedAttentionArgs {
+  ConstMatrixView<Scalar> qkv;    // [B, (NH + 2·NKV)·HS], of which only the queries are read
+  CacheView<const Scalar> cache;  // with the key and value of the new position
+  MatrixView<Scalar> out;         // [B, NH·HS]
+  MatrixView<Scalar> scratch;     // [threads, ≥ S]
+};
+
+/// out[b, h·HS + j] = Σ_s softmax(scale() · q·k)[s] · v[s, j] over the S = min(past + 1, capacity)
+/// positions in the cache: one new position of each sequence. The order of the rows does not
+/// matter.
+template <class Scalar>
+void AttentionCached(const AttentionShape& shape, int64_t past,
+                     const CachedAttentionArgs<Scalar>& args);
 
 }  // namespace flopledger

@@ -1,11 +1,10 @@
 // A vectorised power of two for arguments up to 0, as softmax needs it.
 #pragma once
 
-#include <Eigen/Core>
 #include <numbers>
 #include <type_traits>
 
-#include "kernels/microkernel.h"
+#include "kernels/simd.h"
 
 namespace flopledger {
 
@@ -17,13 +16,13 @@ namespace flopledger {
 /// 2^n by adding n to the exponent bits.
 template <class Packet>
 Packet Exp2OfNonPositive(Packet x) {
-  using namespace Eigen::internal;  // NOLINT: the packet primitives, in this function alone
-  using Scalar = typename unpacket_traits<Packet>::type;
+  using namespace simd;
+  using Scalar = ScalarOf<Packet>;
   const auto constant = [](double value) { return pset1<Packet>(static_cast<Scalar>(value)); };
   if constexpr (std::is_same_v<Scalar, double>) {
     return pexp(pmul(x, constant(std::numbers::ln2)));
   } else {
-    using Bits = typename unpacket_traits<Packet>::integer_packet;
+    using Bits = BitsOf<Packet>;
     x = pmax(x, constant(-126));
     // Adding 1.5·2²³ leaves n, rounded to nearest, in the low bits of the sum.
     const Packet magic = constant(12582912), shifted = padd(x, magic);

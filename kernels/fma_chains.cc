@@ -1,35 +1,33 @@
 #include "kernels/fma_chains.h"
 
-#include <Eigen/Core>
 #include <type_traits>
 #include <utility>
+
+#include "kernels/simd.h"
 
 namespace flopledger {
 namespace {
 
-using WidestPacket = Eigen::internal::packet_traits<float>::type;
-template <class Packet>
-using HalfOf = typename Eigen::internal::unpacket_traits<Packet>::half;
-template <class Packet>
-constexpr int kLanes = Eigen::internal::unpacket_traits<Packet>::size;
+using simd::HalfOf;
+using simd::kLanes;
+using WidestPacket = simd::PacketOf<float>;
 
 // Enough chains to cover latency × pipes (Haswell 5 × 2, Neoverse V1 4 × 4), few enough that they
 // and the two factors stay in registers.
-constexpr int kChains = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 24 : 12;
+constexpr int kChains = kManyRegisters ? 24 : 12;
 
 template <class Packet, int... chain>
 float Run(int64_t rounds, float x_value, float y_value, std::integer_sequence<int, chain...>) {
-  using Eigen::internal::padd;
-  using Eigen::internal::pmadd;
-  const auto x = Eigen::internal::pset1<Packet>(x_value);
-  const auto y = Eigen::internal::pset1<Packet>(y_value);
-  Packet sums[] = {Eigen::internal::pset1<Packet>(static_cast<float>(chain))...};
+  using namespace simd;
+  const auto x = pset1<Packet>(x_value);
+  const auto y = pset1<Packet>(y_value);
+  Packet sums[] = {pset1<Packet>(static_cast<float>(chain))...};
   for (int64_t round = 0; round < rounds; ++round) {
     ((sums[chain] = pmadd(x, y, sums[chain])), ...);
   }
   Packet total = sums[0];
   for (int i = 1; i < kChains; ++i) total = padd(total, sums[i]);
-  return Eigen::internal::predux(total);
+  return predux(total);
 }
 
 /// Calls visit(packet) for the widest packet, and for each of its halves that is one.

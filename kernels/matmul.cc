@@ -7,6 +7,7 @@
 #include "kernels/counted.h"
 #include "kernels/eigen_map.h"
 #include "kernels/matmul_packed.h"
+#include "kernels/simd.h"
 
 namespace flopledger {
 namespace {
@@ -127,9 +128,8 @@ void MatmulEigen(const MatmulArgs<Scalar>& args) {
 MatmulBlocking EigenBlocking() {
   // Tiles: 0.87 to 0.91 of the FMA peak of one Zen 4 core at GPT-2 XL's shapes, whole rows or
   // columns a thread 0.82 to 0.86. K-blocks: 384 was best, if Eigen itself would not cut it.
-  Eigen::Index k = 1 << 20, m = 4096, n = 4096;
-  Eigen::internal::computeProductBlockingSizes<float, float>(k, m, n, Eigen::Index{1});
-  return {.tile_m = 512, .tile_n = 480, .k_block = std::min<int64_t>(384, k / 8 * 8)};
+  return {
+      .tile_m = 512, .tile_n = 480, .k_block = std::min<int64_t>(384, simd::EigenKBlock() / 8 * 8)};
 }
 
 template <class Scalar>

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "kernels/pointwise.h"
 #include "kernels/tensor.h"
 #include "kernels/weight.h"
 
@@ -19,10 +20,8 @@ namespace flopledger {
 enum class Epilogue {
   kNone,
   kResidual,  // y += x·w + bias instead of y = x·w + bias
-  kGeluTanh,  // these as kernels/pointwise.h has them
-  kGeluErf,
-  kRelu,
-  kSiluGate,  // y = SiLU(gate) · (x·w + bias)
+  kActivate,  // y = f(x·w + bias)
+  kGate,      // y = f(gate) · (x·w + bias)
 };
 
 /// The operands of one product.
@@ -33,7 +32,8 @@ struct MatmulArgs {
   const Scalar* bias = nullptr;         // [N], or null for none
   MatrixView<Scalar> y;                 // [M, N], overwritten; must not overlap the inputs
   Epilogue epilogue = Epilogue::kNone;  // of a backend that fuses_epilogues
-  ConstMatrixView<Scalar> gate = {};    // [M, N], for kSiluGate
+  Nonlinearity nonlinearity = {};       // f of kActivate and kGate
+  ConstMatrixView<Scalar> gate = {};    // [M, N], for kGate
 };
 
 /// Computes y = x·w + bias with all OpenMP threads, or with the calling thread alone when it is

@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <array>
 
+#include "kernels/activation_rows.h"
 #include "kernels/microkernel.h"
-#include "kernels/pointwise.h"
+#include "kernels/partition.h"
 
 namespace flopledger {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 // 8 % over 256 steps of k, and wide tiles by 3 to 5 % over square ones of 96 while neighbours of
 // the virtual machine filled the last-level cache. Processors with so many registers have at least
 // twice the cache: on two Zen 4 cores blocks of 1600 won by another 1 to 4 %.
-constexpr int64_t kTileM = 48;  // in whole register tiles
+constexpr int64_t kTileM = 48;  // at most, in whole register tiles
 constexpr int64_t kTileN = 192;
 constexpr int64_t kBlockK = kManyRegisters ? 1600 : 800;
 
@@ -41,10 +42,10 @@ void Finish(const MatmulArgs<Scalar>& args, int64_t m, int64_t rows, int64_t n, 
       case Epilogue::kResidual:
         if (args.bias != nullptr) AsRow(y, width) += AsRow(args.bias + n, width);
         break;
-      case Epilogue::kGeluTanh: GeluTanhRow(y, width); break;
-      case Epilogue::kGeluErf: GeluErfRow(y, width); break;
-      case Epilogue::kRelu: ReluRow(y, width); break;
-      case Epilogue::kSiluGate: SiluGateRow<Scalar>(args.gate.row(m) + n, y, y, width); break;
+      case Epilogue::kActivate: ActivateRow(args.nonlinearity, y, width); break;
+      case Epilogue::kGate:
+        GateRow<Scalar>(args.nonlinearity, args.gate.row(m) + n, y, y, width);
+        break;
     }
   }
 }
@@ -68,22 +69,24 @@ void AddRegisterTile(const MatmulArgs<Scalar>& args, const Block& block, int64_t
   constexpr int64_t columns = kTileColumns<Scalar>;
   const int64_t rows = std::min<int64_t>(kTileRows, block.m_end - m);
   const int64_t width = std::min(columns, block.n_end - n);
-  const LhsRowMajor<Scalar> x{args.x.row(m) + block.k, args.x.stride};
-  const Scalar* panel = args.w.panel(n) + block.k * columns;
+  const TileFactors<Scalar, LhsRowMajor<Scalar>> product{
+      .depth = block.depth,
+      .x = {args.x.row(m) + block.k, args.x.stride},
+      .panel = args.w.panel(n) + block.k * columns};
   const TileRows<Scalar> y{args.y.row(m) + n, args.y.stride};
   TileRows<const Scalar> start{y.data, y.stride};
   if (block.first && args.epilogue != Epilogue::kResidual) {
     start = {args.bias != nullptr ? args.bias + n : kZeros<Scalar>, 0};
   }
   if (width == columns) {
-    MicroKernel<Scalar>(rows, block.depth, x, panel, start, y, prefetch);
+    MicroKernel<Scalar>(rows, product, start, y, prefetch);
   } else {  // the last panel reaches beyond y: its tile goes through a buffer
     Scalar edge[kTileRows * columns];
     std::fill_n(edge, kTileRows * columns, Scalar(0));
     for (int64_t r = 0; r < rows; ++r) {
       std::copy_n(start.data + r * start.stride, width, edge + r * columns);
     }
-    MicroKernel<Scalar>(rows, block.depth, x, panel, {edge, columns}, {edge, columns}, prefetch);
+    MicroKernel<Scalar>(rows, product, {edge, columns}, {edge, columns}, prefetch);
     for (int64_t r = 0; r < rows; ++r)
       std::copy_n(edge + r * columns, width, y.data + r * y.stride);
   }
@@ -116,12 +119,13 @@ void AddBlock(const MatmulArgs<Scalar>& args, const Block& block, const Block& n
 /// The tile of y at (m, n) = its product over all of K. The panel that the tile at column next_n
 /// reads first comes into the cache meanwhile.
 template <class Scalar>
-void ComputeTile(const MatmulArgs<Scalar>& args, int64_t m, int64_t n, int64_t next_n) {
+void ComputeTile(const MatmulArgs<Scalar>& args, const ProductTiles& tiles, int64_t m, int64_t n,
+                 int64_t next_n) {
   const int64_t K = args.x.cols, step = CeilDiv(K, CeilDiv(K, kBlockK));
   Block block{.m = m,
-              .m_end = std::min(args.y.rows, m + kTileM),
+              .m_end = std::min(args.y.rows, m + tiles.rows),
               .n = n,
-              .n_end = std::min(args.y.cols, n + kTileN)};
+              .n_end = std::min(args.y.cols, n + tiles.columns)};
   for (; block.k < K; block.k += step) {
     block.depth = std::min(step, K - block.k);
     block.first = block.k == 0;
@@ -145,9 +149,9 @@ constexpr int kStreams = 4;
 template <class Scalar, int streams>
 void AddPanels(int64_t K, const Scalar* x, const std::array<const Scalar*, kStreams>& panels,
                Scalar* sums) {
-  using Packet = typename PacketOf<Scalar>::Packet;
-  using namespace Eigen::internal;  // NOLINT: the packet primitives, in this function alone
-  constexpr int lanes = PacketOf<Scalar>::kLanes, columns = kTileColumns<Scalar>;
+  using namespace simd;
+  using Packet = PacketOf<Scalar>;
+  constexpr int lanes = kLanes<Packet>, columns = kTileColumns<Scalar>;
   constexpr int packets = columns / lanes;
   Packet sum[streams][packets];
 #pragma GCC unroll 8
@@ -180,22 +184,27 @@ void Gemv(const MatmulArgs<Scalar>& args) {
   const int64_t K = args.x.cols, N = args.y.cols;
   const Scalar* x = args.x.row(0);
   const Scalar* start = args.epilogue == Epilogue::kResidual ? args.y.row(0) : args.bias;
-#pragma omp parallel for schedule(guided)
-  for (int64_t n = 0; n < N; n += width) {
-    const int64_t n_end = std::min(N, n + width);
-    Scalar sums[width] = {};
-    if (start != nullptr) std::copy(start + n, start + n_end, sums);
-    std::array<const Scalar*, kStreams> panels;
-    for (int s = 0; s < kStreams; ++s) panels[s] = args.w.panel(n + s * columns);
-    if (n_end > n + width - columns) {
-      AddPanels<Scalar, kStreams>(K, x, panels, sums);
-    } else {  // the last few panels, one by one
-      for (int s = 0; n + s * columns < n_end; ++s) {
-        AddPanels<Scalar, 1>(K, x, {panels[s]}, sums + s * columns);
+  const int64_t all_panels = CeilDiv(N, columns);
+  const GemvTasks tasks = TasksOfGemv(all_panels, omp_get_max_threads());
+#pragma omp parallel for schedule(dynamic)
+  for (int64_t task = 0; task < tasks.count; ++task) {
+    const int64_t end = std::min(N, all_panels * (task + 1) / tasks.count * columns);
+    for (int64_t n = all_panels * task / tasks.count * columns; n < end; n += width) {
+      const int64_t n_end = std::min(end, n + width);
+      Scalar sums[width] = {};
+      if (start != nullptr) std::copy(start + n, start + n_end, sums);
+      std::array<const Scalar*, kStreams> panels;
+      for (int s = 0; s < kStreams; ++s) panels[s] = args.w.panel(n + s * columns);
+      if (n_end > n + width - columns) {
+        AddPanels<Scalar, kStreams>(K, x, panels, sums);
+      } else {  // the last few panels, one by one
+        for (int s = 0; n + s * columns < n_end; ++s) {
+          AddPanels<Scalar, 1>(K, x, {panels[s]}, sums + s * columns);
+        }
       }
+      std::copy(sums, sums + (n_end - n), args.y.row(0) + n);
+      Finish(args, 0, 1, n, n_end - n);
     }
-    std::copy(sums, sums + (n_end - n), args.y.row(0) + n);
-    Finish(args, 0, 1, n, n_end - n);
   }
 }
 
@@ -208,13 +217,19 @@ void MatmulPacked(const MatmulArgs<Scalar>& args) {
   FL_CHECK(args.w.layout == WeightLayout::kPanels);
   if (args.y.rows == 1) return Gemv(args);
   // Neighbouring tasks share their columns: a thread reads those of w from memory once.
-  const int64_t tiles_m = CeilDiv(args.y.rows, kTileM);
-  const int64_t tasks = tiles_m * CeilDiv(args.y.cols, kTileN);
+  const ProductTiles tiles = TilesOfProduct(args.y.rows, args.y.cols, omp_get_max_threads(),
+                                            {.rows_step = kTileRows,
+                                             .columns_step = kTileColumns<Scalar>,
+                                             .max_rows = kTileM,
+                                             .max_columns = kTileN});
+  const int64_t tiles_m = CeilDiv(args.y.rows, tiles.rows);
+  const int64_t tasks = tiles_m * CeilDiv(args.y.cols, tiles.columns);
 #pragma omp parallel for schedule(dynamic)
   for (int64_t task = 0; task < tasks; ++task) {
     // The others of the team take the tasks in between.
     const int64_t next = std::min(task + omp_get_num_threads(), tasks - 1);
-    ComputeTile(args, task % tiles_m * kTileM, task / tiles_m * kTileN, next / tiles_m * kTileN);
+    ComputeTile(args, tiles, task % tiles_m * tiles.rows, task / tiles_m * tiles.columns,
+                next / tiles_m * tiles.columns);
   }
 }
 

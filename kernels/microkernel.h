@@ -3,41 +3,14 @@
 // AVX-512, AVX2 and NEON, and a counting scalar.
 #pragma once
 
-#include <Eigen/Core>
 #include <array>
 #include <cstdint>
 #include <utility>
 
-#include "kernels/counted.h"
+#include "kernels/simd.h"
+#include "kernels/tile.h"
 
 namespace flopledger {
-
-// A register tile: with 32 registers 12 rows of two packets, with 16 four rows of three. Both leave
-// registers for a step's packets of the panel and for the broadcast. With 16, four by three loads
-// seven packets for its twelve FMAs where six by two loads eight: 5 to 8 % faster on two Zen 3
-// cores at GPT-2 XL's shapes.
-inline constexpr bool kManyRegisters = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32;
-inline constexpr int kTileRows = kManyRegisters ? 12 : 4;
-inline constexpr int kPackets = kManyRegisters ? 2 : 3;
-
-/// The packets that a scalar is computed with. Counted<float> has none of its own and takes one
-/// element at a time, over tiles of float's shape.
-template <class Scalar>
-struct PacketOf {
-  using Packet = typename Eigen::internal::packet_traits<Scalar>::type;
-  static constexpr int kLanes = Eigen::internal::packet_traits<Scalar>::size;
-  static constexpr int kTileColumns = kPackets * kLanes;
-};
-template <>
-struct PacketOf<Counted<float>> {
-  using Packet = Counted<float>;
-  static constexpr int kLanes = 1;
-  static constexpr int kTileColumns = PacketOf<float>::kTileColumns;
-};
-
-/// Columns of a register tile, kPackets of a row.
-template <class Scalar>
-inline constexpr int kTileColumns = PacketOf<Scalar>::kTileColumns;
 
 /// Steps of k that a micro-kernel takes between two turns of its prefetch: so many that one line of
 /// a panel at a turn, or less, brings in the next panel.
@@ -74,6 +47,15 @@ template <class Scalar>
 struct LhsColMajor {
   const Scalar* data;
   int64_t stride;
+};
+
+/// The two factors of a register tile: `depth` steps of x, and of a panel [depth, kTileColumns]
+/// that is aligned to a packet.
+template <class Scalar, class Factors>
+struct TileFactors {
+  int64_t depth;
+  Factors x;
+  const Scalar* panel;
 };
 
 /// A register tile in memory: rows of kTileColumns elements, `stride` apart. With a stride of 0 all
@@ -128,13 +110,14 @@ class FactorCursor<LhsColMajor<Scalar>, rows> {
 };
 
 template <class Scalar, class Factors, int rows, class Prefetch>
-void MicroKernelRows(int64_t depth, Factors x, const Scalar* panel, TileRows<const Scalar> start,
+void MicroKernelRows(TileFactors<Scalar, Factors> product, TileRows<const Scalar> start,
                      TileRows<Scalar> y, Prefetch prefetch) {
-  using Packet = typename PacketOf<Scalar>::Packet;
-  using namespace Eigen::internal;  // NOLINT: the packet primitives, in this function alone
-  constexpr int lanes = PacketOf<Scalar>::kLanes;
+  using namespace simd;
+  using Packet = PacketOf<Scalar>;
+  constexpr int lanes = kLanes<Packet>;
   constexpr int packets = kTileColumns<Scalar> / lanes;
-  FactorCursor<Factors, rows> factors(x);
+  FactorCursor<Factors, rows> factors(product.x);
+  const Scalar* panel = product.panel;
   Packet sums[rows][packets];
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
@@ -157,12 +140,12 @@ void MicroKernelRows(int64_t depth, Factors x, const Scalar* panel, TileRows<con
     panel += kTileColumns<Scalar>;
   };
   int64_t k = 0;
-  for (; k + kUnroll <= depth; k += kUnroll) {
+  for (; k + kUnroll <= product.depth; k += kUnroll) {
     prefetch();
 #pragma GCC unroll 8
     for (int i = 0; i < kUnroll; ++i) step();
   }
-  for (; k < depth; ++k) step();
+  for (; k < product.depth; ++k) step();
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 8
@@ -173,7 +156,7 @@ void MicroKernelRows(int64_t depth, Factors x, const Scalar* panel, TileRows<con
 }
 
 template <class Scalar, class Factors, class Prefetch>
-using MicroKernelFn = void (*)(int64_t, Factors, const Scalar*, TileRows<const Scalar>,
+using MicroKernelFn = void (*)(TileFactors<Scalar, Factors>, TileRows<const Scalar>,
                                TileRows<Scalar>, Prefetch);
 
 template <class Scalar, class Factors, class Prefetch, int... index>
@@ -185,14 +168,14 @@ constexpr std::array<MicroKernelFn<Scalar, Factors, Prefetch>, sizeof...(index)>
 }  // namespace internal
 
 /// y[r, c] = start[r, c] + Σ_k x(r, k) · panel[k·kTileColumns + c] for r < rows ≤ kTileRows
-/// and all kTileColumns columns; start may be y itself. `panel` is aligned to a packet. Executes
-/// 2 · rows · kTileColumns · depth FLOPs.
+/// and all kTileColumns columns; start may be y itself. Executes 2 · rows · kTileColumns · depth
+/// FLOPs.
 template <class Scalar, class Factors, class Prefetch = NoPrefetch>
-void MicroKernel(int64_t rows, int64_t depth, Factors x, const Scalar* panel,
-                 TileRows<const Scalar> start, TileRows<Scalar> y, Prefetch prefetch = {}) {
+void MicroKernel(int64_t rows, TileFactors<Scalar, Factors> product, TileRows<const Scalar> start,
+                 TileRows<Scalar> y, Prefetch prefetch = {}) {
   static constexpr auto kTable = internal::MicroKernelTable<Scalar, Factors, Prefetch>(
       std::make_integer_sequence<int, kTileRows>{});
-  kTable[static_cast<std::size_t>(rows - 1)](depth, x, panel, start, y, prefetch);
+  kTable[static_cast<std::size_t>(rows - 1)](product, start, y, prefetch);
 }
 
 }  // namespace flopledger

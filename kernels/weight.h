@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "kernels/microkernel.h"
 #include "kernels/tensor.h"
+#include "kernels/tile.h"
 
 namespace flopledger {
 

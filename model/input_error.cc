@@ -10,6 +10,12 @@
 namespace flopledger {
 namespace {
 
+std::string LowerCase(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return lower;
+}
+
 /// The least number of inserted, deleted or replaced letters that turns a into b (Levenshtein).
 std::size_t EditDistance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -38,7 +44,9 @@ std::string OneLine(std::string text) {
 }
 
 std::string Suggest(std::string_view word, const std::vector<std::string>& allowed) {
-  const auto distance = [&](std::string_view other) { return EditDistance(word, other); };
+  const auto distance = [&](std::string_view other) {
+    return EditDistance(LowerCase(word), LowerCase(other));
+  };
   const auto nearest = std::ranges::min_element(allowed, {}, distance);
   if (nearest != allowed.end() && distance(*nearest) <= (word.size() + 2) / 3) {
     return fmt::format("; did you mean '{}'?", *nearest);

@@ -1,7 +1,7 @@
 // A model's parameters, laid out as the kernels want them: plain, or packed into panels while they
 // are filled. Filled from a seed, or read from safetensors. Shapes are [inputs, outputs], whatever
-// the layout: y = x·w. Legend: V vocabulary, P context_length, C d_model, Q = (NH + 2·NKV)·HS, F
-// d_ff.
+// the layout: y = x·w. Legend: V vocabulary, P context_length + position_offset, C d_model, E
+// embedding_size, A = NH·HS, Q = (NH + 2·NKV)·HS, F d_ff.
 #pragma once
 
 #include <cstdint>
@@ -13,33 +13,45 @@
 
 namespace flopledger {
 
-/// The parameters of one block. A tensor that the model lacks is empty (size 0).
+/// The parameters of one block. A tensor that the model lacks is empty (size 0). Gains are what a
+/// normalised row is multiplied by: of a model that stores g for 1 + g, 1 + g.
 template <class Scalar>
 struct LayerWeights {
-  Weight<Scalar> attention_norm_gain;  // [1, C]
-  Weight<Scalar> attention_norm_bias;  // [1, C]
-  Weight<Scalar> attention_qkv;        // [C, Q]: all queries, all keys, all values
-  Weight<Scalar> attention_qkv_bias;   // [1, Q]
-  Weight<Scalar> attention_out;        // [C, C]
-  Weight<Scalar> attention_out_bias;   // [1, C]
-  Weight<Scalar> ffn_norm_gain;        // [1, C]
-  Weight<Scalar> ffn_norm_bias;        // [1, C]
-  Weight<Scalar> ffn_gate;             // [C, F], SwiGLU only
-  Weight<Scalar> ffn_gate_bias;        // [1, F]
-  Weight<Scalar> ffn_up;               // [C, F]
-  Weight<Scalar> ffn_up_bias;          // [1, F]
-  Weight<Scalar> ffn_down;             // [F, C]
-  Weight<Scalar> ffn_down_bias;        // [1, C]
+  Weight<Scalar> attention_norm_gain;       // [1, C]
+  Weight<Scalar> attention_norm_bias;       // [1, C]
+  Weight<Scalar> attention_qkv;             // [C, Q]: all queries, all keys, all values
+  Weight<Scalar> attention_qkv_bias;        // [1, Q]
+  Weight<Scalar> query_norm_gain;           // [1, HS] for every head, or [1, A] for the whole row
+  Weight<Scalar> key_norm_gain;             // [1, HS], or [1, NKV·HS]
+  Weight<Scalar> attention_out;             // [A, C]
+  Weight<Scalar> attention_out_bias;        // [1, C]
+  Weight<Scalar> attention_post_norm_gain;  // [1, C]
+  Weight<Scalar> attention_post_norm_bias;  // [1, C]
+  Weight<Scalar> ffn_norm_gain;             // [1, C]
+  Weight<Scalar> ffn_norm_bias;             // [1, C]
+  Weight<Scalar> ffn_gate;                  // [C, F], where the FFN is gated
+  Weight<Scalar> ffn_gate_bias;             // [1, F]
+  Weight<Scalar> ffn_up;                    // [C, F]
+  Weight<Scalar> ffn_up_bias;               // [1, F]
+  Weight<Scalar> ffn_down;                  // [F, C]
+  Weight<Scalar> ffn_down_bias;             // [1, C]
+  Weight<Scalar> ffn_post_norm_gain;        // [1, C]
+  Weight<Scalar> ffn_post_norm_bias;        // [1, C]
 };
 
 template <class Scalar>
 struct Weights {
-  Weight<Scalar> token_embedding;     // [C, V]
-  Weight<Scalar> position_embedding;  // [P, C], learned positions only
+  Weight<Scalar> token_embedding;       // [E, V]
+  Weight<Scalar> embedding_projection;  // [E, C], where E is not C
+  Weight<Scalar> position_embedding;    // [P, C], learned positions only
+  Weight<Scalar> embedding_norm_gain;   // [1, C]
+  Weight<Scalar> embedding_norm_bias;   // [1, C]
   std::vector<LayerWeights<Scalar>> layers;
   Weight<Scalar> final_norm_gain;  // [1, C]
   Weight<Scalar> final_norm_bias;  // [1, C]
-  Weight<Scalar> lm_head;          // [C, V]; empty when tied to token_embedding
+  Weight<Scalar> head_projection;  // [C, E], where E is not C
+  Weight<Scalar> lm_head;          // [E, V]; empty when tied to token_embedding
+  Weight<Scalar> lm_head_bias;     // [1, V]
 
   /// The table that the logits are computed with: lm_head, or the tied token_embedding.
   const Weight<Scalar>& Unembedding() const {

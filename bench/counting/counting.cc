@@ -15,6 +15,7 @@
 #include "bench/machine/machine.h"
 #include "bench/machine/op_meter.h"
 #include "bench/machine/stopwatch.h"
+#include "kernels/counted.h"
 #include "model/forward.h"
 #include "model/json.h"
 
@@ -163,7 +164,19 @@ ModelConfig Shrunk(const ModelConfig& model, int64_t scale) {
   ModelConfig small = model;
   small.num_kv_heads = scale % 2 + 1;
   small.num_heads = small.num_kv_heads * std::min<int64_t>(4, model.num_heads / model.num_kv_heads);
-  small.d_model = small.num_heads * (2 * scale + 4);
+  const int64_t head_size = 2 * scale + 4;
+  small.d_model = small.num_heads * head_size;
+  if (model.own_head_size > 0) {
+    small.own_head_size = head_size;
+    small.d_model += 5 + scale;
+  }
+  if (model.embedding_size > 0) small.embedding_size = 11 + 7 * scale;
+  if (model.rope_dims > 0) small.rope_dims = scale + 2 - scale % 2;
+  // How far a pair turns changes no count.
+  small.rope_scaling = {};
+  for (LayerKind& kind : small.layer_kinds) {
+    if (kind.window > 0) kind.window = 3 + 5 * scale;
+  }
   small.d_ff = scale == 2 ? 1001 : 24 + 13 * scale;  // one with several K-blocks
   small.vocab_size = 51 + 32 * scale;
   small.context_length = 64;

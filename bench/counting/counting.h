@@ -9,7 +9,7 @@
 #include "analysis/ledger/flops_evidence.h"
 #include "bench/counting/kernel_choice.h"
 #include "bench/machine/progress.h"
-#include "kernels/counted.h"
+#include "kernels/tally.h"
 #include "model/config.h"
 #include "model/ops.h"
 

@@ -69,7 +69,7 @@ int64_t DecodeBytes(const RunSettings& settings, int64_t layers) {
   RunShape shape = settings.Shape(layers);
   const int64_t buffers = CountMemory(settings.model, shape).activation_bytes;
   shape.context = CheckedAdd(shape.context, settings.decode);
-  return CheckedAdd(CountMemory(settings.model, shape).kv_cache_bytes, buffers);
+  return CheckedAdd(CountMemory(settings.model, shape).kv_cache_window_bytes, buffers);
 }
 
 DecodeResult Decode(const RunSettings& settings, int64_t layers, const Weights<float>& weights,

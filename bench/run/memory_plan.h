@@ -19,7 +19,7 @@ struct MemoryPlan {
 };
 
 /// Throws CannotMeasure where not even one layer fits, and where the layers that were asked for do
-/// not. Several settings (which differ in their matmul alone) are planned to stand in memory
+/// not. Several settings of one model are planned to stand in memory
 /// together: plan before any of them has taken its own.
 MemoryPlan PlanMemory(std::span<const RunSettings> side_by_side);
 

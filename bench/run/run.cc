@@ -154,7 +154,8 @@ void CountByHardware(BackendRun& run, const std::string& run_id, Progress& progr
   Counters counters(run.settings.threads);
   RunResult& result = run.result;
   result.ledger.environment.counters = Describe(counters);
-  if (!counters.Has(Quantity::kInstructions) && !counters.Has(Quantity::kFlops)) return;
+  if (!counters.Has(CounterQuantity::kInstructions) && !counters.Has(CounterQuantity::kFlops))
+    return;
   try {
     result.evidence.counters = run.workload->Count(counters, progress);
     MakeRows(run, run_id);
@@ -213,6 +214,7 @@ void Repeat(Session& session, BackendRun& run, benchmark::State& state) {
   }
   const Verification& verification = run.result.verification;
   if (!verification.ok()) return state.SkipWithError(verification.first_failure.c_str());
+  UseThreads(run.settings.threads);
   const Trial trial = run.workload->Time(state, session.progress);
   if (interrupted || trial.passes == 0) return;
   run.trials.push_back(trial);
@@ -271,6 +273,7 @@ std::vector<RunResult> RunUnderGoogleBenchmark(const RunRequest& request, std::o
   const auto steal_before = StealSeconds();
   TimeAll(session);
   for (BackendRun& run : session.runs) {
+    UseThreads(run.settings.threads);
     CountByHardware(run, session.run_id, progress);
     RunResult& result = run.result;
     if (run.settings.trace && !result.trials.empty() && !interrupted) {

@@ -22,7 +22,7 @@ namespace flopledger {
 
 struct DecodeResult;  // bench/run/decode.h
 
-/// What a whole `run` gives for one backend.
+/// What a whole `run` gives for one of its settings.
 struct RunResult {
   MemoryPlan plan;
   Verification verification;
@@ -43,7 +43,7 @@ Ledger MergedLedger(std::span<const RunResult> results);
 
 /// What is run side by side.
 struct RunRequest {
-  std::span<const RunSettings> settings;  // that differ in their matmul alone
+  std::span<const RunSettings> settings;  // of one model; they differ in kernels, shape or threads
   MemoryPlan plan;                        // for all of them
   std::vector<std::string> benchmark_flags;
 };

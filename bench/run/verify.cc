@@ -54,20 +54,40 @@ struct Activated {
   double value, bound;
 };
 
-/// The FFN's activation of x (SwiGLU's gate, which multiplies `up`) and its kernel's error.
-Activated Activate(Ffn ffn, double x, double up) {
-  switch (ffn) {
-    case Ffn::kGeluTanh: {
+/// f(x) of the FFN and its kernel's error.
+Activated Activate(Activation f, double x) {
+  switch (f) {
+    case Activation::kGeluTanh: {
       const double inner = 0.7978845608028654 * (x + 0.044715 * x * x * x);
       return {0.5 * x * (1 + std::tanh(inner)), Gamma(24) * std::abs(x)};
     }
-    case Ffn::kGeluErf:
+    case Activation::kGeluErf:
       return {0.5 * x * (1 + std::erf(x / std::sqrt(2.0))), Gamma(12) * std::abs(x)};
-    case Ffn::kRelu: return {std::max(x, 0.0), 0};
-    case Ffn::kSwiglu: break;
+    case Activation::kRelu: return {std::max(x, 0.0), 0};
+    case Activation::kReluSquared: {
+      const double y = std::max(x, 0.0);
+      return {y * y, Gamma(1) * y * y + kTiny};
+    }
+    case Activation::kSilu:
+    case Activation::kGeluSigmoid: break;
   }
-  const double value = x / (1 + std::exp(-x)) * up;
-  return {value, Gamma(12) * std::abs(value) + kTiny * (1 + std::abs(up))};
+  // The product with the slope rounds an exponent of its size.
+  const double slope = f == Activation::kSilu ? 1 : 1.702;
+  const double y = x / (1 + std::exp(-slope * x));
+  return {y, Gamma(12 + 2 * std::abs(x)) * std::abs(y) + kTiny};
+}
+
+/// The FFN's function of x, times up where x is a gate. Both may err by x_error and up_error.
+Activated Activate(const Ffn& ffn, double x, double x_error, double up, double up_error) {
+  Activated y = Activate(ffn.activation, x);
+  // No slope is above 1.2, but that of the square.
+  const double slope =
+      ffn.activation == Activation::kReluSquared ? 2 * (std::max(x, 0.0) + x_error) : 1.2;
+  y.bound += slope * x_error;
+  if (!ffn.gated) return y;
+  const double factor = std::abs(y.value) + y.bound;
+  return {y.value * up, y.bound * std::abs(up) + factor * up_error +
+                            Gamma(1) * std::abs(y.value * up) + kTiny * (1 + std::abs(up))};
 }
 
 }  // namespace
@@ -84,171 +104,194 @@ void OpVerifier::After(const Op& op, int64_t layer, const Operands<float>& o) {
   for (const SampledRow& sample : samples_) CheckRow(op, layer, o, sample);
 }
 
-void OpVerifier::Check(const Op& op, int64_t layer, int64_t row, int64_t col, float found,
-                       double expected, double bound) {
-  const double error = std::abs(static_cast<double>(found) - expected);
+void OpVerifier::Check(const Op& op, int64_t layer, const Operands<float>& o, Element at,
+                       Expected expected) {
+  const float found = o.y(at.row, at.col);
+  const double error = std::abs(static_cast<double>(found) - expected.value);
   ++result_.checked;
-  const double ratio = error == 0 ? 0 : error / bound;
+  const double ratio = error == 0 ? 0 : error / expected.bound;
   if (ratio > result_.worst_ratio) {
     result_.worst_ratio = ratio;
     result_.worst_op = op.name();
   }
-  if (!(error <= bound) && result_.first_failure.empty()) {  // also catches a NaN
-    result_.first_failure = fmt::format(
-        "{}{}: element ({}, {}) is {:.9g}, should be {:.9g} within {:.3g}", op.name(),
-        layer < 0 ? "" : fmt::format(" in layer {}", layer), row, col, found, expected, bound);
+  if (!(error <= expected.bound) && result_.first_failure.empty()) {  // also catches a NaN
+    result_.first_failure =
+        fmt::format("{}{}: element ({}, {}) is {:.9g}, should be {:.9g} within {:.3g}", op.name(),
+                    layer < 0 ? "" : fmt::format(" in layer {}", layer), at.row, at.col, found,
+                    expected.value, expected.bound);
   }
 }
 
 void OpVerifier::CheckRow(const Op& op, int64_t layer, const Operands<float>& o,
                           const SampledRow& sample) {
-  const ModelConfig& config = forward_.config();
-  const AttentionShape& shape = forward_.attention();
-  const int64_t T = shape.context, HS = shape.head_size, r = sample.row;
-  const std::vector<double>& a = sample.a;
-  const auto columns = SampleIndexes(o.y.cols, kSampledColumns, static_cast<uint64_t>(r));
-  const auto check = [&](int64_t col, double expected, double bound) {
-    Check(op, layer, r, col, o.y(r, col), expected, bound);
-  };
-
-  switch (op.kind) {
-    case OpKind::kEmbedding:
-      for (const int64_t c : columns) {
-        const double position = o.b.data == nullptr ? 0.0 : o.b(r % T, c);
-        const double expected = o.w(c, tokens_[static_cast<std::size_t>(r)]) + position;
-        check(c, expected, Gamma(1) * std::abs(expected));
-      }
-      return;
-
-    case OpKind::kNorm: {
-      const bool centred = config.norm == Norm::kLayerNorm;
-      const auto C = static_cast<double>(a.size());
-      double mean = 0, mean_magnitude = 0, variance = 0;
-      for (const double x : a) {
-        mean += centred ? x / C : 0;
-        mean_magnitude += centred ? std::abs(x) / C : 0;
-      }
-      for (const double x : a) variance += (x - mean) * (x - mean) / C;
-      const double rstd = 1 / std::sqrt(variance + config.norm_eps);
-      for (const int64_t c : columns) {
-        const double x = a[static_cast<std::size_t>(c)] - mean, gain = o.b.data[c];
-        const double bias = o.bias != nullptr ? o.bias[c] : 0.0;
-        // The mean's error is gamma(C)·mean|x|, the variance's relative one about gamma(C); each
-        // passes through to y once.
-        check(c, x * rstd * gain + bias,
-              Gamma(2 * C + 10) *
-                  ((std::abs(x) + mean_magnitude) * rstd * std::abs(gain) + std::abs(bias)));
-      }
-      return;
-    }
-
-    case OpKind::kMatmul:
-      for (const int64_t c : columns) {
-        Sum sum;
-        for (std::size_t k = 0; k < a.size(); ++k) {
-          const auto i = static_cast<int64_t>(k);
-          sum.Add(a[k], o.w(i, c));
-        }
-        if (o.bias != nullptr) sum.Add(o.bias[c], 1);
-        const double other = sample.b.empty() ? 0 : sample.b[static_cast<std::size_t>(c)];
-        if (op.epilogue == OpEpilogue::kResidual) sum.Add(other, 1);
-        const double bound = Gamma(static_cast<double>(a.size()) + 2) * sum.magnitude;
-        if (op.epilogue != OpEpilogue::kActivation) {
-          check(c, sum.value, bound);
-          continue;
-        }
-        // The sum's error passes through a slope of at most 1.2, or SiLU(gate).
-        const bool gated = config.has_gate();
-        const Activated y = Activate(config.ffn, gated ? other : sum.value, sum.value);
-        const double slope = gated ? std::abs(other / (1 + std::exp(-other))) : 1.2;
-        check(c, y.value, y.bound + slope * bound);
-      }
-      return;
-
-    case OpKind::kRope: {
-      const int64_t half = HS / 2, rotated = (shape.num_heads + shape.num_kv_heads) * HS;
-      for (const int64_t c : columns) {
-        const int64_t j = c % HS % half, first = c - c % HS + j;
-        const int64_t position = forward_.shape().past + r % T;
-        const double cosine = forward_.rope().cosine.view()(position, j);
-        const double sine = forward_.rope().sine.view()(position, j);
-        const double x = a[static_cast<std::size_t>(first)];
-        const double y = a[static_cast<std::size_t>(first + half)];
-        if (c >= rotated) {
-          check(c, a[static_cast<std::size_t>(c)], 0);  // values stay as they are
-        } else {
-          check(c, c == first ? x * cosine - y * sine : y * cosine + x * sine,
-                Gamma(2) * (std::abs(x) + std::abs(y)));
-        }
-      }
-      return;
-    }
-
-    case OpKind::kAttentionScores: {
-      const HeadViews<const float> head(o.a, shape, r / T);
-      for (const int64_t c : columns) {
-        Sum sum;
-        for (int64_t j = 0; j < HS; ++j) sum.Add(head.q(r % T, j), head.k(c, j));
-        check(c, sum.value, Gamma(static_cast<double>(HS)) * sum.magnitude);
-      }
-      return;
-    }
-
-    case OpKind::kAttentionSoftmax: {
-      const int64_t kept = r % T + 1;
-      const double scale = 1 / std::sqrt(static_cast<double>(HS));
-      const double largest = *std::max_element(a.begin(), a.begin() + kept);
-      double sum = 0;
-      for (int64_t c = 0; c < kept; ++c) {
-        sum += std::exp(scale * (a[static_cast<std::size_t>(c)] - largest));
-      }
-      for (const int64_t c : columns) {
-        const double exponent = c < kept ? scale * (a[static_cast<std::size_t>(c)] - largest) : 0;
-        const double expected = c < kept ? std::exp(exponent) / sum : 0;
-        // Three roundings in the exponent act as relative errors of its size; the sum has T terms.
-        check(c, expected,
-              Gamma(static_cast<double>(kept) + 10 - 3 * exponent) * expected +
-                  (c < kept ? kTiny : 0));
-      }
-      return;
-    }
-
-    case OpKind::kAttentionValues:
-      for (const int64_t c : columns) {
-        const int64_t i = r / T * shape.num_heads + c / HS;
-        const HeadViews<const float> head(o.b, shape, i);
-        Sum sum;
-        for (int64_t s = 0; s < T; ++s) sum.Add(o.a(i * T + r % T, s), head.v(s, c % HS));
-        check(c, sum.value, Gamma(static_cast<double>(T)) * sum.magnitude);
-      }
-      return;
-
-    case OpKind::kAttention: return CheckAttentionRow(op, layer, o, r);
-
-    case OpKind::kActivation:
-      for (const int64_t c : columns) {
-        const double up = config.has_gate() ? sample.b[static_cast<std::size_t>(c)] : 0;
-        const Activated y = Activate(config.ffn, a[static_cast<std::size_t>(c)], up);
-        check(c, y.value, y.bound);
-      }
-      return;
-
-    case OpKind::kResidual:
-      for (const int64_t c : columns) {
-        const double expected =
-            a[static_cast<std::size_t>(c)] + sample.b[static_cast<std::size_t>(c)];
-        check(c, expected, Gamma(1) * std::abs(expected));
-      }
-      return;
+  const auto columns = SampleIndexes(o.y.cols, kSampledColumns, static_cast<uint64_t>(sample.row));
+  if (op.kind == OpKind::kAttention) return CheckAttentionRow(op, layer, o, sample.row);
+  for (const int64_t c : columns) {
+    Check(op, layer, o, {sample.row, c}, ExpectedElement(op, o, sample, c));
   }
+}
+
+OpVerifier::Expected OpVerifier::ExpectedElement(const Op& op, const Operands<float>& o,
+                                                 const SampledRow& sample, int64_t c) const {
+  const ModelConfig& config = forward_.config();
+  const auto read = [c](const std::vector<double>& row) {
+    return row[static_cast<std::size_t>(c)];
+  };
+  switch (op.kind) {
+    case OpKind::kEmbedding: {
+      const double token = o.w(c, tokens_[static_cast<std::size_t>(sample.row)]);
+      const double scaled = config.embedding_multiplier * token;
+      const double position = Position(o, sample.row, c);
+      return {scaled + position, Gamma(3) * (std::abs(scaled) + std::abs(position))};
+    }
+    case OpKind::kNorm: {
+      const double bias = o.bias != nullptr ? o.bias[c] : 0.0;
+      return ExpectedNorm(sample.a, c, o.b.data[c], bias);
+    }
+    case OpKind::kQkNorm: return ExpectedQkNorm(o, sample, c);
+    case OpKind::kMatmul: return ExpectedProduct(op, o, sample, c);
+    case OpKind::kRope: return ExpectedRotation(o, sample, c);
+    case OpKind::kAttentionScores: return ExpectedScore(o, sample.row, c);
+    case OpKind::kAttentionSoftmax: return ExpectedWeight(o, sample, c);
+    case OpKind::kAttentionValues: return ExpectedValue(o, sample.row, c);
+    case OpKind::kActivation: {
+      const Activated y =
+          Activate(config.ffn, read(sample.a), 0, config.has_gate() ? read(sample.b) : 0, 0);
+      return {y.value, y.bound};
+    }
+    case OpKind::kResidual: {
+      const double added = config.residual_multiplier * read(sample.b);
+      const double sum = read(sample.a) + added;
+      const double roundings = config.residual_multiplier == 1 ? 0 : 2;
+      return {sum, Gamma(1) * std::abs(sum) + Gamma(roundings) * std::abs(added)};
+    }
+    case OpKind::kAttention:
+    case OpKind::kRouting:
+    case OpKind::kCombine: break;
+  }
+  FL_CHECK(false, op.name());
+}
+
+double OpVerifier::Position(const Operands<float>& o, int64_t row, int64_t c) const {
+  return o.b.data == nullptr ? 0.0 : o.b(row % forward_.shape().context, c);
+}
+
+/// Element c of one group of neighbours that are normed together.
+OpVerifier::Expected OpVerifier::ExpectedNorm(std::span<const double> group, int64_t c, double gain,
+                                              double bias) const {
+  const ModelConfig& config = forward_.config();
+  const bool centred = config.norm == Norm::kLayerNorm;
+  const auto C = static_cast<double>(group.size());
+  double mean = 0, mean_magnitude = 0, variance = 0;
+  for (const double x : group) {
+    mean += centred ? x / C : 0;
+    mean_magnitude += centred ? std::abs(x) / C : 0;
+  }
+  for (const double x : group) variance += (x - mean) * (x - mean) / C;
+  const double rstd = 1 / std::sqrt(variance + config.norm_eps);
+  const double x = group[static_cast<std::size_t>(c)] - mean;
+  // The mean's error is gamma(C)·mean|x|, the variance's relative one about gamma(C); each passes
+  // through to y once.
+  return {x * rstd * gain + bias,
+          Gamma(2 * C + 10) *
+              ((std::abs(x) + mean_magnitude) * rstd * std::abs(gain) + std::abs(bias))};
+}
+
+OpVerifier::Expected OpVerifier::ExpectedQkNorm(const Operands<float>& o, const SampledRow& sample,
+                                                int64_t c) const {
+  const AttentionShape& shape = o.attention;
+  const int64_t queries = shape.num_heads * shape.head_size;
+  const int64_t keys = shape.num_kv_heads * shape.head_size;
+  if (c >= queries + keys) return {sample.a[static_cast<std::size_t>(c)], 0};  // a value
+  const bool is_query = c < queries;
+  const ConstMatrixView<float> gain = is_query ? o.b : o.c;
+  const int64_t in_part = is_query ? c : c - queries, element = in_part % gain.cols;
+  const auto group = std::span(sample.a).subspan(static_cast<std::size_t>(c - element),
+                                                 static_cast<std::size_t>(gain.cols));
+  return ExpectedNorm(group, element, gain(0, element), 0);
+}
+
+OpVerifier::Expected OpVerifier::ExpectedProduct(const Op& op, const Operands<float>& o,
+                                                 const SampledRow& sample, int64_t c) const {
+  const ModelConfig& config = forward_.config();
+  Sum sum;
+  for (std::size_t k = 0; k < sample.a.size(); ++k) {
+    sum.Add(sample.a[k], o.w(static_cast<int64_t>(k), c));
+  }
+  if (o.bias != nullptr) sum.Add(o.bias[c], 1);
+  if (op.id == OpId::kEmbeddingProjection) sum.Add(Position(o, sample.row, c), 1);
+  const double other = sample.b.empty() ? 0 : sample.b[static_cast<std::size_t>(c)];
+  if (op.epilogue == OpEpilogue::kResidual) sum.Add(other, 1);
+  const double bound = Gamma(static_cast<double>(sample.a.size()) + 2) * sum.magnitude;
+  if (op.epilogue != OpEpilogue::kActivation) return {sum.value, bound};
+  const Activated y = config.has_gate() ? Activate(config.ffn, other, 0, sum.value, bound)
+                                        : Activate(config.ffn, sum.value, bound, 0, 0);
+  return {y.value, y.bound};
+}
+
+OpVerifier::Expected OpVerifier::ExpectedRotation(const Operands<float>& o,
+                                                  const SampledRow& sample, int64_t c) const {
+  const AttentionShape& shape = o.attention;
+  const RopeTable<float>& table = forward_.rope();
+  const int64_t pairs = table.pairs(), i = c % shape.head_size, head = c - i;
+  const bool is_value = c >= (shape.num_heads + shape.num_kv_heads) * shape.head_size;
+  if (is_value || i >= 2 * pairs) return {sample.a[static_cast<std::size_t>(c)], 0};  // kept
+  const bool halves = table.layout == RopeLayout::kHalves;
+  const int64_t pair = halves ? i % pairs : i / 2;
+  const int64_t first = head + (halves ? pair : 2 * pair), second = first + (halves ? pairs : 1);
+  const int64_t position = forward_.shape().past + sample.row % shape.context;
+  const double cosine = table.cosine.view()(position, pair);
+  const double sine = table.sine.view()(position, pair);
+  const double x = sample.a[static_cast<std::size_t>(first)];
+  const double y = sample.a[static_cast<std::size_t>(second)];
+  return {c == first ? x * cosine - y * sine : y * cosine + x * sine,
+          Gamma(2) * (std::abs(x) + std::abs(y)) * std::max(1.0, std::hypot(cosine, sine))};
+}
+
+OpVerifier::Expected OpVerifier::ExpectedScore(const Operands<float>& o, int64_t row,
+                                               int64_t c) const {
+  const AttentionShape& shape = o.attention;
+  const HeadViews<const float> head(o.a, shape, row / shape.context);
+  Sum sum;
+  for (int64_t j = 0; j < shape.head_size; ++j) {
+    sum.Add(head.q(row % shape.context, j), head.k(c, j));
+  }
+  return {sum.value, Gamma(static_cast<double>(shape.head_size)) * sum.magnitude};
+}
+
+OpVerifier::Expected OpVerifier::ExpectedWeight(const Operands<float>& o, const SampledRow& sample,
+                                                int64_t c) const {
+  const int64_t t = sample.row % o.attention.context, begin = o.attention.first_key(t);
+  if (c < begin || c > t) return {0, 0};
+  const double scale = o.attention.scale();
+  const auto kept = std::span(sample.a).subspan(static_cast<std::size_t>(begin),
+                                                static_cast<std::size_t>(t + 1 - begin));
+  const double largest = *std::ranges::max_element(kept);
+  double sum = 0;
+  for (const double score : kept) sum += std::exp(scale * (score - largest));
+  const double exponent = scale * (sample.a[static_cast<std::size_t>(c)] - largest);
+  const double expected = std::exp(exponent) / sum;
+  // Three roundings in the exponent act as relative errors of its size; the sum has one term for
+  // each kept position.
+  return {expected, Gamma(static_cast<double>(kept.size()) + 10 - 3 * exponent) * expected + kTiny};
+}
+
+OpVerifier::Expected OpVerifier::ExpectedValue(const Operands<float>& o, int64_t row,
+                                               int64_t c) const {
+  const AttentionShape& shape = o.attention;
+  const int64_t T = shape.context, HS = shape.head_size;
+  const int64_t i = row / T * shape.num_heads + c / HS;
+  const HeadViews<const float> head(o.b, shape, i);
+  Sum sum;
+  for (int64_t s = 0; s < T; ++s) sum.Add(o.a(i * T + row % T, s), head.v(s, c % HS));
+  return {sum.value, Gamma(static_cast<double>(T)) * sum.magnitude};
 }
 
 void OpVerifier::CheckAttentionRow(const Op& op, int64_t layer, const Operands<float>& o,
                                    int64_t row) {
-  const AttentionShape& shape = forward_.attention();
+  const AttentionShape& shape = o.attention;
   const int64_t T = shape.context, HS = shape.head_size, t = row % T;
   const int64_t past = forward_.shape().past;
-  const double scale = 1 / std::sqrt(static_cast<double>(HS));
   for (const int64_t c : SampleIndexes(o.y.cols, kSampledHeads, static_cast<uint64_t>(row))) {
     HeadViews<const float> head(o.a, shape, row / T * shape.num_heads + c / HS);
     if (past > 0) {
@@ -258,25 +301,28 @@ void OpVerifier::CheckAttentionRow(const Op& op, int64_t layer, const Operands<f
     }
     std::vector<double> weights;
     double largest = -std::numeric_limits<double>::infinity(), magnitude = 0;
-    for (int64_t s = 0; s <= past + t; ++s) {
+    const int64_t begin = shape.first_key(past + t), end = past + t + 1;
+    // The row of position s: a cache is a ring.
+    const auto row_of = [&](int64_t s) { return past > 0 ? s % o.cache.capacity : s; };
+    for (int64_t s = begin; s < end; ++s) {
       Sum score;
-      for (int64_t j = 0; j < HS; ++j) score.Add(head.q(t, j), head.k(s, j));
-      weights.push_back(score.value * scale);
+      for (int64_t j = 0; j < HS; ++j) score.Add(head.q(t, j), head.k(row_of(s), j));
+      weights.push_back(score.value * shape.scale());
       largest = std::max(largest, weights.back());
-      magnitude = std::max(magnitude, score.magnitude * scale);
+      magnitude = std::max(magnitude, score.magnitude * shape.scale());
     }
     double total = 0;
     for (double& weight : weights) total += weight = std::exp(weight - largest);
     Sum sum;
-    for (int64_t s = 0; s <= past + t; ++s) {
-      sum.Add(weights[static_cast<std::size_t>(s)] / total, head.v(s, c % HS));
+    for (int64_t s = begin; s < end; ++s) {
+      sum.Add(weights[static_cast<std::size_t>(s - begin)] / total, head.v(row_of(s), c % HS));
     }
     // A score's absolute error, gamma(HS + 2) of its magnitude, is a relative one of its
-    // exponential; it enters the numerator and the denominator, beside the sums over T and what
-    // each block's rescaling adds.
+    // exponential; it enters the numerator and the denominator, beside the sums over the positions
+    // and what each block's rescaling adds.
     const double bound = 2 * Gamma(static_cast<double>(HS) + 4) * magnitude +
-                         2 * Gamma(static_cast<double>(past + T) + 20);
-    Check(op, layer, row, c, o.y(row, c), sum.value, bound * sum.magnitude + kTiny);
+                         2 * Gamma(static_cast<double>(end - begin) + 20);
+    Check(op, layer, o, {row, c}, {sum.value, bound * sum.magnitude + kTiny});
   }
 }
 

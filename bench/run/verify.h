@@ -38,11 +38,31 @@ class OpVerifier {
     std::vector<double> a, b;  // what the op read there, kept because it may work in place
   };
 
-  void Check(const Op& op, int64_t layer, int64_t row, int64_t col, float found, double expected,
-             double bound);
+  struct Element {
+    int64_t row = 0, col = 0;
+  };
+  /// An element in double, and how far the kernel's may lie from it.
+  struct Expected {
+    double value = 0, bound = 0;
+  };
+
+  void Check(const Op& op, int64_t layer, const Operands<float>& o, Element at, Expected expected);
   void CheckRow(const Op& op, int64_t layer, const Operands<float>& o, const SampledRow& sample);
 
   void CheckAttentionRow(const Op& op, int64_t layer, const Operands<float>& o, int64_t row);
+
+  Expected ExpectedElement(const Op& op, const Operands<float>& o, const SampledRow& sample,
+                           int64_t c) const;
+  Expected ExpectedNorm(std::span<const double> group, int64_t c, double gain, double bias) const;
+  Expected ExpectedQkNorm(const Operands<float>& o, const SampledRow& sample, int64_t c) const;
+  Expected ExpectedProduct(const Op& op, const Operands<float>& o, const SampledRow& sample,
+                           int64_t c) const;
+  Expected ExpectedRotation(const Operands<float>& o, const SampledRow& sample, int64_t c) const;
+  Expected ExpectedScore(const Operands<float>& o, int64_t row, int64_t c) const;
+  Expected ExpectedWeight(const Operands<float>& o, const SampledRow& sample, int64_t c) const;
+  Expected ExpectedValue(const Operands<float>& o, int64_t row, int64_t c) const;
+  /// What the table of learned positions adds to column c of a row.
+  double Position(const Operands<float>& o, int64_t row, int64_t c) const;
 
   const Forward<float>& forward_;
   std::span<const int32_t> tokens_;

@@ -131,7 +131,7 @@ Trial Workload::Time(benchmark::State& state, Progress& progress) {
 
 CounterEvidence Workload::Count(Counters& counters, Progress& progress) {
   CounterEvidence evidence;
-  if (counters.Has(Quantity::kFlops)) evidence.check = CheckCounters(counters);
+  if (counters.Has(CounterQuantity::kFlops)) evidence.check = CheckCounters(counters);
   PassProgress pass_progress(progress, "hardware counters", forward_->shape().num_layers);
   OpMeter<Counters&> meter(counters, &pass_progress);
   forward_->Run(tokens_, meter);
@@ -189,7 +189,7 @@ void Workload::TimeOp(benchmark::State& state, const Op& op) {
     benchmark::ClobberMemory();
   }
   const double peak = (peak_before + MeasureFmaPeak(settings_.threads)) / 2;
-  if (counters().Has(Quantity::kInstructions)) {
+  if (counters().Has(CounterQuantity::kInstructions)) {
     counters().Start();
     forward_->Execute(op, operands, tokens_);
     ExportCounters(state, counters().Stop());

@@ -11,6 +11,7 @@
 #include <random>
 #include <utility>
 
+#include "kernels/activation_rows.h"
 #include "kernels/counted.h"
 #include "kernels/matmul_library.h"
 #include "kernels/matmul_packed.h"
@@ -113,8 +114,8 @@ TYPED_TEST(Matmul, AnEpilogueIsTheOpThatItStandsFor) {
   const auto& backend = *FindMatmul<Scalar>("packed-fused");
   int i = 0;
   for (const auto& [M, N, K] : kShapes) {
-    for (const Epilogue epilogue : {Epilogue::kResidual, Epilogue::kGeluTanh, Epilogue::kGeluErf,
-                                    Epilogue::kRelu, Epilogue::kSiluGate}) {
+    for (const Epilogue epilogue : {Epilogue::kResidual, Epilogue::kActivate, Epilogue::kGate}) {
+      const auto f = static_cast<Nonlinearity>(i % 6);
       SCOPED_TRACE(::testing::Message()
                    << M << "x" << N << "x" << K << " epilogue " << static_cast<int>(epilogue));
       omp_set_num_threads(1 + ++i % 3);
@@ -133,17 +134,14 @@ TYPED_TEST(Matmul, AnEpilogueIsTheOpThatItStandsFor) {
       switch (epilogue) {
         case Epilogue::kNone: break;
         case Epilogue::kResidual: AddResidual<Scalar>(apart.view(), other.view()); break;
-        case Epilogue::kGeluTanh: GeluTanh<Scalar>(apart.view()); break;
-        case Epilogue::kGeluErf: GeluErf<Scalar>(apart.view()); break;
-        case Epilogue::kRelu: Relu<Scalar>(apart.view()); break;
-        case Epilogue::kSiluGate:
-          for (int64_t j = 0; j < apart.size(); ++j) {
-            apart.data()[j] *= other.data()[j] / (1 + std::exp(-other.data()[j]));
-          }
+        case Epilogue::kActivate: Activate<Scalar>(f, apart.view()); break;
+        case Epilogue::kGate:
+          GateRow<Scalar>(f, other.data(), apart.data(), apart.data(), apart.size());
       }
       std::copy_n(other.data(), other.size(), within.data());  // what the residual adds onto
       args.y = within.view();
       args.epilogue = epilogue;
+      args.nonlinearity = f;
       args.gate = other.view();
       backend.run(args);
       const double tolerance = 8 * static_cast<double>(K + 8) *
@@ -313,8 +311,9 @@ void CheckMicroKernel(bool accumulate, int64_t row_step, int64_t k_step) {
       for (int64_t i = 0; i < panel.size(); ++i) panel.data()[i] = static_cast<float>(i % 5 - 2);
       std::fill_n(y.data(), y.size(), 9.0f);
       const TileRows<const float> zeros{kZeros<float>, 0}, old{y.data(), columns + 3};
-      MicroKernel<float>(rows, depth, Factors{x.data(), std::max(row_step, k_step)}, panel.data(),
-                         accumulate ? old : zeros, {y.data(), columns + 3});
+      const TileFactors<float, Factors> product{
+          .depth = depth, .x = {x.data(), std::max(row_step, k_step)}, .panel = panel.data()};
+      MicroKernel<float>(rows, product, accumulate ? old : zeros, {y.data(), columns + 3});
       for (int r = 0; r < rows; ++r) {
         for (int c = 0; c < columns; ++c) {
           float sum = accumulate ? 9.0f : 0.0f;  // small integers: exact

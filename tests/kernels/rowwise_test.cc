@@ -6,6 +6,7 @@
 #include <cmath>
 #include <random>
 
+#include "kernels/activation_rows.h"
 #include "kernels/bandwidth.h"
 #include "kernels/convert.h"
 #include "kernels/fma_chains.h"
@@ -51,7 +52,7 @@ TEST_P(Norms, MeetTheDefinition) {
   config.norm = norm;
   const auto eps = static_cast<float>(config.norm_eps);
   if (norm == Norm::kRmsNorm) {
-    RmsNorm<float>(x.view(), gain.data(), eps, y.view());
+    RmsNorm<float>(x.view(), gain.matrix(), eps, y.view());
   } else {
     LayerNorm<float>(x.view(), gain.data(), with_bias ? bias.data() : nullptr, eps, y.view());
   }
@@ -78,24 +79,62 @@ INSTANTIATE_TEST_SUITE_P(RmsSizes, Norms,
                                             ::testing::Values(1, 2, 7, 33, 1600),
                                             ::testing::Values(0.0, 100.0)));
 
-TEST(Activations, MeetTheirDefinitions) {
-  const Matrix<float> inputs = Random(3, 999, -12, 12), up = Random(3, 999, -2, 2);
-  for (const Ffn ffn : {Ffn::kGeluTanh, Ffn::kGeluErf, Ffn::kRelu, Ffn::kSwiglu}) {
-    Matrix<float> x(3, 999);
-    std::copy_n(inputs.data(), inputs.size(), x.data());
-    switch (ffn) {
-      case Ffn::kGeluTanh: GeluTanh<float>(x.view()); break;
-      case Ffn::kGeluErf: GeluErf<float>(x.view()); break;
-      case Ffn::kRelu: Relu<float>(x.view()); break;
-      case Ffn::kSwiglu: SiluGate<float>(x.view(), up.view()); break;
+TEST(RmsNorm, NormalisesEachHeadOfARowByItself) {
+  const Matrix<float> x = Random(3, 20, -2, 2), gain = Random(1, 5, 0.5, 1.5);
+  Matrix<float> y(3, 20);
+  std::copy_n(x.data(), x.size(), y.data());
+  RmsNorm<float>(y.view(), gain.view(), 1e-3f, y.view());  // in place
+  for (int64_t r = 0; r < 3; ++r) {
+    for (int64_t c = 0; c < 20; ++c) {
+      double square = 0;
+      for (int64_t j = c / 5 * 5; j < c / 5 * 5 + 5; ++j) {
+        square += static_cast<double>(x.view()(r, j)) * static_cast<double>(x.view()(r, j)) / 5;
+      }
+      const double expected = static_cast<double>(x.view()(r, c)) / std::sqrt(square + 1e-3) *
+                              static_cast<double>(gain.view()(0, c % 5));
+      EXPECT_NEAR(y.view()(r, c), expected, 20 * 0x1p-24 * std::abs(expected));
     }
-    for (int64_t i = 0; i < x.size(); ++i) {
-      const auto input = static_cast<double>(inputs.data()[i]);
-      const double scale = ffn == Ffn::kSwiglu ? static_cast<double>(up.data()[i]) : 1;
-      // 1 + tanh cancels for negative inputs: the error is absolute, a few units of |x|·scale.
-      EXPECT_NEAR(x.data()[i], reference::Activated(ffn, input) * scale,
-                  12 * 0x1p-24 * std::abs(input * scale))
-          << static_cast<int>(ffn) << " of " << input;
+  }
+  EXPECT_THROW(
+      RmsNorm<float>(y.view().block(0, 0, 3, 19), gain.view(), 1e-3f, y.view().block(0, 0, 3, 19)),
+      Fault);
+}
+
+double Exactly(Nonlinearity f, double x) {
+  switch (f) {
+    case Nonlinearity::kGeluTanh:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case Nonlinearity::kGeluErf: return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    case Nonlinearity::kRelu: return x > 0 ? x : 0;
+    case Nonlinearity::kReluSquared: return x > 0 ? x * x : 0;
+    case Nonlinearity::kSilu: return x / (1 + std::exp(-x));
+    case Nonlinearity::kGeluSigmoid: return x / (1 + std::exp(-1.702 * x));
+  }
+  return NAN;
+}
+
+TEST(Activations, MeetTheirDefinitionsGatedAndPlain) {
+  const Matrix<float> inputs = Random(3, 999, -12, 12), up = Random(3, 999, -2, 2);
+  for (const Nonlinearity f :
+       {Nonlinearity::kGeluTanh, Nonlinearity::kGeluErf, Nonlinearity::kRelu,
+        Nonlinearity::kReluSquared, Nonlinearity::kSilu, Nonlinearity::kGeluSigmoid}) {
+    Matrix<float> plain(3, 999), gated(3, 999), in_place_of_up(3, 999);
+    std::copy_n(inputs.data(), inputs.size(), plain.data());
+    std::copy_n(inputs.data(), inputs.size(), gated.data());
+    std::copy_n(up.data(), up.size(), in_place_of_up.data());
+    Activate<float>(f, plain.view());
+    ActivateGate<float>(f, gated.view(), up.view());
+    GateRow<float>(f, inputs.data(), in_place_of_up.data(), in_place_of_up.data(), inputs.size());
+    for (int64_t i = 0; i < plain.size(); ++i) {
+      const auto x = static_cast<double>(inputs.data()[i]);
+      const auto scale = static_cast<double>(up.data()[i]);
+      // 1 + tanh cancels for negative inputs: the error is absolute, a few units of |x| (of its
+      // square for ReLU²).
+      const double size = f == Nonlinearity::kReluSquared ? x * x : std::abs(x);
+      const double bound = 12 * 0x1p-24 * size, y = Exactly(f, x);
+      EXPECT_NEAR(plain.data()[i], y, bound) << static_cast<int>(f) << " of " << x;
+      EXPECT_NEAR(gated.data()[i], y * scale, bound * std::abs(scale)) << static_cast<int>(f);
+      EXPECT_NEAR(in_place_of_up.data()[i], y * scale, bound * std::abs(scale));
     }
   }
 }
@@ -111,7 +150,11 @@ TEST(Embed, AddsThePositionToTheTokensRow) {
     for (int64_t i = 0; i < positions.size(); ++i) positions.data()[i] = static_cast<float>(i) / 8;
     const std::vector<int32_t> tokens{0, 69, 3, 3, 64, 1};
     const Weight<float>& const_table = table;
-    Embed<float>(tokens, const_table.view(), positions.view(), 3, y.view());
+    Embed<float>({.tokens = tokens,
+                  .table = const_table.view(),
+                  .positions = positions.view(),
+                  .context = 3,
+                  .y = y.view()});
     for (int64_t r = 0; r < 6; ++r) {
       for (int64_t c = 0; c < 5; ++c) {
         const int32_t token = tokens[static_cast<std::size_t>(r)];
@@ -119,8 +162,15 @@ TEST(Embed, AddsThePositionToTheTokensRow) {
                   static_cast<float>(100 * token + c) + static_cast<float>(r % 3 * 5 + c) / 8);
       }
     }
-    Embed<float>(tokens, const_table.view(), {}, 3, y.view());
+    Embed<float>({.tokens = tokens, .table = const_table.view(), .y = y.view()});
     EXPECT_EQ(y.view()(1, 2), 6902.0f);
+    Embed<float>({.tokens = tokens,
+                  .table = const_table.view(),
+                  .scale = 0.5,
+                  .positions = positions.view(),
+                  .context = 3,
+                  .y = y.view()});
+    EXPECT_EQ(y.view()(1, 2), 3451.0f + 7.0f / 8);  // the position is not scaled
   }
 }
 
@@ -130,6 +180,11 @@ TEST(AddResidual, AddsElementByElement) {
   AddResidual<float>(x.view(), y.view());
   for (int64_t i = 0; i < x.size(); ++i) {
     EXPECT_EQ(x.data()[i], before.data()[i] + y.data()[i]);
+  }
+  std::copy_n(before.data(), before.size(), x.data());
+  AddResidual<float>(x.view(), y.view(), 0.25);
+  for (int64_t i = 0; i < x.size(); ++i) {
+    EXPECT_NEAR(x.data()[i], before.data()[i] + 0.25f * y.data()[i], 3 * 0x1p-24);
   }
   EXPECT_THROW(AddResidual<float>(x.view(), y.view().block(0, 0, 3, 16)), Fault);
 }

@@ -74,12 +74,15 @@ TEST_P(Golden, LogitsAgreeWithThoseComputedElsewhere) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Golden, ::testing::Values("gpt2-tiny", "llama-tiny"));
+INSTANTIATE_TEST_SUITE_P(Models, Golden,
+                         ::testing::Values("gpt2-tiny", "llama-tiny", "llama31-tiny",
+                                           "mistral-window-tiny", "qwen2-tiny", "qwen3-tiny",
+                                           "gemma-tiny", "phi3-tiny", "gpt-neox-tiny"));
 
 TEST(Forward, AgreesWithATextbookPassInDouble) {
   std::mt19937 random(2);
-  for (int i = 0; i < 150; ++i) {
-    const ModelConfig config = RandomModel(random);
+  for (int i = 0; i < 300; ++i) {
+    const ModelConfig config = RandomComputedModel(random);
     // Drawn apart from one another: each backend meets each kernel, batch and thread count.
     const int64_t context = random() % 8 == 0 ? 1 : 1 + static_cast<int64_t>(random() % 40);
     const auto batch = static_cast<int64_t>(1 + random() % 2);
@@ -104,7 +107,7 @@ TEST(Forward, AgreesWithATextbookPassInDouble) {
     for (const double value : expected.values) largest = std::max(largest, std::abs(value));
     // A layer's roughly 12 ops each round sums of up to `size` terms: independent errors of 2⁻²⁴
     // add up to √size of it. (Of 1,500 such models the worst came to a quarter of this.)
-    const int64_t size = std::max({config.d_model, config.d_ff, context});
+    const int64_t size = std::max({config.d_model, config.d_ff, config.attention_size(), context});
     const double tolerance = 12 * static_cast<double>(config.num_layers) *
                              std::sqrt(static_cast<double>(size)) * 0x1p-24 * largest;
     for (int64_t r = 0; r < expected.rows; ++r) {
@@ -156,7 +159,7 @@ TEST(Forward, ExecutesExactlyTheListThatIsCosted) {
     forward.Run(std::vector<int32_t>(10, 0), seen);
     std::vector<std::pair<Op, int64_t>> costed;
     const auto ops = ForwardOps(config, shape);
-    ForEachExecution(ops, config.num_layers,
+    ForEachExecution(config, ops, config.num_layers,
                      [&](const Op& op, int64_t layer) { costed.emplace_back(op, layer); });
     EXPECT_EQ(seen.before, costed);
     EXPECT_EQ(seen.after, costed);
@@ -168,7 +171,7 @@ TEST(Forward, ExecutesExactlyTheListThatIsCosted) {
 
 /// Holds each op's sizes, which are costed, against the matrices that it is given.
 struct SizeChecker {
-  const AttentionShape& attention;
+  const ModelConfig& config;
 
   void Before(const Op& op, int64_t, const Operands<float>& o) {
     SCOPED_TRACE(std::string(op.name()));
@@ -189,7 +192,7 @@ struct SizeChecker {
         break;
       case OpKind::kRope:
         EXPECT_EQ(op.m, o.y.rows);
-        EXPECT_EQ(op.n, (attention.num_heads + attention.num_kv_heads) * attention.head_size);
+        EXPECT_EQ(op.n, (config.num_heads + config.num_kv_heads) * config.rotated_size());
         break;
       case OpKind::kAttentionScores:
       case OpKind::kAttentionSoftmax:
@@ -203,8 +206,14 @@ struct SizeChecker {
         break;
       case OpKind::kAttention:
         EXPECT_EQ(op.products * op.m * op.k, o.y.rows * o.y.cols);
-        EXPECT_EQ(op.n, attention.context);
+        EXPECT_EQ(op.n, o.attention.context);
         break;
+      case OpKind::kQkNorm:
+        EXPECT_EQ(op.m, o.y.rows);
+        EXPECT_EQ(op.n, (config.num_heads + config.num_kv_heads) * config.head_size());
+        break;
+      case OpKind::kRouting:
+      case OpKind::kCombine: ADD_FAILURE() << "is not computed"; break;
     }
   }
   void After(const Op&, int64_t, const Operands<float>&) {}
@@ -213,11 +222,11 @@ struct SizeChecker {
 TEST(Forward, ExecutesTheSizesThatAreCosted) {
   std::mt19937 random(15);
   for (int i = 0; i < 40; ++i) {
-    const ModelConfig config = RandomModel(random);
+    const ModelConfig config = RandomComputedModel(random);
     const auto weights = SeededWeights<float>(config, config.num_layers, 3, i % 4 < 2);
     Forward<float> forward(config, weights, ShapeOf(config, 6, 2, i % 2 == 0),
                            *FindMatmul<float>(i % 4 < 2 ? "packed" : "eigen"));
-    SizeChecker checker{forward.attention()};
+    SizeChecker checker{config};
     forward.Run(std::vector<int32_t>(12, 0), checker);
   }
 }

@@ -12,7 +12,8 @@ inline AuditSetting RandomSetting(std::mt19937& random) {
   const auto pick = [&](int64_t low, int64_t high) {
     return std::uniform_int_distribution<int64_t>(low, high)(random);
   };
-  AuditSetting setting{.model = LoadModel(pick(0, 1) == 0 ? "gpt2" : "cs336-small")};
+  AuditSetting setting;
+  setting.model = LoadModel(pick(0, 1) == 0 ? "gpt2" : "cs336-small");
   ModelConfig& model = setting.model;
   model.num_heads = model.num_kv_heads = pick(5, 30);
   model.d_model = model.num_heads * 2 * pick(16, 64);
@@ -20,7 +21,7 @@ inline AuditSetting RandomSetting(std::mt19937& random) {
   model.num_layers = pick(31, 90);
   model.vocab_size = pick(20'000, 90'000);
   model.context_length = pick(100, 9000);
-  model.bias = pick(0, 1) == 1;
+  model.biases = Biases::OfBlock(pick(0, 1) == 1, model.norm);
   model.tie_embeddings = pick(0, 1) == 1;
   setting.context = model.context_length;
   setting.batch = pick(1, 17);

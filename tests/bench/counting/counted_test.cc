@@ -20,18 +20,18 @@ using Scalar = Counted<float>;
 
 /// Counts each op's FLOPs, all threads together.
 struct CountingObserver {
-  std::vector<std::pair<OpId, int64_t>> counts;
+  std::vector<std::pair<Op, int64_t>> counts;
 
   void Before(const Op&, int64_t, const Operands<Scalar>&) { ResetTallies(); }
   void After(const Op& op, int64_t, const Operands<Scalar>&) {
-    counts.emplace_back(op.id, SumTallies().flops());
+    counts.emplace_back(op, SumTallies().flops());
   }
 };
 
 TEST(Counted, EveryOpOfRandomModelsExecutesItsFormulaExactly) {
   std::mt19937 random(1);
   for (int i = 0; i < 240; ++i) {
-    const ModelConfig config = RandomModel(random);
+    const ModelConfig config = RandomComputedModel(random);
     const auto& matmul = MatmulBackends<Scalar>()[static_cast<std::size_t>(i % 4)];
     const RunShape shape{
         .context = i % 8 == 0 ? 1 : 1 + static_cast<int64_t>(random() % kLongestRandomContext),
@@ -51,7 +51,7 @@ TEST(Counted, EveryOpOfRandomModelsExecutesItsFormulaExactly) {
     forward.Run(tokens, observer);
     for (const Op& op : forward.ops()) {
       int64_t counted = 0;
-      for (const auto& [id, flops] : observer.counts) counted += id == op.id ? flops : 0;
+      for (const auto& [seen, flops] : observer.counts) counted += seen == op ? flops : 0;
       EXPECT_EQ(counted, ExecutedFlops(config, shape, op, facts)) << op.name();
     }
     if (HasFailure()) return;

@@ -38,7 +38,7 @@ TEST(Trace, HasEachExecutionInOrderAndEachLayerAroundItsOwn) {
   const RunSettings settings = TinyRun(1);
   const std::vector<Slice> slices = TraceOf(settings);
   std::vector<std::pair<std::string, int64_t>> expected, found;
-  ForEachExecution(ForwardOps(settings.model, settings.Shape(3)), 3,
+  ForEachExecution(settings.model, ForwardOps(settings.model, settings.Shape(3)), 3,
                    [&](const Op& op, int64_t layer) { expected.emplace_back(op.name(), layer); });
   std::vector<const Slice*> layers;
   for (const Slice& slice : slices) {

@@ -38,7 +38,7 @@ TEST(OpVerifier, AcceptsWhatIsRightAndCatchesEveryOpThatIsWrong) {
   std::mt19937 random(3);
   omp_set_num_threads(2);
   for (int i = 0; i < 18; ++i) {
-    const ModelConfig config = RandomModel(random);
+    const ModelConfig config = RandomComputedModel(random);
     static constexpr const char* kBackends[] = {"packed", "eigen", "packed-fused"};
     const auto& matmul = *FindMatmul<float>(kBackends[i % 3]);
     const auto weights = SeededWeights<float>(config, config.num_layers, 1, matmul.packs_weights);
