@@ -117,6 +117,7 @@ OpLetters LettersOf(OpId id) {
     case OpId::kFfnDown: return {"", "B·T", "C", "F"};
     case OpId::kLmHead: return {"", "B·T", "V", "C"};
     case OpId::kAttention: break;  // the list explained keeps it in parts
+    default: break;                // Catalogue refuses models that have them
   }
   throw std::logic_error("no letters for this op");
 }
@@ -184,7 +185,11 @@ ExplainedSection Flops(const ModelConfig& config, const RunShape& shape, Convent
 
 std::vector<ExplainedSection> Explain(const ModelConfig& config, const RunShape& shape,
                                       Convention convention) {
-  const Catalogue catalogue(config, shape, Convention::kMatmul);
+  AuditSetting setting;
+  setting.model = config;
+  setting.context = shape.context;
+  setting.batch = shape.batch;
+  const Catalogue catalogue(setting);
   return {Parameters(config, catalogue), Memory(config, shape), Flops(config, shape, convention)};
 }
 

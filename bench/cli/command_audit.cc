@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <CLI/CLI.hpp>
 #include <iostream>
 #include <iterator>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "analysis/audit/audit.h"
@@ -11,15 +13,15 @@
 #include "analysis/text/table.h"
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
+#include "bench/cli/options.h"
+#include "bench/cli/terminal.h"
 #include "model/json.h"
 
 namespace flopledger {
 namespace {
 
 void Print(const Table& table, Format format, std::ostream& out) {
-  out << (format == Format::kCsv        ? table.ToCsv()
-          : format == Format::kMarkdown ? table.ToMarkdown()
-                                        : table.ToText());
+  out << Drawn(table, format, out);
 }
 
 nlohmann::json Number(const Exact& value) {
@@ -28,9 +30,16 @@ nlohmann::json Number(const Exact& value) {
 }
 
 std::string Ratio(const Finding& finding) {
-  if (finding.derived == 0) return "";
+  if (finding.derived == 0 || finding.verdict == Verdict::kUnreadable) return "";
   return fmt::format("{:.6g}",
                      Exact(finding.claim.figure.value / finding.derived).convert_to<double>());
+}
+
+/// The other convention in which the claimed figure is right, where there is one.
+nlohmann::json ConventionOf(const Finding& finding) {
+  if (finding.verdict == Verdict::kRightUnder) return "all";
+  if (finding.coincidences.empty()) return nullptr;
+  return finding.coincidences.front().convention;
 }
 
 nlohmann::json ToJson(const Finding& finding) {
@@ -38,25 +47,26 @@ nlohmann::json ToJson(const Finding& finding) {
   for (const Cause& cause : finding.causes) {
     causes.push_back({{"text", cause.text}, {"kind", cause.kind}, {"factor", cause.factor}});
   }
+  const bool readable = finding.verdict != Verdict::kUnreadable;
   nlohmann::json ratio;
-  if (finding.derived != 0) {
+  if (finding.derived != 0 && readable) {
     ratio = Exact(finding.claim.figure.value / finding.derived).convert_to<double>();
   }
   return {{"id", finding.claim.id},
           {"text", finding.claim.text},
           {"quantity", finding.claim.quantity},
-          {"claimed", Number(finding.claim.figure.value)},
+          {"claimed", readable ? Number(finding.claim.figure.value) : nlohmann::json()},
           {"written", finding.claim.figure.written},
           {"derived", Number(finding.derived)},
           {"formula", finding.formula},
           {"verdict", NameOf(finding.verdict)},
-          {"convention",
-           finding.convention.empty() ? nlohmann::json() : nlohmann::json(finding.convention)},
+          {"convention", ConventionOf(finding)},
           {"ratio", ratio},
           {"follows_from", finding.follows},
           {"via", finding.via},
           {"cause", causes.empty() ? nlohmann::json() : causes.front()["text"]},
           {"causes", causes},
+          {"more_causes", finding.more_causes},
           {"remark", finding.Remark()}};
 }
 
@@ -71,8 +81,7 @@ std::string Called(const Claim& claim) {
 }
 
 int ListQuantities(const AuditSetting& setting, Format format, std::ostream& out) {
-  const Catalogue catalogue(setting.model, WholePass(setting.model, setting.context, setting.batch),
-                            setting.convention);
+  const Catalogue catalogue(setting);
   if (format == Format::kJson) {
     nlohmann::json list = nlohmann::json::array();
     for (const Quantity& quantity : catalogue.quantities()) {
@@ -114,8 +123,10 @@ int RunAudit(const AuditOptions& options, std::ostream& out) {
   setting.model = LoadModel(options.model);
   setting.context = options.context.value_or(setting.model.context_length);
   setting.batch = options.batch;
-  setting.convention = ParseConvention(options.convention);
-  ValidateRunShape(setting.model, setting.context, setting.batch);
+  SetConvention(setting, options.convention, "--convention");
+  if (options.dtype) setting.dtype = setting.kv_dtype = ParseNumberType(*options.dtype, "--dtype");
+  if (options.kv_dtype) setting.kv_dtype = ParseNumberType(*options.kv_dtype, "--kv-dtype");
+  FitPositions(setting);
   if (options.quantities) return ListQuantities(setting, format, out);
   if (options.claims.empty()) {
     throw InputError("audit needs a file of claims (.json, .csv or - ), or --quantities");
@@ -128,7 +139,7 @@ int RunAudit(const AuditOptions& options, std::ostream& out) {
                {"quantity", false},
                {"claimed"},
                {"derived"},
-               {"ratio"},
+               {"ratio", true, 1},
                {"verdict", false},
                {"why", false}},
               {}};
@@ -149,6 +160,30 @@ int RunAudit(const AuditOptions& options, std::ostream& out) {
     Print(table, format, out);
   }
   return all_right ? kDone : kCheckFailed;
+}
+
+void AddAudit(CLI::App& app, Session& session) {
+  const auto options = std::make_shared<AuditOptions>();
+  CLI::App* command = app.add_subcommand(
+      "audit",
+      "Checks figures made by hand against the formulas, and names the slip behind a wrong one.");
+  command->add_option("claims", options->claims, "claims: a .json or .csv file, or - for stdin");
+  command->add_option("-m,--model", options->model, "the model of claims that name none")
+      ->capture_default_str();
+  AddShape(command, options->context, options->batch);
+  command
+      ->add_option("--convention", options->convention,
+                   ConventionHelp() + ". Other tools' totals as well:" + OtherToolNames())
+      ->capture_default_str();
+  command->add_option("--dtype", options->dtype,
+                      "how numbers are stored: f32 (default), bf16, f16, f8, int8, int4, f64");
+  command->add_option("--kv-dtype", options->kv_dtype, "of the KV cache; default: as --dtype");
+  command->add_flag("--quantities", options->quantities,
+                    "list what can be claimed, with its value");
+  AddFormat(command, options->format);
+  command->final_callback([options, &session] {
+    session.run = [options, &session] { return RunAudit(*options, session.out); };
+  });
 }
 
 }  // namespace flopledger

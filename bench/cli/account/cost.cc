@@ -9,6 +9,7 @@
 #include "analysis/text/figure.h"
 #include "bench/cli/account/account.h"
 #include "bench/cli/cli.h"
+#include "bench/cli/terminal.h"
 #include "model/checked.h"
 #include "model/input_error.h"
 
@@ -17,37 +18,89 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double kSecondsPerDay = 86400;
+constexpr double kSecondsPerHour = 3600, kSecondsPerDay = 86400;
 
-/// What --memory, --peak, --mfu and --steps say.
+/// What --memory, --peak, --mfu, --steps, --step-time and --tokens-per-second say.
 struct TrainingPlan {
   int64_t memory_bytes = 0;
   std::string memory;
-  double flops_per_s = 0;  // 0: no peak was given
-  double mfu = 0;
-  int64_t steps = 0;  // 0: not given
+  double flops_per_s = 0;        // 0: no peak was given
+  double mfu = 0;                // assumed
+  int64_t steps = 0;             // 0: not given
+  double step_s = 0;             // measured; 0: not given
+  double tokens_per_second = 0;  // measured; 0: not given
+
+  bool measured() const { return step_s > 0 || tokens_per_second > 0; }
 };
+
+int64_t ParseMemory(const std::string& text) {
+  const Figure memory = ParseFigure(text, Unit::kBytes, "--memory");
+  if (!HasUnit(text)) {
+    throw InputError(fmt::format("--memory {0} has no unit; write {0}GB or {0}GiB", text));
+  }
+  return memory.value.convert_to<int64_t>();
+}
+
+/// "50 %", "50" or 0.5 as a fraction.
+double ParseMfu(const std::string& text) {
+  // 0.5 without % is a proportion; 1 could be either.
+  const double percent = ParseFigure(text, Unit::kPercent, "--mfu").value.convert_to<double>();
+  if (percent <= 0 || percent > 100) throw InputError("--mfu must be above 0 and at most 100 %");
+  if (percent == 1 && !HasUnit(text)) {
+    throw InputError(fmt::format("--mfu {} may be 1 % or 100 %; write the % sign", text));
+  }
+  return percent / 100;
+}
+
+double ParsePositive(const std::string& text, Unit unit, const char* option) {
+  const double value = ParseFigure(text, unit, option).value.convert_to<double>();
+  if (value <= 0) throw InputError(fmt::format("{} must be above 0", option));
+  return value;
+}
 
 TrainingPlan ParsePlan(const AccountOptions& options) {
   TrainingPlan plan;
   plan.memory = options.memory.value_or("80GB");
-  plan.memory_bytes =
-      ParseFigure(plan.memory, Unit::kBytes, "--memory").value.convert_to<int64_t>();
-  if (!options.peak && (options.mfu || options.steps)) {
-    throw InputError("--mfu and --steps need --peak, the machine's FLOPs a second");
+  plan.memory_bytes = ParseMemory(plan.memory);
+  const bool measured = options.step_time || options.tokens_per_second;
+  if (!options.peak && (options.mfu || options.steps || measured)) {
+    throw InputError(
+        "--mfu, --steps, --step-time and --tokens-per-second need --peak, the machine's FLOPs a "
+        "second");
   }
-  if (options.peak) {
-    plan.flops_per_s =
-        ParseFigure(*options.peak, Unit::kFlops, "--peak").value.convert_to<double>();
-    if (plan.flops_per_s <= 0) throw InputError("--peak must be above 0");
+  if (options.mfu && measured) {
+    throw InputError("--mfu is what --step-time or --tokens-per-second give; leave one out");
   }
-  const double percent =
-      ParseFigure(options.mfu.value_or("50 %"), Unit::kPercent, "--mfu").value.convert_to<double>();
-  if (percent <= 0 || percent > 100) throw InputError("--mfu must be above 0 and at most 100 %");
-  plan.mfu = percent / 100;
+  if (options.step_time && options.tokens_per_second) {
+    throw InputError("--step-time and --tokens-per-second say the same; leave one out");
+  }
+  if (options.peak) plan.flops_per_s = ParsePositive(*options.peak, Unit::kFlops, "--peak");
+  if (options.step_time) {
+    plan.step_s = ParsePositive(*options.step_time, Unit::kSeconds, "--step-time");
+  }
+  if (options.tokens_per_second) {
+    plan.tokens_per_second =
+        ParsePositive(*options.tokens_per_second, Unit::kTokensPerSecond, "--tokens-per-second");
+  }
+  plan.mfu = ParseMfu(options.mfu.value_or("50 %"));
   if (options.steps && *options.steps < 1) throw InputError("--steps must be at least 1");
   plan.steps = options.steps.value_or(0);
   return plan;
+}
+
+/// A step's time and the MFU: one measured, the other what follows from it.
+struct StepTime {
+  double seconds = 0, mfu = 0;
+};
+
+StepTime StepTimeOf(const Accounting& accounting, const TrainingFigures& training,
+                    const TrainingPlan& plan) {
+  const auto flops = static_cast<double>(training.step_flops);
+  if (!plan.measured()) return {flops / (plan.flops_per_s * plan.mfu), plan.mfu};
+  const double tokens =
+      static_cast<double>(accounting.shape.batch) * static_cast<double>(accounting.shape.context);
+  const double seconds = plan.step_s > 0 ? plan.step_s : tokens / plan.tokens_per_second;
+  return {seconds, flops / seconds / plan.flops_per_s};
 }
 
 struct Counting {
@@ -59,10 +112,6 @@ std::vector<Counting> Countings(const TrainingFigures& training) {
   return {{"sheet", "the list above the line", training.sheet_bytes},
           {"fused", "that list without scores and softmax (fused attention)", training.fused_bytes},
           {"full", "every tensor above", training.full_bytes}};
-}
-
-double StepSeconds(const TrainingFigures& training, const TrainingPlan& plan) {
-  return static_cast<double>(training.step_flops) / (plan.flops_per_s * plan.mfu);
 }
 
 double SixNdError(const TrainingFigures& training) {
@@ -87,11 +136,15 @@ json ToJson(const Accounting& accounting, const TrainingFigures& training,
   }
   json time;
   if (plan.flops_per_s > 0) {
-    const double step = StepSeconds(training, plan);
-    time = {{"peak_flops_per_s", plan.flops_per_s}, {"mfu", plan.mfu}, {"step_s", step}};
+    const StepTime step = StepTimeOf(accounting, training, plan);
+    time = {{"peak_flops_per_s", plan.flops_per_s},
+            {"mfu", step.mfu},
+            {"step_s", step.seconds},
+            {"measured", plan.measured()}};
     if (plan.steps > 0) {
       time["steps"] = plan.steps;
-      time["days"] = step * static_cast<double>(plan.steps) / kSecondsPerDay;
+      time["hours"] = step.seconds * static_cast<double>(plan.steps) / kSecondsPerHour;
+      time["days"] = step.seconds * static_cast<double>(plan.steps) / kSecondsPerDay;
     }
   }
   return {{"model", accounting.model.name},
@@ -159,19 +212,53 @@ Table FlopsTable(const TrainingFigures& training) {
   return table;
 }
 
-void PrintTime(const TrainingFigures& training, const TrainingPlan& plan, std::ostream& out) {
+void PrintTime(const Accounting& accounting, const TrainingFigures& training,
+               const TrainingPlan& plan, std::ostream& out) {
   if (plan.flops_per_s == 0) {
-    fmt::print(out, "time: give --peak (FLOPs a second), --mfu and --steps\n");
+    PrintNote(out, "time: give --peak (FLOPs a second), --mfu and --steps");
     return;
   }
-  const double step = StepSeconds(training, plan);
-  fmt::print(out, "time at {:g} TFLOP/s and {:g} % MFU: {:.6g} s a step", plan.flops_per_s / 1e12,
-             100 * plan.mfu, step);
+  const StepTime step = StepTimeOf(accounting, training, plan);
+  std::string text =
+      plan.measured()
+          ? fmt::format("MFU of a step of {:.6g} s (measured) at {:g} TFLOP/s: {:.2f} %",
+                        step.seconds, plan.flops_per_s / 1e12, 100 * step.mfu)
+          : fmt::format("time at {:g} TFLOP/s and {:g} % MFU: {:.6g} s a step",
+                        plan.flops_per_s / 1e12, 100 * step.mfu, step.seconds);
   if (plan.steps > 0) {
-    fmt::print(out, "; {} steps: {:.1f} days", Grouped(plan.steps),
-               step * static_cast<double>(plan.steps) / kSecondsPerDay);
+    const double seconds = step.seconds * static_cast<double>(plan.steps);
+    text += fmt::format("; {} steps: {:.2f} hours, {:.1f} days", Grouped(plan.steps),
+                        seconds / kSecondsPerHour, seconds / kSecondsPerDay);
   }
-  out << '\n';
+  PrintNote(out, text);
+  if (step.mfu > 1) {
+    out << "an MFU above 100 % is impossible: check --peak, the measured time and --batch\n";
+  }
+}
+
+std::string TrainingCsv(const TrainingFigures& training, const TrainingPlan& plan) {
+  Table all{{{"quantity"}, {"part"}, {"value"}, {"unit"}}, {}};
+  const auto add = [&](const char* quantity, const std::string& part, int64_t value,
+                       const char* unit) {
+    all.rows.push_back({quantity, part, fmt::to_string(value), unit});
+  };
+  add("state", "parameters", training.parameter_bytes, "bytes");
+  add("state", "gradients", training.gradient_bytes, "bytes");
+  add("state", "moments", training.moment_bytes, "bytes");
+  add("state", "total", training.state_bytes, "bytes");
+  for (const KeptTensor& tensor : training.kept) {
+    add(tensor.in_sheet ? "kept" : "kept_besides", tensor.name, tensor.bytes, "bytes per sequence");
+  }
+  for (const Counting& counting : Countings(training)) {
+    add("activations", counting.name, counting.bytes, "bytes per sequence");
+    add("largest_batch", counting.name,
+        LargestBatch(plan.memory_bytes, training.state_bytes, counting.bytes), "sequences");
+  }
+  add("flops", "forward", training.forward_flops, "FLOPs");
+  add("flops", "step", training.step_flops, "FLOPs");
+  add("flops", "six_nd", training.six_nd_flops, "FLOPs");
+  add("flops", "optimizer_update", training.update_flops, "FLOPs");
+  return all.ToCsv();
 }
 
 json ToJson(const PhaseFigures& phase) {
@@ -201,7 +288,7 @@ Table PhaseTable(const InferenceFigures& figures) {
   Table table{{{"phase", false},
                {"tokens"},
                {"FLOPs"},
-               {"FLOPs a token"},
+               {"FLOPs a token", true, 1},
                {"weights read, bytes"},
                {"KV cache, bytes"},
                {"FLOPs/byte"}},
@@ -219,10 +306,10 @@ Table GroupedTable(const Accounting& accounting) {
   Table table{{{"attention", false},
                {"KV heads"},
                {"parameters"},
-               {"KV bytes a token"},
+               {"KV bytes a token", true, 2},
                {"KV cache, bytes"},
                {"of MHA's"},
-               {"decode FLOPs a token"},
+               {"decode FLOPs a token", true, 1},
                {"decode FLOPs/byte"}},
               {}};
   for (const ModelConfig& variant : GroupedVariants(accounting.model)) {
@@ -259,7 +346,7 @@ int AccountTraining(const AccountOptions& options, std::ostream& out) {
   const TrainingFigures training =
       CountTraining(accounting.model, accounting.shape, accounting.convention);
   if (format == Format::kJson) {
-    fmt::print(out, "{}\n", ToJson(accounting, training, plan).dump(2));
+    out << ToJson(accounting, training, plan).dump(2) << '\n';
     return kDone;
   }
   Table countings{{{"counted as activations", false},
@@ -272,41 +359,24 @@ int AccountTraining(const AccountOptions& options, std::ostream& out) {
          Grouped(LargestBatch(plan.memory_bytes, training.state_bytes, counting.bytes))});
   }
   if (format == Format::kCsv) {
-    Table all{{{"quantity"}, {"part"}, {"value"}, {"unit"}}, {}};
-    const auto add = [&](const char* quantity, const std::string& part, int64_t value,
-                         const char* unit) {
-      all.rows.push_back({quantity, part, fmt::to_string(value), unit});
-    };
-    add("state", "parameters", training.parameter_bytes, "bytes");
-    add("state", "gradients", training.gradient_bytes, "bytes");
-    add("state", "moments", training.moment_bytes, "bytes");
-    add("state", "total", training.state_bytes, "bytes");
-    for (const KeptTensor& tensor : training.kept) {
-      add(tensor.in_sheet ? "kept" : "kept_besides", tensor.name, tensor.bytes,
-          "bytes per sequence");
-    }
-    for (const Counting& counting : Countings(training)) {
-      add("activations", counting.name, counting.bytes, "bytes per sequence");
-      add("largest_batch", counting.name,
-          LargestBatch(plan.memory_bytes, training.state_bytes, counting.bytes), "sequences");
-    }
-    add("flops", "forward", training.forward_flops, "FLOPs");
-    add("flops", "step", training.step_flops, "FLOPs");
-    add("flops", "six_nd", training.six_nd_flops, "FLOPs");
-    add("flops", "optimizer_update", training.update_flops, "FLOPs");
-    out << all.ToCsv();
+    out << TrainingCsv(training, plan);
     return kDone;
   }
-  fmt::print(out, "{}\n{}\n\n", ModelLine(accounting.model),
-             ShapeLine(accounting.shape, accounting.convention));
-  out << Drawn(StateTable(training), format) << '\n' << Drawn(KeptTable(training), format);
-  fmt::print(out,
-             "\npeak memory = {}·B + {} bytes by the sheet's list (Stanford CS336, assignment 1); "
-             "what is counted decides B:\n\n",
-             Grouped(training.sheet_bytes), Grouped(training.state_bytes));
-  out << Drawn(countings, format) << '\n' << Drawn(FlopsTable(training), format);
-  fmt::print(out, "\n6·P·B·T is {:+.2f} % off the exact step\n", SixNdError(training));
-  PrintTime(training, plan, out);
+  PrintNote(out, fmt::format("{}\n{}", ModelLine(accounting.model),
+                             ShapeLine(accounting.shape, accounting.convention)));
+  out << '\n';
+  out << Drawn(StateTable(training), format, out) << '\n'
+      << Drawn(KeptTable(training), format, out);
+  PrintNote(
+      out,
+      fmt::format("\npeak memory = {}·B + {} bytes by the sheet's list (Stanford CS336, assignment "
+                  "1, of {}); what is counted decides B:",
+                  Grouped(training.sheet_bytes), Grouped(training.state_bytes),
+                  SheetOf(accounting.model) == ActivationList::k2026 ? "2026" : "2025"));
+  out << '\n';
+  out << Drawn(countings, format, out) << '\n' << Drawn(FlopsTable(training), format, out);
+  PrintNote(out, fmt::format("\n6·P·B·T is {:+.2f} % off the exact step", SixNdError(training)));
+  PrintTime(accounting, training, plan, out);
   return kDone;
 }
 
@@ -327,15 +397,16 @@ int AccountInference(const AccountOptions& options, std::ostream& out) {
       of_variant["attention"] = KindOf(variant);
       account["variants"].push_back(std::move(of_variant));
     }
-    fmt::print(out, "{}\n", account.dump(2));
+    out << account.dump(2) << '\n';
     return kDone;
   }
   if (format == Format::kCsv) {
     out << GroupedTable(accounting).ToCsv();
     return kDone;
   }
-  fmt::print(out, "{}\n{}\n\n", ModelLine(accounting.model),
-             ShapeLine(accounting.shape, accounting.convention));
+  PrintNote(out, fmt::format("{}\n{}", ModelLine(accounting.model),
+                             ShapeLine(accounting.shape, accounting.convention)));
+  out << '\n';
   Table cache{{{"KV cache (fp32)", false}, {"formula", false}, {"bytes"}, {""}}, {}};
   const auto add = [&](const std::string& name, const char* formula, int64_t bytes) {
     cache.rows.push_back(
@@ -347,12 +418,12 @@ int AccountInference(const AccountOptions& options, std::ostream& out) {
   add(fmt::format("{} × context_length {}", accounting.shape.batch,
                   Grouped(accounting.model.context_length)),
       "B·context_length·a token", figures.full_cache_bytes);
-  out << Drawn(cache, format) << '\n' << Drawn(PhaseTable(figures), format);
-  fmt::print(
-      out,
-      "\nprefill: B·T tokens at once, logits at every position; decode: one token in each of "
-      "the B sequences, at position T; bytes are weights and cache once, no activations\n\n");
-  out << Drawn(GroupedTable(accounting), format);
+  out << Drawn(cache, format, out) << '\n' << Drawn(PhaseTable(figures), format, out);
+  PrintNote(out,
+            "\nprefill: B·T tokens at once, logits at every position; decode: one token in each of "
+            "the B sequences, at position T; bytes are weights and cache once, no activations");
+  out << '\n';
+  out << Drawn(GroupedTable(accounting), format, out);
   return kDone;
 }
 
