@@ -30,16 +30,31 @@ std::string_view NameOf(Decision decision) {
     case Decision::kFail: return "FAIL";
     case Decision::kInconclusive: return "INCONCLUSIVE";
     case Decision::kNotComparable: return "NOT COMPARABLE";
+    case Decision::kNew: return "NEW";
+    case Decision::kMissing: return "MISSING";
+    case Decision::kSkipped: return "SKIPPED";
   }
   return "";
 }
 
-Decision Worse(Decision a, Decision b) {
-  for (const Decision worst :
-       {Decision::kFail, Decision::kNotComparable, Decision::kInconclusive}) {
-    if (a == worst || b == worst) return worst;
-  }
-  return Decision::kPass;
+Decision Overall(std::span<const Decision> rows, bool allow_missing) {
+  const auto has = [&](Decision decision) {
+    return std::ranges::find(rows, decision) != rows.end();
+  };
+  if (has(Decision::kFail)) return Decision::kFail;
+  if (has(Decision::kNotComparable)) return Decision::kNotComparable;
+  if (has(Decision::kMissing) && !allow_missing) return Decision::kNotComparable;
+  if (has(Decision::kInconclusive)) return Decision::kInconclusive;
+  return has(Decision::kPass) ? Decision::kPass : Decision::kNotComparable;
+}
+
+RatioEstimate Inverse(const RatioEstimate& estimate) {
+  RatioEstimate inverse = estimate;
+  inverse.ratio = 1 / estimate.ratio;
+  inverse.lower = 1 / estimate.upper;
+  inverse.upper = 1 / estimate.lower;
+  inverse.higher_is_better = !estimate.higher_is_better;
+  return inverse;
 }
 
 RatioEstimate EstimateRatio(std::span<const double> log_ratios, double confidence) {
@@ -52,6 +67,7 @@ RatioEstimate EstimateRatio(std::span<const double> log_ratios, double confidenc
 }
 
 Decision Decide(const RatioEstimate& estimate, double budget) {
+  if (estimate.higher_is_better) return Decide(Inverse(estimate), budget);
   if (estimate.upper <= 1 + budget) return Decision::kPass;
   return estimate.lower > 1 + budget ? Decision::kFail : Decision::kInconclusive;
 }
@@ -73,7 +89,7 @@ std::optional<int> BlocksNeeded(double sigma, double effect, const GateRule& rul
 
 std::string Explain(std::string_view row, Decision decision, const RatioEstimate& estimate,
                     const GateRule& rule, std::string_view remark) {
-  const double bound = 1 + rule.budget;
+  const double bound = estimate.higher_is_better ? 1 / (1 + rule.budget) : 1 + rule.budget;
   std::string line = fmt::format(
       "{} {}: B/A {:.3f} [{:.3f}, {:.3f}] ({:.4g} %, {} blocks). Budget {} {}.", NameOf(decision),
       row, estimate.ratio, estimate.lower, estimate.upper, 100 * rule.confidence, estimate.blocks,
@@ -81,7 +97,8 @@ std::string Explain(std::string_view row, Decision decision, const RatioEstimate
   if (!remark.empty()) line += fmt::format(" {}", remark);
   line += fmt::format(
       " sigma {:.1f} %; this run catches {} or more with {:.0f} % power", 100 * estimate.sigma,
-      SignedPercent(SmallestCaught(estimate.sigma, estimate.blocks, rule)), 100 * rule.power);
+      SignedPercent(SmallestCaught(estimate.sigma, estimate.blocks, rule) + estimate.widened),
+      100 * rule.power);
   if (decision == Decision::kInconclusive) {
     const double effect =
         rule.budget + 0.02;  // a round figure that a reader can set beside his own

@@ -14,13 +14,33 @@
 
 namespace flopledger {
 
-enum class Decision { kPass, kFail, kInconclusive, kNotComparable };
+enum class Decision {
+  kPass,
+  kFail,
+  kInconclusive,
+  kNotComparable,
+  kNew,      // a row of B alone: does not block
+  kMissing,  // a row of A alone: as NOT COMPARABLE, unless that is allowed
+  kSkipped,  // a row that neither side measures, for the same reason: does not block
+};
 
-/// "PASS", "FAIL", "INCONCLUSIVE", "NOT COMPARABLE".
+/// "PASS", "FAIL", "INCONCLUSIVE", "NOT COMPARABLE", "NEW", "MISSING", "SKIPPED".
 std::string_view NameOf(Decision decision);
 
-/// The worst of two: FAIL, then NOT COMPARABLE, then INCONCLUSIVE, then PASS.
-Decision Worse(Decision a, Decision b);
+/// Every decision, those first that need a reader first.
+inline constexpr Decision kWorstFirst[] = {
+    Decision::kFail, Decision::kNotComparable, Decision::kMissing, Decision::kInconclusive,
+    Decision::kNew,  Decision::kSkipped,       Decision::kPass};
+
+/// FAIL where a row fails; else NOT COMPARABLE where a row is, or is missing without leave to be,
+/// or where no row was compared at all; else INCONCLUSIVE where a row is; else PASS.
+Decision Overall(std::span<const Decision> rows, bool allow_missing);
+
+/// A decision and, where times did not make it, why.
+struct RowVerdict {
+  Decision decision = Decision::kInconclusive;
+  std::string reason;
+};
 
 struct GateRule {
   double budget = 0.05;          // the slowdown that is let pass: 0.05 is +5 %
@@ -36,7 +56,12 @@ struct RatioEstimate {
   int blocks = 0;
   double ratio = 1, lower = 1, upper = 1;  // B/A and its interval
   double sigma = 0;                        // standard deviation of one block's log ratio
+  double widened = 0;                      // by what the sentinel moved: part of the interval
+  bool higher_is_better = false;           // B/A of a rate: below 1 is a slowdown
 };
+
+/// The same of a quantity that is 1 / quantity: A/B becomes B/A.
+RatioEstimate Inverse(const RatioEstimate& estimate);
 
 /// From the log ratios of at least two blocks.
 RatioEstimate EstimateRatio(std::span<const double> log_ratios, double confidence);

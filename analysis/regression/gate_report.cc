@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/regression/escaped_name.h"
 #include "analysis/text/table.h"
 
 namespace flopledger {
@@ -18,10 +19,6 @@ double LogRatio(const Quantities& quantity) {
   return std::abs(std::log(std::abs(quantity.candidate / quantity.baseline)));
 }
 
-std::string Milliseconds(const std::optional<double>& seconds) {
-  return seconds ? fmt::format("{:.4f}", *seconds * 1e3) : "";
-}
-
 std::string Figure(double value) {
   if (value == std::floor(value) && std::abs(value) < 9e15) {
     return Grouped(static_cast<int64_t>(value));
@@ -32,8 +29,7 @@ std::string Figure(double value) {
 /// Rows that need a reader first, each group in the order of the benchmark.
 std::vector<const RowReport*> WorstFirst(const GateReport& report) {
   std::vector<const RowReport*> rows;
-  for (const Decision decision :
-       {Decision::kFail, Decision::kNotComparable, Decision::kInconclusive, Decision::kPass}) {
+  for (const Decision decision : kWorstFirst) {
     for (const RowReport& row : report.rows) {
       if (row.decision == decision) rows.push_back(&row);
     }
@@ -53,11 +49,8 @@ Table MovedTable(const std::vector<Quantities>& moved) {
 constexpr std::size_t kMostMoved = 12;
 
 json ToJson(const RatioEstimate& estimate) {
-  return {{"blocks", estimate.blocks},
-          {"ratio", estimate.ratio},
-          {"lower", estimate.lower},
-          {"upper", estimate.upper},
-          {"sigma", estimate.sigma}};
+  return {{"blocks", estimate.blocks}, {"ratio", estimate.ratio}, {"lower", estimate.lower},
+          {"upper", estimate.upper},   {"sigma", estimate.sigma}, {"widened", estimate.widened}};
 }
 
 template <class T>
@@ -70,53 +63,11 @@ json OrNull(const std::optional<T>& value) {
   }
 }
 
-/// Text of a workflow command; in its properties ':' and ',' end a value.
-std::string CommandText(std::string_view text, bool is_property) {
-  std::string escaped;
-  for (const char c : text) {
-    const bool special =
-        c == '%' || c == '\r' || c == '\n' || (is_property && (c == ':' || c == ','));
-    escaped += special ? fmt::format("%{:02X}", static_cast<unsigned char>(c)) : std::string(1, c);
-  }
-  return escaped;
-}
-
-/// Whether the verdict is that of no row: nothing was timed, or a binary failed in between.
-bool HeadlineSaysMore(const GateReport& report) {
-  const bool of_a_row = std::ranges::any_of(
-      report.rows, [&](const RowReport& row) { return row.decision == report.decision; });
-  return report.decision != Decision::kPass && !of_a_row;
-}
-
-std::string XmlText(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&': escaped += "&amp;"; break;
-      case '<': escaped += "&lt;"; break;
-      case '>': escaped += "&gt;"; break;
-      case '"': escaped += "&quot;"; break;
-      default: escaped += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;  // XML 1.0 has no others
-    }
-  }
-  return escaped;
-}
-
-std::string Commands(const char* kind,
-                     const std::vector<std::pair<std::string, std::string>>& all) {
-  constexpr std::size_t kMost = 10;  // GitHub shows no more of one step
-  std::string text;
-  for (std::size_t i = 0; i < std::min(all.size(), kMost); ++i) {
-    std::string message = all[i].second;
-    if (i + 1 == kMost && all.size() > kMost)
-      message += fmt::format(" +{} more", all.size() - kMost);
-    text += fmt::format("::{} title={}::{}\n", kind, CommandText("gate: " + all[i].first, true),
-                        CommandText(message, false));
-  }
-  return text;
-}
-
 }  // namespace
+
+std::string LabelOf(const RowReport& row) {
+  return row.metric == Metric{} ? row.name : fmt::format("{} ({})", row.name, row.metric.name);
+}
 
 std::vector<Quantities> Moved(const RowReport& row, std::size_t most) {
   std::vector<Quantities> moved;
@@ -133,50 +84,70 @@ std::vector<Quantities> Moved(const RowReport& row, std::size_t most) {
   return moved;
 }
 
+RowReport NotTimed(const std::string& name, const RowVerdict& verdict) {
+  return {.name = name,
+          .metric = {},
+          .decision = verdict.decision,
+          .reason = verdict.reason,
+          .sentence = fmt::format("{} {}: {}.", NameOf(verdict.decision), name, verdict.reason),
+          .estimate = {},
+          .confirmation = {},
+          .baseline = {},
+          .candidate = {},
+          .quantities = {}};
+}
+
 void Conclude(GateReport& report) {
-  report.decision = Decision::kPass;
+  std::vector<Decision> decisions;
+  for (const RowReport& row : report.rows) decisions.push_back(row.decision);
+  report.decision = Overall(decisions, report.allow_missing);
   std::string counts;
-  for (const RowReport& row : report.rows) report.decision = Worse(report.decision, row.decision);
-  for (const Decision decision :
-       {Decision::kFail, Decision::kNotComparable, Decision::kInconclusive, Decision::kPass}) {
-    const auto n = std::ranges::count(report.rows, decision, &RowReport::decision);
+  for (const Decision decision : kWorstFirst) {
+    const auto n = std::ranges::count(decisions, decision);
     if (n > 0) counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", n, NameOf(decision));
   }
   report.headline =
-      fmt::format("{} row{}: {}", report.rows.size(), report.rows.size() == 1 ? "" : "s", counts);
+      fmt::format("{} row{}: {}", report.rows.size(), Plural(std::ssize(report.rows)), counts);
 }
 
 std::string ToText(const GateReport& report) {
   std::string text;
   for (const RowReport* row : WorstFirst(report)) {
-    text += row->sentence + "\n";
+    text += EscapedName(row->sentence) + "\n";
     if (row->decision != Decision::kFail) continue;
     const auto moved = Moved(*row, kMostMoved);
     if (!moved.empty()) text += "\n" + MovedTable(moved).ToText() + "\n";
   }
-  for (const std::string& warning : report.warnings) text += "warning: " + warning + "\n";
+  for (const std::string& warning : report.warnings)
+    text += "warning: " + EscapedName(warning) + "\n";
   for (const std::string& profile : report.profiles) text += "profile: " + profile + "\n";
-  return text + fmt::format("gate: {}: {}\n", NameOf(report.decision), report.headline);
+  return text +
+         fmt::format("gate: {}: {}\n", NameOf(report.decision), EscapedName(report.headline));
 }
 
 std::string ToMarkdown(const GateReport& report) {
   std::string text =
-      fmt::format("### Gate: {}\n\n{}\n\n", NameOf(report.decision), report.headline);
+      fmt::format("### Gate: {}\n\n{}\n\n", NameOf(report.decision), EscapedName(report.headline));
   Table table{{{"row", false},
                {"verdict", false},
-               {"A ms"},
-               {"B ms"},
+               {"A"},
+               {"B"},
                {"B/A"},
-               {"interval"},
+               {"low"},
+               {"high"},
                {"sigma"},
                {"blocks"}},
               {}};
   for (const RowReport* row : WorstFirst(report)) {
-    std::vector<std::string> cells{row->name, std::string(NameOf(row->decision)),
-                                   Milliseconds(row->baseline_s), Milliseconds(row->candidate_s)};
+    const auto value = [&](const std::optional<double>& of) {
+      return of ? ShowValue(row->metric, *of) : "";
+    };
+    std::vector<std::string> cells{EscapedName(LabelOf(*row)), std::string(NameOf(row->decision)),
+                                   value(row->baseline), value(row->candidate)};
     if (const auto& e = row->estimate) {
       cells.push_back(fmt::format("{:.3f}", e->ratio));
-      cells.push_back(fmt::format("[{:.3f}, {:.3f}]", e->lower, e->upper));
+      cells.push_back(fmt::format("{:.3f}", e->lower));
+      cells.push_back(fmt::format("{:.3f}", e->upper));
       cells.push_back(fmt::format("{:.1f} %", 100 * e->sigma));
       cells.push_back(fmt::format("{}", e->blocks));
     }
@@ -186,78 +157,15 @@ std::string ToMarkdown(const GateReport& report) {
   if (!table.rows.empty()) text += table.ToMarkdown() + "\n";
   for (const RowReport* row : WorstFirst(report)) {
     if (row->decision == Decision::kPass) continue;
-    text += row->sentence + "\n\n";
+    text += EscapedName(row->sentence) + "\n\n";
     const auto moved = Moved(*row, kMostMoved);
     if (row->decision == Decision::kFail && !moved.empty()) {
       text += MovedTable(moved).ToMarkdown() + "\n";
     }
   }
-  for (const std::string& warning : report.warnings) text += "Warning: " + warning + "\n\n";
+  for (const std::string& warning : report.warnings)
+    text += "Warning: " + EscapedName(warning) + "\n\n";
   return text;
-}
-
-std::string ToAnnotations(const GateReport& report) {
-  std::vector<std::pair<std::string, std::string>> errors, warnings;
-  for (const RowReport& row : report.rows) {
-    if (row.decision == Decision::kPass) continue;
-    auto& list = row.decision == Decision::kInconclusive ? warnings : errors;
-    list.emplace_back(row.name, row.sentence);
-  }
-  if (HeadlineSaysMore(report)) {
-    (report.decision == Decision::kInconclusive ? warnings : errors)
-        .emplace_back(NameOf(report.decision), report.headline);
-  }
-  for (const std::string& warning : report.warnings) warnings.emplace_back("warning", warning);
-  return Commands("error", errors) + Commands("warning", warnings);
-}
-
-std::string ToJUnit(const GateReport& report) {
-  std::vector<RowReport> cases = report.rows;
-  if (cases.empty() || HeadlineSaysMore(report)) {
-    cases.push_back({.name = "gate",
-                     .decision = report.decision,
-                     .sentence = report.headline,
-                     .estimate = {},
-                     .confirmation = {},
-                     .baseline_s = {},
-                     .candidate_s = {},
-                     .quantities = {}});
-  }
-  const auto count = [&](Decision decision) {
-    return std::ranges::count(cases, decision, &RowReport::decision);
-  };
-  std::string text = fmt::format(
-      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"flopledger "
-      "gate\" "
-      "tests=\"{}\" failures=\"{}\" skipped=\"{}\" errors=\"{}\">\n",
-      cases.size(), count(Decision::kFail), count(Decision::kInconclusive),
-      count(Decision::kNotComparable));
-  for (const RowReport& row : cases) {
-    text += fmt::format("<testcase classname=\"gate\" name=\"{}\"", XmlText(row.name));
-    if (row.decision == Decision::kPass) {
-      text += fmt::format("><system-out>{}</system-out></testcase>\n", XmlText(row.sentence));
-      continue;
-    }
-    const char* element = row.decision == Decision::kFail           ? "failure"
-                          : row.decision == Decision::kInconclusive ? "skipped"
-                                                                    : "error";
-    text += fmt::format("><{} message=\"{}\"/></testcase>\n", element, XmlText(row.sentence));
-  }
-  return text + "</testsuite>\n</testsuites>\n";
-}
-
-json ToBencher(const GateReport& report) {
-  json metrics = json::object();
-  for (const RowReport& row : report.rows) {
-    json& measures = metrics[row.name] = json::object();
-    if (row.candidate_s) measures["latency"] = {{"value", *row.candidate_s * 1e9}};
-    if (const auto& e = row.estimate) {
-      measures["ratio"] = {
-          {"value", e->ratio}, {"lower_value", e->lower}, {"upper_value", e->upper}};
-    }
-    if (measures.empty()) metrics.erase(row.name);
-  }
-  return metrics;
 }
 
 json ToJson(const GateReport& report) {
@@ -269,17 +177,20 @@ json ToJson(const GateReport& report) {
                                    {"candidate", quantity.candidate}};
     }
     rows.push_back({{"name", row.name},
+                    {"metric", row.metric.name},
                     {"verdict", NameOf(row.decision)},
+                    {"reason", row.reason},
                     {"sentence", row.sentence},
                     {"estimate", OrNull(row.estimate)},
                     {"confirmation", OrNull(row.confirmation)},
-                    {"baseline_s", OrNull(row.baseline_s)},
-                    {"candidate_s", OrNull(row.candidate_s)},
+                    {"baseline", OrNull(row.baseline)},
+                    {"candidate", OrNull(row.candidate)},
                     {"quantities", std::move(quantities)}});
   }
-  return {{"schema", 1},
+  return {{"schema", 2},
           {"verdict", NameOf(report.decision)},
           {"headline", report.headline},
+          {"allow_missing", report.allow_missing},
           {"settings", report.settings},
           {"rows", std::move(rows)},
           {"warnings", report.warnings},

@@ -10,6 +10,7 @@
 
 #include "analysis/regression/compare.h"
 #include "analysis/regression/gate_schedule.h"
+#include "analysis/regression/metric.h"
 
 namespace flopledger {
 
@@ -19,41 +20,53 @@ struct Quantities {
   double baseline = 0, candidate = 0;
 };
 
+/// One row under one metric.
 struct RowReport {
   std::string name;
+  Metric metric;
   Decision decision = Decision::kInconclusive;
-  std::string sentence;                           // the one line
-  std::optional<RatioEstimate> estimate;          // absent where nothing was timed
-  std::optional<RatioEstimate> confirmation;      // from the fresh blocks
-  std::optional<double> baseline_s, candidate_s;  // medians of all runs
-  std::vector<Quantities> quantities;             // that both have
+  std::string reason;                         // of all but a decision by times
+  std::string sentence;                       // the one line
+  std::optional<RatioEstimate> estimate;      // absent where nothing was timed
+  std::optional<RatioEstimate> confirmation;  // from the fresh blocks
+  std::optional<double> baseline, candidate;  // medians of the metric over all runs
+  std::vector<Quantities> quantities;         // that both have
 };
+
+/// The report on a row that was not timed: its sentence says the reason.
+RowReport NotTimed(const std::string& name, const RowVerdict& verdict);
 
 struct GateReport {
   Decision decision = Decision::kInconclusive;
   std::string headline;  // the one line on the whole
   std::vector<RowReport> rows;
+  bool allow_missing = false;  // rows of A that B lacks do not block
   std::vector<std::string> warnings;
   std::vector<std::string> profiles;  // what --profile left, or why it left nothing
   nlohmann::json settings = nlohmann::json::object();  // rule, seed, binaries, arguments, machine
   nlohmann::json slots = nlohmann::json::array();      // every run as it was
 };
 
+/// The row's name, and its metric where that is not real_time: "row (cpu_time)".
+std::string LabelOf(const RowReport& row);
+
 /// Of a row that fails: what else moved by more than 2 %, seconds by what they add to the whole
 /// first, then the others by their ratio; at most `most`.
 std::vector<Quantities> Moved(const RowReport& row, std::size_t most);
 
-/// The worst of the rows, and a headline to it.
+/// The decision on the whole (Overall), and a headline to it.
 void Conclude(GateReport& report);
 
 std::string ToText(const GateReport& report);
 std::string ToMarkdown(const GateReport& report);
-/// GitHub's workflow commands: ::error for FAIL and NOT COMPARABLE, ::warning for INCONCLUSIVE and
-/// warnings; at most ten of each, then "+N more".
+/// GitHub's workflow commands: ::error for FAIL, NOT COMPARABLE and MISSING, ::warning for
+/// INCONCLUSIVE and warnings; at most ten of each, then "+N more".
 std::string ToAnnotations(const GateReport& report);
-/// FAIL is a failure, INCONCLUSIVE is skipped, NOT COMPARABLE is an error.
+/// FAIL is a failure; NOT COMPARABLE and MISSING are errors; INCONCLUSIVE, NEW and SKIPPED are
+/// skipped.
 std::string ToJUnit(const GateReport& report);
-/// Measures "latency" (the candidate's, in ns) and "ratio" (B/A with its interval) of each row.
+/// Measures "latency" (the candidate's, in ns; of another metric its name and value) and "ratio"
+/// (B/A with its interval) of each row.
 nlohmann::json ToBencher(const GateReport& report);
 nlohmann::json ToJson(const GateReport& report);
 

@@ -14,11 +14,18 @@ std::optional<RatioEstimate> EstimateOf(const std::vector<BlockRatio>& blocks,
                                         const GateRule& rule) {
   if (blocks.size() < 2) return std::nullopt;
   std::vector<double> log_ratios;
-  for (const BlockRatio& block : blocks) log_ratios.push_back(block.seconds);
-  return EstimateRatio(log_ratios, rule.confidence);
+  for (const BlockRatio& block : blocks) log_ratios.push_back(block.cost);
+  RatioEstimate estimate = EstimateRatio(log_ratios, rule.confidence);
+  if (const auto moved = MovedSentinel(blocks, rule)) {
+    const double factor = std::exp(std::abs(std::log(*moved)));
+    estimate.widened = factor - 1;
+    estimate.lower /= factor;
+    estimate.upper *= factor;
+  }
+  return estimate;
 }
 
-std::optional<double> Contamination(const std::vector<BlockRatio>& blocks, const GateRule& rule) {
+std::optional<double> MovedSentinel(const std::vector<BlockRatio>& blocks, const GateRule& rule) {
   if (blocks.empty()) return std::nullopt;
   double sum = 0;
   for (const BlockRatio& block : blocks) sum += block.sentinel;
@@ -27,14 +34,18 @@ std::optional<double> Contamination(const std::vector<BlockRatio>& blocks, const
   return ratio;
 }
 
-std::string ExplainRow(const GateRow& row, const GateRule& rule) {
-  const auto estimate = EstimateOf(row.blocks, rule);
+std::string ExplainRow(const GateRow& row, const GateRule& rule, bool higher_is_better) {
+  const auto shown = [&](const std::vector<BlockRatio>& blocks) {
+    const auto estimate = EstimateOf(blocks, rule);
+    return estimate && higher_is_better ? Inverse(*estimate) : estimate;
+  };
+  const auto estimate = shown(row.blocks);
   if (!estimate) {
     return fmt::format("{} {}: {} finished block{}; an interval needs two.", NameOf(row.decision),
                        row.name, row.blocks.size(), row.blocks.size() == 1 ? "" : "s");
   }
   std::string remark;
-  if (const auto fresh = EstimateOf(row.fresh, rule)) {
+  if (const auto fresh = shown(row.fresh)) {
     const char* said = row.phase == RowPhase::kConfirm   ? "Not yet confirmed"
                        : row.decision == Decision::kFail ? "Again"
                                                          : "Not confirmed";
@@ -42,12 +53,12 @@ std::string ExplainRow(const GateRow& row, const GateRule& rule) {
                          fresh->ratio, fresh->lower, fresh->upper);
   }
   for (const auto* blocks : {&row.blocks, &row.fresh}) {
-    const auto moved = Contamination(*blocks, rule);
+    const auto moved = MovedSentinel(*blocks, rule);
     if (!moved) continue;
     if (!remark.empty()) remark += ' ';
     remark += fmt::format(
-        "Contaminated: the FMA sentinel, the same code beside both, ran at {:.3f} of its speed "
-        "beside B.",
+        "The sentinel, the same code beside both, ran at {:.3f} of its speed beside B: the "
+        "interval is widened by as much.",
         *moved);
     break;
   }
@@ -68,10 +79,11 @@ std::optional<SlotRequest> GateSchedule::Next() const {
 }
 
 void GateSchedule::Feed(const SlotResult& result) {
-  if (result.seconds.size() != active_.size()) throw std::logic_error("not the rows asked for");
+  if (result.costs.size() != active_.size()) throw std::logic_error("not the rows asked for");
   const double sign = Next()->candidate ? 0.5 : -0.5;  // two slots of each
   for (std::size_t i = 0; i < active_.size(); ++i) {
-    log_ratio_[i] += sign * std::log(result.seconds[i]);
+    if (!result.costs[i]) rows_[active_[i]].broke_off = true;
+    log_ratio_[i] += sign * std::log(result.costs[i].value_or(1));
   }
   if (result.sentinel) sentinel_log_ratio_ += sign * std::log(*result.sentinel);
   if (++slot_ == 4) EndBlock();
@@ -91,8 +103,13 @@ void GateSchedule::BeginBlock() {
 void GateSchedule::EndBlock() {
   for (std::size_t i = 0; i < active_.size(); ++i) {
     GateRow& row = rows_[active_[i]];
+    if (row.broke_off) {
+      row.phase = RowPhase::kDecided;
+      row.decision = Decision::kNotComparable;
+      continue;
+    }
     auto& blocks = row.phase == RowPhase::kConfirm ? row.fresh : row.blocks;
-    blocks.push_back({.seconds = log_ratio_[i], .sentinel = sentinel_log_ratio_});
+    blocks.push_back({.cost = log_ratio_[i], .sentinel = sentinel_log_ratio_});
     Advance(row);
   }
   ++block_;
@@ -102,7 +119,6 @@ void GateSchedule::EndBlock() {
 void GateSchedule::Advance(GateRow& row) {
   const auto most = static_cast<std::size_t>(rule_.most_blocks);
   const auto decide = [&](const std::vector<BlockRatio>& blocks) {
-    if (Contamination(blocks, rule_)) return Decision::kInconclusive;
     return Decide(*EstimateOf(blocks, rule_), rule_.budget);
   };
   if (row.phase == RowPhase::kConfirm) {

@@ -3,8 +3,9 @@
 // its error rates can be simulated.
 //
 // Every row starts with rule.first_blocks blocks. PASS ends it. FAIL must come again on as many
-// fresh blocks. What is inconclusive, contaminated or does not come again goes on, once, to
-// rule.most_blocks, where a FAIL must again be confirmed by as many fresh blocks.
+// fresh blocks. What is inconclusive or does not come again goes on, once, to rule.most_blocks,
+// where a FAIL must again be confirmed by as many fresh blocks. Where the sentinel moved beyond its
+// limit, intervals are widened by as much before they decide anything.
 #pragma once
 
 #include <cstdint>
@@ -25,16 +26,17 @@ struct SlotRequest {
   std::vector<std::size_t> rows;
 };
 
-/// What a slot gave: seconds of each requested row, in that order, and the sentinel's speed around
-/// it (in any unit; absent where there is no sentinel).
+/// What a slot gave: the cost of each requested row, in that order (seconds, or another quantity
+/// above 0 of which more is worse; absent where the row failed), and the sentinel's speed around it
+/// (in any unit; absent where there is no sentinel).
 struct SlotResult {
-  std::vector<double> seconds;
+  std::vector<std::optional<double>> costs;
   std::optional<double> sentinel;
 };
 
-/// One block's log ratios B/A: of the row's seconds, and of the sentinel's speed (0 without one).
+/// One block's log ratios B/A: of the row's cost, and of the sentinel's speed (0 without one).
 struct BlockRatio {
-  double seconds = 0;
+  double cost = 0;
   double sentinel = 0;
 };
 
@@ -46,15 +48,17 @@ struct GateRow {
   std::vector<BlockRatio> blocks{};  // on which the decision stands
   std::vector<BlockRatio> fresh{};   // that had to repeat a FAIL
   Decision decision = Decision::kInconclusive;
+  bool broke_off = false;  // a slot had no cost of it: nothing is decided
 };
 
-/// The estimate from these blocks; absent with fewer than two.
+/// The estimate from these blocks, widened by what the sentinel moved; absent with fewer than two.
 std::optional<RatioEstimate> EstimateOf(const std::vector<BlockRatio>& blocks,
                                         const GateRule& rule);
 /// B/A of the sentinel's speed over these blocks, where it moved beyond the limit.
-std::optional<double> Contamination(const std::vector<BlockRatio>& blocks, const GateRule& rule);
-/// The line on a row as it stands: Explain, with what its fresh blocks and the sentinel say.
-std::string ExplainRow(const GateRow& row, const GateRule& rule);
+std::optional<double> MovedSentinel(const std::vector<BlockRatio>& blocks, const GateRule& rule);
+/// The line on a row as it stands: Explain, with what its fresh blocks and the sentinel say. Of a
+/// rate (`higher_is_better`, its cost is 1 / rate) in terms of the rate.
+std::string ExplainRow(const GateRow& row, const GateRule& rule, bool higher_is_better = false);
 
 class GateSchedule {
  public:

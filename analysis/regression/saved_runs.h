@@ -1,7 +1,4 @@
-// Two saved results side by side (`flopledger compare`): what can be concluded from runs that were
-// not paired. FLOPs are exact and decide. Times are not: between two runs a machine drifts by far
-// more than the repetitions of one run show, so a time decides only where its ratio lies beyond
-// that drift too.
+// A saved result as `flopledger compare` sees it: a ledger of ours, or a file of Google Benchmark.
 #pragma once
 
 #include <map>
@@ -11,28 +8,29 @@
 
 #include "analysis/ledger/record.h"
 #include "analysis/regression/benchmark_json.h"
-#include "analysis/regression/compare.h"
 
 namespace flopledger {
 
 /// One op of a ledger, or one row of Google Benchmark.
 struct SavedRow {
-  std::string name;
-  std::vector<double> samples_s;
+  BenchmarkRow measured;                // of a ledger its real_time alone
   std::map<std::string, double> exact;  // FLOPs that must be equal, by quantity
   std::map<std::string, double> other;  // what may move, and is shown where it did
   std::string flops_source;             // of a ledger
   std::string flops_note;
-  bool duplicate_name = false;  // another row goes by this name
 
+  const std::string& name() const { return measured.name; }
   bool operator==(const SavedRow&) const = default;
 };
 
 struct SavedRun {
   std::map<std::string, std::string> identity;  // what must be equal for rows to be comparable
+  std::map<std::string, std::string> machine;   // and where the machines are to be the same
+  nlohmann::json context = nlohmann::json::object();  // Google Benchmark's, on machine and library
+  std::string when_and_where;                         // date and host, or run ids; empty: unknown
   std::vector<SavedRow> rows;
 
-  bool operator==(const SavedRun&) const = default;
+  const SavedRow* Find(const std::string& name) const;
 };
 
 SavedRun SavedFromLedger(const Ledger& ledger);
@@ -53,32 +51,5 @@ std::vector<ExactDifference> ExactDifferences(const std::map<std::string, double
 
 /// Names of counters of Google Benchmark rows that are held to be exact.
 bool IsExactCounter(std::string_view name);
-
-struct UnpairedRule {
-  double budget = 0.05;
-  double confidence = 0.99;
-  /// Standard deviation of one run's level about another's, as a fraction. The default is what a
-  /// replay of 87 CI jobs on shared runners found between jobs (within one: 2.8 %).
-  double drift = 0.148;
-};
-
-struct UnpairedRow {
-  std::string name;
-  Decision decision = Decision::kInconclusive;
-  std::optional<double> baseline_s, candidate_s;  // medians
-  std::optional<RatioEstimate> estimate;          // sigma: of the ratio, drift included
-  std::vector<std::string> exact;                 // what is not equal, a sentence each
-  std::optional<double> baseline_pct_peak, candidate_pct_peak;
-};
-
-struct UnpairedComparison {
-  Decision decision = Decision::kInconclusive;
-  std::vector<std::string> reasons;  // why the two are not comparable
-  bool same_run = false;             // nothing differs at all
-  std::vector<UnpairedRow> rows;     // in A's order
-};
-
-UnpairedComparison CompareUnpaired(const SavedRun& baseline, const SavedRun& candidate,
-                                   const UnpairedRule& rule);
 
 }  // namespace flopledger

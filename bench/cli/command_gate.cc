@@ -3,17 +3,17 @@
 #include <fmt/ostream.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <memory>
-#include <random>
 
 #include "analysis/text/table.h"
-#include "bench/calibration/calibrate.h"
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
+#include "bench/cli/options.h"
 #include "bench/gate/gate.h"
 #include "bench/gate/profile.h"
 #include "bench/gate/revisions.h"
@@ -25,36 +25,8 @@
 namespace flopledger {
 namespace {
 
-GateSettings MakeSettings(const GateOptions& options) {
-  GateSettings settings;
-  settings.baseline = options.baseline;
-  settings.candidate = options.candidate;
-  settings.arguments = options.arguments;
-  settings.rule.budget = CheckedPercent("--budget", options.budget);
-  if (options.blocks < 2 || options.blocks > 1000) {
-    throw InputError(fmt::format("--blocks must be from 2 to 1000, found {}", options.blocks));
-  }
-  const int64_t most = options.max_blocks.value_or(std::max<int64_t>(30, options.blocks));
-  if (most < options.blocks || most > 10'000) {
-    throw InputError(fmt::format("--max-blocks must be from --blocks ({}) to 10000, found {}",
-                                 options.blocks, most));
-  }
-  settings.rule.first_blocks = static_cast<int>(options.blocks);
-  settings.rule.most_blocks = static_cast<int>(most);
-  if (!(options.time_limit_s > 0)) {
-    throw InputError(fmt::format("--time-limit must be above 0 s, found {}", options.time_limit_s));
-  }
-  settings.time_limit_s = options.time_limit_s;
-  settings.seed = options.seed.value_or(std::random_device{}());
-  settings.time_identical = options.time_identical;
-  settings.flops_may_change = options.flops_may_change;
-  settings.across_builds = options.across_builds;
-  settings.exact = options.exact;
-  // One thread: several short ones may share a processor until the scheduler parts them, and then
-  // show half the peak on a machine that nothing disturbs.
-  settings.sentinel = [] { return MeasureFmaPeak(1); };
-  return settings;
-}
+/// With --bisect-exit: what `git bisect run` takes for "cannot be tested", and what stops it.
+constexpr int kBisectSkip = 125, kBisectStop = 128;
 
 /// Which of the ways to name two binaries was taken; throws InputError where none was, or two.
 void CheckBinaries(const GateOptions& options) {
@@ -157,8 +129,8 @@ int RunThePlan(GateSettings settings, double seconds, Progress& progress, std::o
     fmt::print(out, "sigma rests on {} blocks: give it more --plan-seconds, or fewer rows\n",
                plan.rows.front().estimate.blocks);
   }
-  if (plan.contamination) {
-    fmt::print(out, "contaminated: the FMA sentinel's own B/A was {:.3f}\n", *plan.contamination);
+  if (plan.moved_sentinel) {
+    fmt::print(out, "disturbed: the FMA sentinel's own B/A was {:.3f}\n", *plan.moved_sentinel);
   }
   return kDone;
 }
@@ -170,62 +142,142 @@ GateReport Refusal(const std::string& what) {
   return report;
 }
 
-}  // namespace
-
-double CheckedPercent(const char* option, double percent) {
-  if (!(percent > 0) || percent > 1000) {
-    throw InputError(
-        fmt::format("{} must be above 0 and at most 1000 %, found {}", option, percent));
+void WriteProfiles(const GateOptions& options, const GateSettings& settings, GateReport& report) {
+  if (options.profile.empty() || interrupted) return;
+  std::vector<std::string> failing;
+  for (const RowReport& row : report.rows) {
+    if (row.decision == Decision::kFail) failing.push_back(row.name);
   }
-  return percent / 100;
+  report.profiles = ProfileRows(settings, failing, options.profile);
 }
 
-int RunGateCommand(const GateOptions& options, std::ostream& out, std::ostream& err) {
+/// Builds what is to be built, and gates. Whatever cannot be measured is in the report.
+GateReport BuildAndGate(const GateOptions& options, GateSettings& settings, Progress& progress,
+                        std::ostream& err) {
+  std::unique_ptr<RevisionBuilds> builds;  // at the end nothing of them is left
+  GateReport report;
+  try {
+    std::string commits[2];
+    if (!options.baseline_ref.empty()) {
+      CheckOutputs(options);
+      CheckGateArguments(settings);
+      builds = std::make_unique<RevisionBuilds>(BuildSettings{options.preset, options.target}, err);
+      commits[0] = builds->Commit(options.baseline_ref);
+      commits[1] = builds->Commit(options.candidate_ref.empty() ? "HEAD" : options.candidate_ref);
+      settings.baseline = builds->Build(0, commits[0]);
+      settings.candidate = builds->Build(1, commits[1]);
+    }
+    CheckGateSettings(settings);
+    CheckOutputs(options);
+    progress.Say(fmt::format("A = {}, B = {}, seed {}", settings.baseline, settings.candidate,
+                             settings.seed));
+    report = RunGate(settings, progress);
+    if (builds) {
+      report.settings["baseline_commit"] = commits[0];
+      report.settings["candidate_commit"] = commits[1];
+    }
+  } catch (const CannotMeasure& error) {
+    report = Refusal(error.what());
+  }
+  WriteProfiles(options, settings, report);
+  progress.Clear();
+  return report;
+}
+
+int BisectExitOf(Decision decision) {
+  if (interrupted) return kBisectStop;
+  if (decision == Decision::kPass) return kDone;
+  return decision == Decision::kFail ? kCheckFailed : kBisectSkip;
+}
+
+int GateAndReport(const GateOptions& options, std::ostream& out, std::ostream& err) {
   CheckBinaries(options);
-  GateSettings settings = MakeSettings(options);
+  GateSettings settings = MakeGateSettings(options);
+  settings.baseline = options.baseline;
+  settings.candidate = options.candidate;
+  settings.time_identical = options.time_identical;
   const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
-  Progress progress(err, on_terminal);
+  Progress progress(err, on_terminal, kProgressInterval);
   const InterruptGuard guard(/*second_ends_program=*/false);
   if (options.plan) {
     if (!(options.plan_seconds > 0)) throw InputError("--plan-seconds must be above 0");
     return RunThePlan(settings, options.plan_seconds, progress, out);
   }
-
-  std::unique_ptr<RevisionBuilds> builds;
-  GateReport report;
-  try {
-    if (!options.baseline_ref.empty()) {
-      CheckOutputs(options);
-      CheckGateArguments(settings);
-      const std::string candidate = options.candidate_ref.empty() ? "HEAD" : options.candidate_ref;
-      builds = std::make_unique<RevisionBuilds>(
-          RevisionSettings{options.baseline_ref, candidate, options.preset, options.target}, err);
-      settings.baseline = builds->baseline();
-      settings.candidate = builds->candidate();
-    }
-    CheckGateSettings(settings);
-    CheckOutputs(options);
-    fmt::print(err, "flopledger: A = {}, B = {}, seed {}\n", settings.baseline, settings.candidate,
-               settings.seed);
-    report = RunGate(settings, progress);
-    if (builds) {
-      report.settings["baseline_commit"] = builds->baseline_commit();
-      report.settings["candidate_commit"] = builds->candidate_commit();
-    }
-    progress.Clear();
-  } catch (const CannotMeasure& error) {
-    report = Refusal(error.what());
-  }
-  if (!options.profile.empty() && !interrupted) {
-    std::vector<std::string> failing;
-    for (const RowReport& row : report.rows) {
-      if (row.decision == Decision::kFail) failing.push_back(row.name);
-    }
-    report.profiles = ProfileRows(settings, failing, options.profile);
-  }
-  builds.reset();  // whatever becomes of our output, nothing of them is left
+  const GateReport report = BuildAndGate(options, settings, progress, err);
   WriteOutputs(options, report, out, err);
-  return ExitCodeOf(report.decision);
+  return options.bisect_exit ? BisectExitOf(report.decision) : ExitCodeOf(report.decision);
+}
+
+void AddGateOutputs(CLI::App* command, GateOptions& options) {
+  command->add_option(
+      "--profile", options.profile,
+      "run rows that fail once more under 'perf record', and leave folded stacks in "
+      "this folder");
+  command->add_option("--json", options.json, "the verdict, with every run")->capture_default_str();
+  command->add_option("--markdown", options.markdown, "a summary, e.g. \"$GITHUB_STEP_SUMMARY\"");
+  command->add_option("--junit", options.junit, "JUnit XML");
+  command->add_option("--bencher", options.bencher, "Bencher Metric Format");
+  command
+      ->add_option("--annotations", options.annotations,
+                   "GitHub's ::error and ::warning lines: on, off, or auto (in GitHub Actions)")
+      ->capture_default_str();
+  command->add_flag("--bisect-exit", options.bisect_exit,
+                    "exit codes for 'git bisect run': 0 PASS, 1 FAIL, 125 (skip) without an "
+                    "answer, 128 (stop) for bad usage or an interruption");
+}
+
+}  // namespace
+
+int RunGateCommand(const GateOptions& options, std::ostream& out, std::ostream& err) {
+  if (!options.bisect_exit) return GateAndReport(options, out, err);
+  try {
+    return GateAndReport(options, out, err);
+  } catch (const InputError& error) {  // any code below 128 would be an answer on the commit
+    fmt::print(err, "flopledger: {}\n", OneLine(error.what()));
+    return kBisectStop;
+  }
+}
+
+void AddGate(CLI::App& app, Session& session) {
+  const auto options = std::make_shared<GateOptions>();
+  CLI::App* command = app.add_subcommand(
+      "gate",
+      "Runs two builds of a Google Benchmark binary in turn and says whether the second is "
+      "slower: PASS, FAIL or INCONCLUSIVE for every row.");
+  command->add_option("--baseline", options->baseline, "the binary as it was (A)");
+  command->add_option("--candidate", options->candidate, "the binary as it is now (B)");
+  command->add_option("--baseline-ref", options->baseline_ref,
+                      "build A from this git revision, and B from --candidate-ref, in worktrees");
+  command->add_option("--candidate-ref", options->candidate_ref,
+                      "with --baseline-ref; default: HEAD");
+  command
+      ->add_option("--preset", options->preset,
+                   "the CMake preset of both builds; '' for none (a Release build)")
+      ->capture_default_str();
+  command->add_option("--target", options->target, "the CMake target that is built and gated")
+      ->capture_default_str();
+  AddGateTiming(command, *options);
+  command->add_flag("--time-identical", options->time_identical,
+                    "time binaries of equal content too, to test this machine");
+  command->add_flag("--plan", options->plan,
+                    "gate --baseline (default: a small product of ours) against itself, and print "
+                    "sigma and the smallest slowdown that 10, 20 and 30 blocks can catch here");
+  command->add_option("--plan-seconds", options->plan_seconds, "how long --plan takes")
+      ->capture_default_str();
+  AddGateOutputs(command, *options);
+  command->footer(
+      "--benchmark_filter=RE and what stands after '--' are handed to both binaries, e.g.\n"
+      "  flopledger gate --baseline a/bench_forward --candidate b/bench_forward -- --model gpt2\n"
+      "Exit codes: 0 PASS; 1 FAIL; 2 bad usage; 3 INCONCLUSIVE or interrupted; 5 NOT COMPARABLE.\n"
+      "The verdict file is written in every case but bad usage.");
+  command->final_callback([options, &session] {
+    session.run = [options, &session] {
+      options->arguments = session.after_dashes;
+      options->arguments.insert(options->arguments.end(), session.benchmark_flags.begin(),
+                                session.benchmark_flags.end());
+      return RunGateCommand(*options, session.out, session.err);
+    };
+  });
 }
 
 }  // namespace flopledger

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <map>
 
+#include "bench/gate/runner.h"
 #include "bench/machine/files.h"
 #include "bench/machine/interrupt.h"
 #include "bench/machine/process.h"

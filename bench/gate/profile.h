@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "bench/gate/gate.h"
+#include "bench/gate/settings.h"
 
 namespace flopledger {
 

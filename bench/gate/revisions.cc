@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <utility>
 
 #include "bench/machine/interrupt.h"
 #include "model/input_error.h"
@@ -27,31 +28,30 @@ std::string FindExecutable(const std::string& folder, const std::string& name) {
 
 }  // namespace
 
-RevisionBuilds::RevisionBuilds(const RevisionSettings& settings, std::ostream& log) {
+RevisionBuilds::RevisionBuilds(BuildSettings settings, std::ostream& log)
+    : settings_(std::move(settings)), log_(log) {
   try {
     checkout_ = Do({"git", "rev-parse", "--show-toplevel"}, "");
   } catch (const CannotMeasure& error) {
-    throw InputError(fmt::format("--baseline-ref needs a git checkout: {}", error.what()));
+    throw InputError(fmt::format("revisions need a git checkout: {}", error.what()));
   }
-  commits_[0] = Commit(settings.baseline);
-  commits_[1] = Commit(settings.candidate);
-  if (!Do({"git", "status", "--porcelain", "--untracked-files=no"}, checkout_).empty()) {
-    fmt::print(log, "flopledger: changes that are not committed are in neither build\n");
-  }
-  try {
-    for (const int side : {0, 1}) {
-      fmt::print(log, "flopledger: building {} {} ({})\n", side == 0 ? "baseline" : "candidate",
-                 side == 0 ? settings.baseline : settings.candidate, commits_[side].substr(0, 10));
-      log.flush();
-      Build(side, commits_[side], settings);
-    }
-  } catch (...) {
-    RemoveWorktrees();  // no destructor runs for what was never made
-    throw;
+  if (!Git({"status", "--porcelain", "--untracked-files=no"}).empty()) {
+    fmt::print(log_, "flopledger: changes that are not committed are in no build\n");
   }
 }
 
-RevisionBuilds::~RevisionBuilds() { RemoveWorktrees(); }
+RevisionBuilds::~RevisionBuilds() {
+  for (const int side : {0, 1}) {
+    if (!begun_[side]) continue;
+    std::error_code ignored;
+    std::filesystem::remove_all(SourceOf(side), ignored);
+    try {  // git's own entry of it; twice --force: it may be locked, being half made
+      Do({"git", "worktree", "remove", "--force", "--force", SourceOf(side)}, checkout_,
+         /*until_interrupted=*/false);
+    } catch (const std::exception&) {  // it was never made
+    }
+  }
+}
 
 std::string RevisionBuilds::Do(const std::vector<std::string>& words, const std::string& folder,
                                bool until_interrupted) {
@@ -72,44 +72,50 @@ std::string RevisionBuilds::Do(const std::vector<std::string>& words, const std:
   return said;
 }
 
+std::string RevisionBuilds::Git(const std::vector<std::string>& words) {
+  std::vector<std::string> all{"git"};
+  all.insert(all.end(), words.begin(), words.end());
+  return Do(all, checkout_);
+}
+
 std::string RevisionBuilds::Commit(const std::string& revision) {
   try {
-    return Do(
-        {"git", "rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}"},
-        checkout_);
-  } catch (const CannotMeasure& error) {
+    return Git({"rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}"});
+  } catch (const CannotMeasure&) {
     if (interrupted) throw;
     throw InputError(fmt::format("'{}' is no revision of {}", revision, checkout_));
   }
 }
 
-void RevisionBuilds::Build(int side, const std::string& commit, const RevisionSettings& settings) {
-  const std::string letter = side == 0 ? "a" : "b";  // paths of both are equally long
-  const std::string source = folder_.path(letter + "/source"),
-                    build = folder_.path(letter + "/build");
-  Do({"git", "worktree", "add", "--detach", source, commit}, checkout_);
+std::string RevisionBuilds::SourceOf(int side) const {
+  return folder_.path(side == 0 ? "a/source" : "b/source");  // equally long
+}
+
+void RevisionBuilds::PutAt(int side, const std::string& commit) {
+  const std::string source = SourceOf(side);
+  if (begun_[side]) {
+    Do({"git", "checkout", "--quiet", "--force", "--detach", commit}, source);
+  } else {
+    begun_[side] = true;
+    Do({"git", "worktree", "add", "--detach", source, commit}, checkout_);
+  }
   if (std::filesystem::exists(source + "/.gitmodules")) {
     Do({"git", "submodule", "update", "--init", "--recursive"}, source);
   }
-  std::vector<std::string> configure{"cmake", "-S", source, "-B", build};
-  configure.push_back(settings.preset.empty() ? "-DCMAKE_BUILD_TYPE=Release"
-                                              : "--preset=" + settings.preset);
-  Do(configure, source);
-  Do({"cmake", "--build", build, "--parallel", "--target", settings.target}, source);
-  binaries_[side] = FindExecutable(build, settings.target);
 }
 
-void RevisionBuilds::RemoveWorktrees() {
-  for (const char* letter : {"a", "b"}) {
-    const std::string source = folder_.path(letter) + "/source";
-    std::error_code ignored;
-    std::filesystem::remove_all(source, ignored);
-    try {  // git's own entry of it; twice --force: it may be locked, being half made
-      Do({"git", "worktree", "remove", "--force", "--force", source}, checkout_,
-         /*until_interrupted=*/false);
-    } catch (const std::exception&) {  // it was never made
-    }
-  }
+std::string RevisionBuilds::Build(int side, const std::string& commit) {
+  fmt::print(log_, "flopledger: building {} {}\n", side == 0 ? "A" : "B", commit.substr(0, 10));
+  log_.flush();
+  PutAt(side, commit);
+  const std::string source = SourceOf(side);
+  const std::string build = folder_.path(side == 0 ? "a/build" : "b/build");
+  std::vector<std::string> configure{"cmake", "-S", source, "-B", build};
+  configure.push_back(settings_.preset.empty() ? "-DCMAKE_BUILD_TYPE=Release"
+                                               : "--preset=" + settings_.preset);
+  Do(configure, source);
+  Do({"cmake", "--build", build, "--parallel", "--target", settings_.target}, source);
+  return FindExecutable(build, settings_.target);
 }
 
 }  // namespace flopledger

@@ -1,45 +1,50 @@
-// Two revisions of a git checkout, built alike in worktrees of their own; nothing of them is left.
+// Revisions of a git checkout, built in worktrees of their own; nothing of them is left.
 #pragma once
 
+#include <array>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "bench/machine/process.h"
 
 namespace flopledger {
 
-struct RevisionSettings {
-  std::string baseline, candidate = "HEAD";
+struct BuildSettings {
   std::string preset = "release";  // of CMake; empty: none, and a Release build
   std::string target = "bench_forward";
 };
 
+/// Worktrees A and B of the checkout that we stand in, with a build each.
 class RevisionBuilds {
  public:
-  /// Builds both, in the git checkout that we stand in; says on `log` what it does. Throws
-  /// InputError outside a checkout and for a revision that does not exist, CannotMeasure where a
-  /// build fails or is interrupted.
-  RevisionBuilds(const RevisionSettings& settings, std::ostream& log);
+  /// Throws InputError outside a checkout.
+  RevisionBuilds(BuildSettings settings, std::ostream& log);
   ~RevisionBuilds();
   RevisionBuilds(const RevisionBuilds&) = delete;
   RevisionBuilds& operator=(const RevisionBuilds&) = delete;
 
-  const std::string& baseline() const { return binaries_[0]; }
-  const std::string& candidate() const { return binaries_[1]; }
-  const std::string& baseline_commit() const { return commits_[0]; }
-  const std::string& candidate_commit() const { return commits_[1]; }
+  /// The commit of a revision. Throws InputError where there is none.
+  std::string Commit(const std::string& revision);
+  /// Puts side 0 (A) or 1 (B) at this commit, builds the target there and returns the binary's
+  /// path; a second commit of one side is built where the first was. Throws CannotMeasure where the
+  /// build fails or is interrupted.
+  std::string Build(int side, const std::string& commit);
+
+  /// Runs git in the checkout and returns what it printed. Throws CannotMeasure where it fails.
+  std::string Git(const std::vector<std::string>& words);
 
  private:
-  /// Runs a command to its end and returns what it printed. Throws CannotMeasure where it fails.
   std::string Do(const std::vector<std::string>& words, const std::string& folder,
                  bool until_interrupted = true);
-  std::string Commit(const std::string& revision);
-  void Build(int side, const std::string& commit, const RevisionSettings& settings);
-  void RemoveWorktrees();
+  std::string SourceOf(int side) const;
+  void PutAt(int side, const std::string& commit);
 
+  BuildSettings settings_;
+  std::ostream& log_;
   PrivateFolder folder_;
   std::string checkout_;
-  std::string commits_[2], binaries_[2];
+  std::array<bool, 2> begun_{};
 };
 
 }  // namespace flopledger

@@ -17,13 +17,15 @@ using ::testing::StartsWith;
 
 RowReport Row(const std::string& name, Decision decision) {
   return {.name = name,
+          .metric = {},
           .decision = decision,
+          .reason = "",
           .sentence = fmt::format("{} {}: 5 %, <why>", NameOf(decision), name),
           .estimate =
               RatioEstimate{.blocks = 10, .ratio = 1.1, .lower = 1.0, .upper = 1.2, .sigma = 0.02},
           .confirmation = {},
-          .baseline_s = 0.001,
-          .candidate_s = 0.0011,
+          .baseline = 0.001,
+          .candidate = 0.0011,
           .quantities = {{"ffn_up_s", 0.5, 0.6},
                          {"norm_s", 0.001, 0.002},
                          {"same_s", 1, 1.01},
@@ -60,7 +62,7 @@ TEST(GateReport, TextAndMarkdownBeginWithWhatNeedsAReader) {
   const std::string markdown = ToMarkdown(Report());
   EXPECT_LT(markdown.find("| slow"), markdown.find("| noisy\\|row"));
   EXPECT_LT(markdown.find("| noisy\\|row"), markdown.find("| fast"));
-  EXPECT_THAT(markdown, HasSubstr("| 1.100 | [1.000, 1.200] | 2.0 % | 10 |"));
+  EXPECT_THAT(markdown, HasSubstr("| 1.000 ms | 1.100 ms | 1.100 | 1.000 | 1.200 | 2.0 % | 10 |"));
 }
 
 TEST(GateReport, AnnotationsAreEscapedAndAtMostTenOfEachKind) {
@@ -86,7 +88,7 @@ TEST(GateReport, JUnitCountsAndEscapes) {
   GateReport none;
   none.decision = Decision::kNotComparable;
   none.headline = "rows are missing\x01";
-  EXPECT_THAT(ToJUnit(none), HasSubstr("<error message=\"rows are missing \"/>"));
+  EXPECT_THAT(ToJUnit(none), HasSubstr("<error message=\"rows are missing\\x01\"/>"));
   // A binary that fails when some rows are timed already: no row says so.
   GateReport cut;
   cut.rows = {Row("row", Decision::kInconclusive)};
@@ -113,6 +115,52 @@ TEST(GateReport, JsonHoldsEverythingAndNullWhereNothingWasTimed) {
   EXPECT_TRUE(json["rows"][0]["estimate"].is_null());
   EXPECT_EQ(json["rows"][1]["estimate"]["blocks"], 10);
   EXPECT_EQ(json["rows"][2]["quantities"]["ipc"]["candidate"], 2);
+}
+
+TEST(GateReport, RowsThatWereNotTimedStandWithTheirReason) {
+  GateReport report;
+  report.rows = {Row("runs", Decision::kPass), NotTimed("new", {Decision::kNew, "only in B"}),
+                 NotTimed("gone", {Decision::kMissing, "only in A"}),
+                 NotTimed("odd", {Decision::kSkipped, "in both: real_time is zero"})};
+  Conclude(report);
+  EXPECT_EQ(report.decision, Decision::kNotComparable);
+  EXPECT_EQ(report.headline, "4 rows: 1 MISSING, 1 NEW, 1 SKIPPED, 1 PASS");
+  EXPECT_THAT(ToText(report), StartsWith("MISSING gone: only in A.\nNEW new: only in B.\n"));
+  const auto rows = ToJson(report)["rows"];
+  EXPECT_EQ(rows[3]["verdict"], "SKIPPED");
+  EXPECT_EQ(rows[3]["reason"], "in both: real_time is zero");
+  EXPECT_THAT(ToJUnit(report), HasSubstr("failures=\"0\" skipped=\"2\" errors=\"1\""));
+  EXPECT_THAT(ToAnnotations(report), HasSubstr("::error title=gate%3A gone::MISSING"));
+  EXPECT_THAT(ToAnnotations(report), Not(HasSubstr("NEW")));
+
+  report.allow_missing = true;
+  Conclude(report);
+  EXPECT_EQ(report.decision, Decision::kPass);
+  EXPECT_THAT(ToAnnotations(report), IsEmpty());
+}
+
+TEST(GateReport, ControlCharactersInNamesAreWrittenOut) {
+  GateReport report;
+  report.rows = {NotTimed("a\nb\x1b[31m", {Decision::kNotComparable, "it said\r\nno"})};
+  Conclude(report);
+  for (const std::string& text :
+       {ToText(report), ToMarkdown(report), ToJUnit(report), ToAnnotations(report)}) {
+    EXPECT_THAT(text, HasSubstr("a\\nb\\x1b[31m"));
+    EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+    EXPECT_THAT(text, Not(HasSubstr("\r")));
+  }
+  EXPECT_THAT(ToJson(report).dump(), HasSubstr(R"(a\nb\u001b[31m)"));
+}
+
+TEST(GateReport, AnotherMetricIsNamedAndKeepsItsUnit) {
+  GateReport report;
+  report.rows = {Row("row", Decision::kFail)};
+  report.rows[0].metric = {.name = "items_per_second", .higher_is_better = true};
+  report.rows[0].candidate = 1200;
+  Conclude(report);
+  EXPECT_THAT(ToMarkdown(report), HasSubstr("| row (items_per_second) | FAIL | 0.001 | 1200 |"));
+  EXPECT_EQ(ToJson(report)["rows"][0]["metric"], "items_per_second");
+  EXPECT_EQ(ToBencher(report)["row (items_per_second)"]["items_per_second"]["value"], 1200);
 }
 
 }  // namespace
