@@ -21,3 +21,7 @@ endif()
 
 message(STATUS "FlopLedger: kernels compiled with ${CMAKE_CXX_COMPILER_ID} "
                "${CMAKE_CXX_COMPILER_VERSION} ${FLOPLEDGER_KERNEL_FLAGS}")
+
+# Kernels, and what fills their weights, are worth the time that -O3 takes to compile. All else waits
+# for them, for files or for the user.
+set(FLOPLEDGER_PLAIN_FLAGS $<$<CONFIG:Release>:-O1>)

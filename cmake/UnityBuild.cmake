@@ -1,6 +1,6 @@
-# With CMAKE_UNITY_BUILD=ON (the presets of CI and of scripts/run set it) the files of a folder are
-# compiled as one: their headers are read and their templates instantiated once, not once a file.
-# A folder that lacks the gain, or whose code must not change with the build, keeps to its files.
+# With CMAKE_UNITY_BUILD=ON (the presets release and asan-ubsan set it, dev does not) the files of a
+# folder are compiled as one: their headers are read and their templates instantiated once, not once
+# a file. Kernels keep to their files: what is timed must not depend on how it was built.
 
 # flopledger_unity(target): one unit for each folder of the target's sources. Units hold at most
 # `FLOPLEDGER_UNITY_FILES` files, so that two cores finish together.
