@@ -19,7 +19,6 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kCalibrationSchema = 1;
-constexpr int64_t kBytesPerFloat = 4;
 
 // --- JSON ------------------------------------------------------------------------------------
 
@@ -143,10 +142,24 @@ bool IsBeyond(const Columns& columns, const SamplePosition& at) {
          !k.CoversByFactor(kFactor, at.k);
 }
 
-/// The samples of this op, by number of threads.
-std::map<int64_t, Columns> SamplesOf(const Calibration& calibration, const PredictedRun& run,
-                                     const Op& op) {
-  const std::string key = SampleKey(run.model, op), backend = SampleBackend(run.matmul, op);
+/// The key of a sampled op that reads, writes and computes alike, for ops that no machine is
+/// sampled for: "swiglu" for any gated activation. Empty where there is none.
+std::string SimilarKey(const ModelConfig& config, const Op& op) {
+  switch (op.kind) {
+    case OpKind::kQkNorm: return config.norm == Norm::kRmsNorm ? "norm.rmsnorm" : "norm.layernorm";
+    case OpKind::kRouting: return "attention_softmax";
+    case OpKind::kCombine: return "residual";
+    case OpKind::kActivation:
+      if (config.ffn.gated) return "activation.swiglu";
+      return config.ffn.activation == Activation::kReluSquared ? "activation.relu"
+                                                               : "activation.gelu";
+    default: return "";
+  }
+}
+
+/// The samples of a key by a backend, by number of threads.
+std::map<int64_t, Columns> SamplesOf(const Calibration& calibration, const std::string& key,
+                                     const std::string& backend) {
   std::map<int64_t, Columns> by_threads;
   for (const OpSample& sample : calibration.samples) {
     if (sample.op == key && sample.matmul == backend) by_threads[sample.threads].Add(sample);
@@ -249,20 +262,16 @@ std::string SampleKey(const ModelConfig& config, const Op& op) {
     case OpKind::kNorm: return kind + (config.norm == Norm::kRmsNorm ? ".rmsnorm" : ".layernorm");
     case OpKind::kEmbedding:
       return kind + (config.position == Position::kLearned ? ".positions" : "");
-    case OpKind::kActivation:
-      switch (config.ffn) {
-        case Ffn::kGeluTanh: return kind + ".gelu";
-        case Ffn::kGeluErf: return kind + ".gelu_exact";
-        case Ffn::kRelu: return kind + ".relu";
-        case Ffn::kSwiglu: return kind + ".swiglu";
-      }
-      break;
+    case OpKind::kActivation: return kind + "." + std::string(FfnName(config.ffn));
     case OpKind::kAttention: return kind + (op.n == op.m ? "" : ".cached");
     case OpKind::kMatmul:
     case OpKind::kRope:
     case OpKind::kAttentionScores:
     case OpKind::kAttentionSoftmax:
     case OpKind::kAttentionValues:
+    case OpKind::kQkNorm:
+    case OpKind::kRouting:
+    case OpKind::kCombine:
     case OpKind::kResidual: return kind;
   }
   throw std::logic_error("no name for samples of this op");
@@ -314,13 +323,14 @@ double InterpolateLog(const std::vector<CurvePoint>& points, double x) {
 }
 
 OpPrediction PredictOp(const Calibration& calibration, const PredictedRun& run, const Op& op) {
-  const std::map<int64_t, Columns> by_threads = SamplesOf(calibration, run, op);
+  const std::string key = SampleKey(run.model, op), backend = SampleBackend(run.matmul, op);
+  std::map<int64_t, Columns> by_threads = SamplesOf(calibration, key, backend);
+  const bool by_similar = by_threads.empty();
+  if (by_similar) by_threads = SamplesOf(calibration, SimilarKey(run.model, op), backend);
   if (by_threads.empty()) {
-    const std::string backend = SampleBackend(run.matmul, op);
     OpPrediction none;
-    none.unavailable_because =
-        fmt::format("the calibration has no samples of {}{}{}", SampleKey(run.model, op),
-                    backend.empty() ? "" : " by ", backend);
+    none.unavailable_because = fmt::format("the calibration has no samples of {}{}{}", key,
+                                           backend.empty() ? "" : " by ", backend);
     return none;
   }
   const SamplePosition position = PositionOf(op);
@@ -345,8 +355,8 @@ OpPrediction PredictOp(const Calibration& calibration, const PredictedRun& run, 
       prediction.bound == Bound::kMemory ? cost[kReadBytes] / run.speed.read_bytes_per_s
       : op.kind == OpKind::kMatmul       ? cost[kProductFlops] / run.speed.product_flops_per_s
                                          : cost[kPeakFlops] / run.speed.peak_flops_per_s;
-  prediction.seconds = once * static_cast<double>(op.per_layer ? run.shape.num_layers : 1);
-  prediction.beyond_samples = IsBeyond(by_threads.begin()->second, position);
+  prediction.seconds = once * static_cast<double>(Executions(op, run.shape));
+  prediction.beyond_samples = by_similar || IsBeyond(by_threads.begin()->second, position);
   return prediction;
 }
 

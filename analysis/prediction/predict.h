@@ -88,7 +88,8 @@ struct PredictedRun {
 struct OpPrediction {
   std::optional<double> seconds;  // of every execution in one pass
   Bound bound = Bound::kCompute;
-  bool beyond_samples = false;      // farther than a factor of two from what was sampled
+  bool beyond_samples = false;      // farther than a factor of two from what was sampled, or
+                                    // by samples of a similar op
   std::string unavailable_because;  // where there are no seconds
 };
 

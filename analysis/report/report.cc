@@ -6,16 +6,15 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "analysis/text/markup.h"
-#include "analysis/text/table.h"
+#include "analysis/text/numbers.h"
 #include "model/config.h"
 #include "model/input_error.h"
 
 namespace flopledger {
 namespace {
-
-std::string_view Plural(int64_t count) { return count == 1 ? "" : "s"; }
 
 std::string Names(const std::vector<std::string>& names) {
   std::string text;
@@ -37,10 +36,10 @@ ReportCheck CheckPass(const ReportView& view) {
   if (view.extrapolated != nullptr && view.extrapolated->time_s) {
     text += fmt::format(
         "; the whole model would take {} if the others ran like these: extrapolated, not measured",
-        ShowSeconds(*view.extrapolated->time_s));
+        HumanSeconds(*view.extrapolated->time_s));
     if (const auto& interval = view.named.ledger.environment.extrapolation) {
-      text += fmt::format(" (between {} and {})", ShowSeconds(interval->pass.lower),
-                          ShowSeconds(interval->pass.upper));
+      text += fmt::format(" (between {} and {})", HumanSeconds(interval->pass.lower),
+                          HumanSeconds(interval->pass.upper));
     }
   }
   return {CheckState::kNote, "Part of the model", text};
@@ -73,8 +72,8 @@ ReportCheck CheckFlops(const ReportView& view) {
   }
   if (!total.executed_flops) {
     return {CheckState::kUnavailable, name,
-            fmt::format("{} measured; the kernels have no formula to hold them against",
-                        ShowScaled(static_cast<double>(*total.measured_flops), "FLOP"))};
+            fmt::format("{} measured; the kernels have no formula to compare them with",
+                        HumanScaled(static_cast<double>(*total.measured_flops), "FLOP"))};
   }
   const int64_t residual = *total.measured_flops - *total.executed_flops;
   if (residual == 0 && !unexplained.empty()) {
@@ -111,7 +110,7 @@ ReportCheck CheckRoof(const ReportView& view) {
   if (!above.empty()) {
     return {CheckState::kError, name,
             fmt::format("{} above {} roof, which cannot be: a time, a count or a ceiling is wrong",
-                        Names(above) + (above.size() == 1 ? " stands" : " stand"),
+                        Names(above) + (above.size() == 1 ? " is" : " are"),
                         above.size() == 1 ? "its" : "their")};
   }
   if (!roofline.peak_flops_per_s) {
@@ -136,12 +135,13 @@ ReportCheck CheckSeconds(const ReportView& view) {
   if (view.total == nullptr || !view.total->predicted_time_s || !view.total->time_s) {
     return {CheckState::kNote, name, "predicted for single operations only"};
   }
-  return {CheckState::kNote, name,
-          fmt::format("{} predicted from the calibration, {} measured{}",
-                      ShowSeconds(*view.total->predicted_time_s), ShowSeconds(*view.total->time_s),
-                      view.total->time_ratio
-                          ? fmt::format(": {:+.1f} %", 100 * (*view.total->time_ratio - 1))
-                          : "")};
+  return {
+      CheckState::kNote, name,
+      fmt::format("{} predicted from the calibration, {} measured{}",
+                  HumanSeconds(*view.total->predicted_time_s), HumanSeconds(*view.total->time_s),
+                  view.total->time_ratio
+                      ? fmt::format(": {:+.1f} %", 100 * (*view.total->time_ratio - 1))
+                      : "")};
 }
 
 ReportCheck CheckSpread(const ReportView& view) {
@@ -165,7 +165,7 @@ std::vector<ReportCheck> MakeChecks(const ReportView& view) {
   if (steal_s > 0) {
     checks.push_back({CheckState::kNote, "Steal",
                       fmt::format("the hypervisor withheld {} of processor time during the run",
-                                  ShowSeconds(steal_s))});
+                                  HumanSeconds(steal_s))});
   }
   return checks;
 }
@@ -186,9 +186,9 @@ std::string Summary(const ReportView& view) {
           ? "One forward pass"
           : fmt::format("A pass through {} of {} layers", row.layers_run, row.layers_total);
   if (!view.pass_s) return text + ": no time was measured.";
-  text += fmt::format(" took {}", ShowSeconds(*view.pass_s));
+  text += fmt::format(" took {}", HumanSeconds(*view.pass_s));
   if (view.total != nullptr && view.total->gflops) {
-    text += fmt::format(" at {}", ShowScaled(*view.total->gflops * 1e9, "FLOP/s"));
+    text += fmt::format(" at {}", HumanScaled(*view.total->gflops * 1e9, "FLOP/s"));
     if (view.total->pct_peak) {
       text += fmt::format(", {:.1f} % of the FMA peak measured around it", *view.total->pct_peak);
     }
@@ -247,7 +247,7 @@ std::vector<ReportFact> MachineFacts(const ReportView& view) {
   if (processors && machine.virtual_machine.value_or(false)) *processors += ", virtual machine";
   if (machine.memory_bytes) memory = HumanBytes(*machine.memory_bytes);
   if (view.roofline.peak_flops_per_s) {
-    peak = ShowScaled(*view.roofline.peak_flops_per_s, "FLOP/s");
+    peak = HumanScaled(*view.roofline.peak_flops_per_s, "FLOP/s");
   }
   if (compiler && build.flags) *compiler += " " + *build.flags;
   return {
@@ -318,6 +318,22 @@ std::vector<std::string> Commands(const ReportView& view) {
 
 }  // namespace
 
+namespace {
+
+/// A point of a sweep by what changes from its first point to its last.
+std::string PointName(const Record& point, const Record& first, const Record& last) {
+  std::vector<std::string> parts;
+  if (first.context != last.context) parts.push_back(fmt::format("context {}", point.context));
+  if (first.batch != last.batch) parts.push_back(fmt::format("batch {}", point.batch));
+  if (first.threads != last.threads) parts.push_back(fmt::format("threads {}", point.threads));
+  if (first.matmul != last.matmul) parts.push_back(point.matmul);
+  std::string name;
+  for (const std::string& part : parts) name += (name.empty() ? "" : ", ") + part;
+  return name;
+}
+
+}  // namespace
+
 void CheckReportable(const NamedLedger& named) {
   const auto& rows = named.ledger.rows;
   const auto is_op = [](const Record& row) {
@@ -333,19 +349,30 @@ void CheckReportable(const NamedLedger& named) {
   }
 }
 
-std::vector<NamedLedger> ByBackend(std::span<const NamedLedger> files) {
+std::vector<NamedLedger> ByPoint(std::span<const NamedLedger> files) {
+  const auto point_of = [](const Record& row) {
+    return std::tuple(row.context, row.batch, row.threads, row.matmul);
+  };
   std::vector<NamedLedger> ledgers;
   for (const NamedLedger& file : files) {
-    const std::vector<std::string> backends = Distinct(file.ledger.rows, &Record::matmul);
-    if (backends.size() < 2) {
+    const auto& rows = file.ledger.rows;
+    std::vector<const Record*> points;  // the first row of each
+    for (const Record& row : rows) {
+      const bool is_new = std::ranges::none_of(
+          points, [&](const Record* point) { return point_of(*point) == point_of(row); });
+      if (is_new) points.push_back(&row);
+    }
+    if (points.size() < 2) {
       ledgers.push_back(file);
       continue;
     }
-    for (const std::string& backend : backends) {
-      NamedLedger& one =
-          ledgers.emplace_back(fmt::format("{}, {}", file.name, backend), file.ledger);
-      std::erase_if(one.ledger.rows, [&](const Record& row) { return row.matmul != backend; });
-      if (backend != backends.front()) one.ledger.environment.extrapolation.reset();
+    for (const Record* point : points) {
+      NamedLedger& one = ledgers.emplace_back(
+          fmt::format("{}, {}", file.name, PointName(*point, *points.front(), *points.back())),
+          file.ledger);
+      std::erase_if(one.ledger.rows,
+                    [&](const Record& row) { return point_of(row) != point_of(*point); });
+      if (point != points.front()) one.ledger.environment.extrapolation.reset();
     }
   }
   return ledgers;
@@ -389,22 +416,6 @@ std::optional<double> ReportView::ShareOfTime(const Record& row) const {
 
 std::string WhyNotMeasured(const Record& row) {
   return row.flops_note.empty() ? "the ledger does not say why" : row.flops_note;
-}
-
-std::string ShowSeconds(double seconds) {
-  if (seconds >= 1) return fmt::format("{:.4g} s", seconds);
-  if (seconds >= 1e-3) return fmt::format("{:.4g} ms", seconds * 1e3);
-  return fmt::format("{:.4g} µs", seconds * 1e6);
-}
-
-std::string ShowScaled(double value, std::string_view unit) {
-  constexpr std::string_view kPrefixes[] = {"", "k", "M", "G", "T", "P", "E"};
-  std::size_t step = 0;
-  while (std::abs(value) >= 1e3 && step + 1 < std::size(kPrefixes)) {
-    value /= 1e3;
-    ++step;
-  }
-  return fmt::format("{:.4g} {}{}", value, kPrefixes[step], unit);
 }
 
 }  // namespace flopledger

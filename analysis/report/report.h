@@ -19,7 +19,7 @@ struct NamedLedger {
 };
 
 /// One file with its styles and script, no reference to any other. One ledger gives its page;
-/// several, or one of several backends, give a comparison with the first, then the page of each.
+/// several, or one of several points, give a comparison with the first, then the page of each.
 /// Every text of a ledger is escaped. Throws InputError for no ledger, and for one that
 /// CheckReportable refuses.
 std::string ToHtml(std::span<const NamedLedger> ledgers);
@@ -27,9 +27,9 @@ std::string ToHtml(std::span<const NamedLedger> ledgers);
 /// The same verdicts and tables, shorter, as GitHub-flavoured Markdown.
 std::string ToMarkdown(std::span<const NamedLedger> ledgers);
 
-/// The ledgers, those of several backends (`run --matmul all`) cut into one for each. What the
-/// environment says of a whole pass is the first backend's, and stays with it.
-std::vector<NamedLedger> ByBackend(std::span<const NamedLedger> files);
+/// The ledgers, those of several points (`run --matmul all`, `run --threads 1,2`) cut into one for
+/// each. What the environment says of a whole pass is the first point's, and stays with it.
+std::vector<NamedLedger> ByPoint(std::span<const NamedLedger> files);
 
 /// Throws InputError (naming the ledger) where there is no operation to show, or rows of more than
 /// one run.
@@ -76,10 +76,5 @@ struct ReportView {
 
 /// Why a row's measured FLOPs are absent.
 std::string WhyNotMeasured(const Record& row);
-
-/// "7.341 s", "427.7 ms", "8.2 µs".
-std::string ShowSeconds(double seconds);
-/// 3.507e12 with "FLOP" as "3.507 TFLOP".
-std::string ShowScaled(double value, std::string_view unit);
 
 }  // namespace flopledger

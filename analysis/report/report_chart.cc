@@ -7,11 +7,12 @@
 #include <numbers>
 
 #include "analysis/text/markup.h"
+#include "analysis/text/numbers.h"
 
 namespace flopledger {
 namespace {
 
-constexpr double kLetter = 6.3;  // the mean width of a letter of a label
+constexpr double kLetter = 6.8;  // the mean width of a letter of a label
 constexpr double kLine = 13;     // its height
 constexpr std::size_t kLongestTitle = 60;
 constexpr std::size_t kLongest = 26;  // letters of a label
@@ -43,10 +44,35 @@ struct Range {
   }
 };
 
-std::string TickText(int exponent) {
-  if (exponent < -4 || exponent > 5) return fmt::format("1e{}", exponent);
-  return exponent < 0 ? fmt::format("{:.{}f}", std::pow(10, exponent), -exponent)
-                      : fmt::format("{:.0f}", std::pow(10, exponent));
+std::string TickText(double value) {
+  return value < 9e-5 || value > 2e5 ? fmt::format("{:.0e}", value) : fmt::format("{:.6g}", value);
+}
+
+/// Powers of ten, at most nine; on a short axis twice and five times them as well.
+std::vector<double> Ticks(const Axis& axis) {
+  const int first = static_cast<int>(std::floor(std::log10(axis.low)));
+  const int last = static_cast<int>(std::floor(std::log10(axis.high)));
+  const int step = std::max(1, (last - first) / 8);
+  std::vector<double> ticks;
+  for (int exponent = first; exponent <= last; exponent += step) {
+    for (const double times : {1.0, 2.0, 5.0}) {
+      const double tick = times * std::pow(10.0, exponent);
+      if (times > 1 && last - first > 2) continue;
+      if (tick >= axis.low && tick <= axis.high) ticks.push_back(tick);
+    }
+  }
+  return ticks;
+}
+
+/// The dots of the operations that take 95 % of the time, the longest first.
+std::vector<RooflineDot> MostOfTheTime(const Roofline& roofline) {
+  std::vector<RooflineDot> dots = roofline.dots;
+  std::ranges::stable_sort(dots, std::greater(), &RooflineDot::share);
+  double share = 0;
+  std::size_t count = 0;
+  while (count < dots.size() && share < 0.95) share += dots[count++].share;
+  dots.resize(count);
+  return dots;
 }
 
 class Chart {
@@ -54,6 +80,7 @@ class Chart {
   Chart(const ReportView& view, const std::vector<std::string>& colours, std::string id,
         ChartSize size)
       : view_(view), roofline_(view.roofline), colours_(colours), id_(std::move(id)), size_(size) {
+    dots_ = size.zoom ? MostOfTheTime(roofline_) : roofline_.dots;
     SetAxes();
   }
 
@@ -70,64 +97,67 @@ class Chart {
  private:
   void SetAxes() {
     Range x, y;
-    for (const RooflineDot& dot : roofline_.dots) {
+    for (const RooflineDot& dot : dots_) {
       x.Take(dot.intensity);
       y.Take(dot.slowest.value_or(dot.flops_per_s));
       y.Take(dot.fastest.value_or(dot.flops_per_s));
     }
     if (roofline_.peak_flops_per_s) y.Take(*roofline_.peak_flops_per_s);
-    if (roofline_.theoretical_flops_per_s) y.Take(*roofline_.theoretical_flops_per_s);
-    if (const auto ridge = roofline_.Ridge()) x.Take(*ridge);
+    if (!size_.zoom) {
+      if (roofline_.theoretical_flops_per_s) y.Take(*roofline_.theoretical_flops_per_s);
+      if (const auto ridge = roofline_.Ridge()) x.Take(*ridge);
+    }
     if (x.high == 0) x = {1, 1};
     if (y.high == 0) y = {1e9, 1e9};
     constexpr double kLeft = 52, kTop = 26, kBottom = 44, kRight = 14;
-    x_ = {std::max(x.low / 2.5, 1e-300), std::min(x.high * 3, 1e300), kLeft, size_.width - kRight};
-    y_ = {std::max(y.low / 2.5, 1e-300), std::min(y.high * 2, 1e300), size_.height - kBottom, kTop};
+    const double below = size_.zoom ? 1.5 : 2.5, right = size_.zoom ? 1.8 : 3;
+    // Room for two labels above the peak.
+    const double above = size_.zoom ? 1.4 : narrow() ? 4 : 2;
+    x_ = {std::max(x.low / below, 1e-300), std::min(x.high * right, 1e300), kLeft,
+          size_.width - kRight};
+    y_ = {std::max(y.low / below, 1e-300), std::min(y.high * above, 1e300), size_.height - kBottom,
+          kTop};
   }
 
   void Open() {
-    std::string what = fmt::format("{} operations", roofline_.dots.size());
+    std::string what = fmt::format("{} operations{}", dots_.size(),
+                                   size_.zoom ? ", which take 95 % of the time" : "");
     if (roofline_.peak_flops_per_s) {
       what += fmt::format(" under an FMA peak of {}",
-                          ShowScaled(*roofline_.peak_flops_per_s, "FLOP/s"));
+                          HumanScaled(*roofline_.peak_flops_per_s, "FLOP/s"));
     }
     for (const BandwidthCeiling& ceiling : roofline_.bandwidth) {
-      what += fmt::format(", {} at {}", ceiling.level, ShowScaled(ceiling.bytes_per_s, "B/s"));
+      what += fmt::format(", {} at {}", ceiling.level, HumanScaled(ceiling.bytes_per_s, "B/s"));
     }
     text_ += fmt::format(
         "<svg class=\"roofline\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" role=\"img\" "
         "aria-labelledby=\"{2}-title {2}-desc\">\n"
-        "<title id=\"{2}-title\">Roofline of {3}</title>\n"
+        "<title id=\"{2}-title\">Roofline of {3}{9}</title>\n"
         "<desc id=\"{2}-desc\">{4}. FLOP/s against FLOPs per byte, both logarithmic; the figures "
-        "stand in the ledger below.</desc>\n"
+        "are in the ledger below.</desc>\n"
         "<clipPath id=\"{2}-clip\"><rect x=\"{5:.1f}\" y=\"{6:.1f}\" width=\"{7:.1f}\" "
         "height=\"{8:.1f}\"/></clipPath>\n",
         size_.width, size_.height, id_, EscapedHtml(Shortened(view_.first().model, 60)),
-        EscapedHtml(what), x_.begin, y_.end, x_.end - x_.begin, y_.begin - y_.end);
+        EscapedHtml(what), x_.begin, y_.end, x_.end - x_.begin, y_.begin - y_.end,
+        size_.zoom ? ", 95 % of the time" : "");
   }
 
   void Grid() {
-    const auto lines = [&](const Axis& axis, auto&& draw) {
-      const int first = static_cast<int>(std::ceil(std::log10(axis.low)));
-      const int last = static_cast<int>(std::floor(std::log10(axis.high)));
-      const int step = std::max(1, (last - first) / 8);
-      for (int exponent = first; exponent <= last; exponent += step) draw(exponent);
-    };
     text_ += "<g class=\"grid\">\n";
-    lines(x_, [&](int exponent) {
-      const double at = x_(std::pow(10.0, exponent));
+    for (const double tick : Ticks(x_)) {
+      const double at = x_(tick);
       text_ += fmt::format(
           "<path d=\"M{0:.1f} {1:.1f}V{2:.1f}\"/><text x=\"{0:.1f}\" y=\"{3:.1f}\" "
           "text-anchor=\"middle\">{4}</text>\n",
-          at, y_.begin, y_.end, y_.begin + 17, TickText(exponent));
-    });
-    lines(y_, [&](int exponent) {
-      const double at = y_(std::pow(10.0, exponent));
+          at, y_.begin, y_.end, y_.begin + 17, TickText(tick));
+    }
+    for (const double tick : Ticks(y_)) {
+      const double at = y_(tick);
       text_ += fmt::format(
           "<path d=\"M{0:.1f} {1:.1f}H{2:.1f}\"/><text x=\"{3:.1f}\" y=\"{4:.1f}\" "
           "text-anchor=\"end\">{5}</text>\n",
-          x_.begin, at, x_.end, x_.begin - 8, at + 4, TickText(exponent - 9));
-    });
+          x_.begin, at, x_.end, x_.begin - 8, at + 4, TickText(tick / 1e9));
+    }
     text_ += fmt::format(
         "<text class=\"axis\" x=\"{:.1f}\" y=\"{}\" text-anchor=\"end\">FLOPs per byte</text>"
         "<text class=\"axis\" x=\"6\" y=\"14\">GFLOP/s</text>\n</g>\n",
@@ -144,21 +174,22 @@ class Chart {
       text_ += fmt::format("<path class=\"peak\" d=\"M{:.1f} {:.1f}H{:.1f}\"/>\n", PeakStart(),
                            y_(*peak), x_.end);
       Label(std::min(PeakStart() + 8, x_.end - 200), y_(*peak) - 6, "start",
-            fmt::format("FMA peak {}, measured", ShowScaled(*peak, "FLOP/s")));
+            fmt::format("FMA peak {}, measured", HumanScaled(*peak, "FLOP/s")));
     }
-    if (const auto& theory = roofline_.theoretical_flops_per_s) {
+    if (const auto& theory = roofline_.theoretical_flops_per_s; theory && *theory <= y_.high) {
       text_ += fmt::format("<path class=\"theory\" d=\"M{:.1f} {:.1f}H{:.1f}\"/>\n", x_.begin,
                            y_(*theory), x_.end);
       // Above the measured peak's label too: the two lines nearly meet.
       Label(x_.end - 4, std::min(y_(*theory) - 6, peak ? y_(*peak) - 20 : y_.begin), "end",
-            fmt::format("theoretical {}", ShowScaled(*theory, "FLOP/s")));
+            fmt::format("theoretical {}", HumanScaled(*theory, "FLOP/s")));
     }
-    for (const BandwidthCeiling& ceiling : roofline_.bandwidth) Slope(ceiling);
-    if (const auto ridge = roofline_.Ridge()) {
+    if (const auto ridge = roofline_.Ridge(); ridge && *ridge > x_.low && *ridge < x_.high) {
       text_ += fmt::format("<path class=\"ridge\" d=\"M{:.1f} {:.1f}V{:.1f}\"/>\n", x_(*ridge),
                            y_(*peak), y_.begin);
-      Label(x_(*ridge) + 5, y_.begin - 8, "start", fmt::format("ridge {:.3g}", *ridge));
+      Label(std::min(x_(*ridge) + 5, x_.end - 80), y_.begin - 8, "start",
+            fmt::format("ridge {:.3g}", *ridge));
     }
+    for (const BandwidthCeiling& ceiling : roofline_.bandwidth) Slope(ceiling);
     text_ += "</g>\n";
   }
 
@@ -189,7 +220,7 @@ class Chart {
   /// Writes the level along its slope, at the first of a few places that nothing else takes.
   void NameSlope(const BandwidthCeiling& ceiling, double left, double right) {
     std::string label = ceiling.level;
-    if (!narrow()) label += " " + ShowScaled(ceiling.bytes_per_s, "B/s");
+    if (!narrow()) label += " " + HumanScaled(ceiling.bytes_per_s, "B/s");
     const double turn = std::atan2(y_.PixelsPerDecade(), x_.PixelsPerDecade());
     const double half = kLetter * static_cast<double>(LengthOf(label)) / 2;
     for (const double at : {0.5, 0.3, 0.7, 0.15, 0.85}) {
@@ -236,7 +267,6 @@ class Chart {
 
   /// The largest first, so that none is covered; names keep clear of them all.
   void SortDots() {
-    dots_ = roofline_.dots;
     std::ranges::stable_sort(dots_, std::greater(), &RooflineDot::share);
     for (const RooflineDot& dot : dots_) {
       const double x = x_(dot.intensity), y = y_(dot.flops_per_s), r = Radius(dot);
@@ -266,10 +296,10 @@ class Chart {
     const std::string name = Shortened(row.op, kLongestTitle);
     std::string about = fmt::format(
         "{}: {}, {:.4g} FLOPs per byte ({} FLOPs), {:.1f} % of the time", name,
-        ShowScaled(dot.flops_per_s, "FLOP/s"), dot.intensity, NameOf(dot.basis), 100 * dot.share);
+        HumanScaled(dot.flops_per_s, "FLOP/s"), dot.intensity, NameOf(dot.basis), 100 * dot.share);
     if (dot.above_roof) {
       about += fmt::format("; above its roof of {} ({})",
-                           ShowScaled(*dot.roof_flops_per_s, "FLOP/s"), dot.roof);
+                           HumanScaled(*dot.roof_flops_per_s, "FLOP/s"), dot.roof);
     }
     text_ += fmt::format(
         "<circle class=\"dot {}{}{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{:.1f}\"><title>{}</title>"
@@ -324,6 +354,11 @@ class Chart {
 };
 
 }  // namespace
+
+bool HasZoom(const ReportView& view) {
+  const std::size_t shown = MostOfTheTime(view.roofline).size();
+  return shown > 0 && shown < view.roofline.dots.size();
+}
 
 std::string RooflineSvg(const ReportView& view, const std::vector<std::string>& colours,
                         const std::string& id, ChartSize size) {

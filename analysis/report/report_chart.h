@@ -10,7 +10,11 @@ namespace flopledger {
 
 struct ChartSize {
   int width = 0, height = 0;  // in CSS pixels, at which its letters have their natural size
+  bool zoom = false;          // only the operations that take 95 % of the time
 };
+
+/// Whether a second, zoomed picture shows something that the first does not show as well.
+bool HasZoom(const ReportView& view);
 
 /// A picture of view.roofline that explains itself to a screen reader. `colours[row]` is the class
 /// of the ledger's row; `id` is a prefix of the picture's own, without markup.

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "analysis/report/report.h"
 #include "analysis/text/markup.h"
@@ -13,39 +14,9 @@ namespace {
 
 std::string Text(const std::string& text) { return EscapedMarkdown(text); }
 
-std::string Milliseconds(const std::optional<double>& seconds) {
-  return seconds ? fmt::format("{:.3f}", *seconds * 1e3) : "unavailable";
+std::string OrUnavailable(std::string figure) {
+  return figure.empty() ? "unavailable" : std::move(figure);
 }
-std::string OrBlank(const std::optional<double>& value, int digits, double scale = 1) {
-  return value ? fmt::format("{:.{}f}", *value * scale, digits) : "";
-}
-std::string OrUnavailable(const std::optional<int64_t>& value) {
-  return value ? Grouped(*value) : "unavailable";
-}
-
-/// Rows of cells that are already escaped, as a table of GitHub's.
-class MarkdownTable {
- public:
-  explicit MarkdownTable(const std::vector<Column>& columns) {
-    std::vector<std::string> rule;
-    std::vector<std::string> titles;
-    for (const Column& column : columns) {
-      titles.push_back(column.title);
-      rule.emplace_back(column.is_number ? "---:" : "---");
-    }
-    Add(titles);
-    Add(rule);
-  }
-  void Add(const std::vector<std::string>& cells) {
-    text_ += "|";
-    for (const std::string& cell : cells) text_ += " " + cell + " |";
-    text_ += "\n";
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
 
 std::string Checks(const ReportView& view) {
   std::string text;
@@ -61,29 +32,32 @@ std::string Checks(const ReportView& view) {
 
 std::string Ledger(const ReportView& view) {
   const std::string convention = Text(Shortened(view.first().convention, 20));
-  MarkdownTable table({{"operation", false},
-                       {"FLOPs, " + convention},
-                       {"executed"},
-                       {"measured"},
-                       {"source", false},
-                       {"predicted ms"},
-                       {"ms"},
-                       {"± MAD"},
-                       {"% of pass"},
-                       {"GFLOP/s"},
-                       {"% of peak"},
-                       {"bound", false}});
+  const std::vector<Column> columns = {{"operation", false},
+                                       {"FLOPs, " + convention},
+                                       {"executed"},
+                                       {"measured"},
+                                       {"source", false},
+                                       {"predicted ms"},
+                                       {"ms"},
+                                       {"± MAD"},
+                                       {"% of pass"},
+                                       {"GFLOP/s"},
+                                       {"% of peak"},
+                                       {"bound", false}};
+  std::vector<std::vector<std::string>> rows;
   const auto add = [&](const Record& row, bool strong) {
     const std::string name = Text(row.op);
-    table.Add({strong ? "**" + name + "**" : name, OrUnavailable(row.predicted_flops),
-               OrUnavailable(row.executed_flops), OrUnavailable(row.measured_flops),
-               Text(row.flops_source), Milliseconds(row.predicted_time_s), Milliseconds(row.time_s),
-               Milliseconds(row.time_mad_s), OrBlank(view.ShareOfTime(row), 1, 100),
-               OrBlank(row.gflops, 1), OrBlank(row.pct_peak, 1), Text(row.bound)});
+    rows.push_back(
+        {strong ? "**" + name + "**" : name, OrUnavailable(OrBlank(row.predicted_flops)),
+         OrUnavailable(OrBlank(row.executed_flops)), OrUnavailable(OrBlank(row.measured_flops)),
+         Text(row.flops_source), OrUnavailable(Milliseconds(row.predicted_time_s)),
+         OrUnavailable(Milliseconds(row.time_s)), OrUnavailable(Milliseconds(row.time_mad_s)),
+         OrBlank(view.ShareOfTime(row), 1, 100), OrBlank(row.gflops, 1), OrBlank(row.pct_peak, 1),
+         Text(row.bound)});
   };
   for (const Record* op : view.ops) add(*op, false);
   if (view.total != nullptr) add(*view.total, true);
-  return table.text();
+  return MarkdownTable(columns, rows);
 }
 
 /// A fenced block; the fence is longer than any run of backticks inside.
@@ -112,16 +86,10 @@ std::string OneRun(const ReportView& view, const std::string& heading) {
 }
 
 std::string Compared(const std::vector<ReportView>& views) {
-  MarkdownTable table({{"run", false},
-                       {"model", false},
-                       {"CPU", false},
-                       {"threads"},
-                       {"matmul", false},
-                       {"ms"},
-                       {"× first"},
-                       {"GFLOP/s"},
-                       {"% of peak"},
-                       {"verdict", false}});
+  const std::vector<Column> columns = {
+      {"run", false}, {"model", false}, {"CPU", false}, {"threads"},   {"matmul", false},
+      {"ms"},         {"× first"},      {"GFLOP/s"},    {"% of peak"}, {"verdict", false}};
+  std::vector<std::vector<std::string>> rows;
   const auto& first = views.front();
   for (const ReportView& view : views) {
     const Record* total = view.total;
@@ -133,22 +101,23 @@ std::string Compared(const std::vector<ReportView>& views) {
       ratio = same_work ? fmt::format("{:.3f}", *view.pass_s / *first.pass_s) : "other work";
     }
     const auto cpu = std::ranges::find(view.machine, "CPU", &ReportFact::name)->value;
-    table.Add({Text(view.named.name), Text(view.first().model), Text(cpu.value_or("unavailable")),
-               Grouped(view.first().threads), Text(view.first().matmul), Milliseconds(view.pass_s),
-               ratio, total != nullptr ? OrBlank(total->gflops, 1) : "",
-               total != nullptr ? OrBlank(total->pct_peak, 1) : "", Text(view.headline)});
+    rows.push_back({Text(view.named.name), Text(view.first().model),
+                    Text(cpu.value_or("unavailable")), Grouped(view.first().threads),
+                    Text(view.first().matmul), OrUnavailable(Milliseconds(view.pass_s)), ratio,
+                    total != nullptr ? OrBlank(total->gflops, 1) : "",
+                    total != nullptr ? OrBlank(total->pct_peak, 1) : "", Text(view.headline)});
   }
   return fmt::format(
       "## {} runs compared\n\n{}\nRatios are of medians, without an interval: small "
       "ones are noise.\n",
-      views.size(), table.text());
+      views.size(), MarkdownTable(columns, rows));
 }
 
 }  // namespace
 
 std::string ToMarkdown(std::span<const NamedLedger> files) {
   if (files.empty()) throw InputError("there is no ledger to report");
-  const std::vector<NamedLedger> ledgers = ByBackend(files);
+  const std::vector<NamedLedger> ledgers = ByPoint(files);
   std::vector<ReportView> views;
   views.reserve(ledgers.size());
   for (const NamedLedger& named : ledgers) views.emplace_back(named);

@@ -5,12 +5,6 @@
 #include <algorithm>
 
 namespace flopledger {
-namespace {
-
-std::string OrBlank(const std::optional<int64_t>& size) { return size ? Grouped(*size) : ""; }
-
-}  // namespace
-
 Table SideBySide(const std::vector<Record>& rows, const std::string& title,
                  std::optional<double> Record::*field, double scale, int digits) {
   const std::vector<std::string> backends = Distinct(rows, &Record::matmul);

@@ -5,19 +5,15 @@
 #include <algorithm>
 
 #include "analysis/text/csv.h"
+#include "analysis/text/markup.h"
+#include "analysis/text/wrap.h"
 #include "model/input_error.h"
 
 namespace flopledger {
 namespace {
 
-/// Columns that `text` takes on a terminal: its code points (all that we print are one wide).
-std::size_t Width(std::string_view text) {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      text, [](char byte) { return (static_cast<unsigned char>(byte) & 0xc0) != 0x80; }));
-}
-
 std::string Padded(std::string_view text, std::size_t width, bool to_the_right) {
-  const std::string blanks(width - Width(text), ' ');
+  const std::string blanks(width - LengthOf(text), ' ');
   return to_the_right ? blanks + std::string(text) : std::string(text) + blanks;
 }
 
@@ -26,6 +22,143 @@ std::string MarkdownCell(std::string_view text) {
   for (const char c : text) cell += c == '|' ? "\\|" : std::string(1, c);
   return cell;
 }
+
+/// "a, b, c"
+std::string Listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+constexpr std::size_t kGap = 2;             // between columns
+constexpr std::size_t kNarrowestText = 12;  // of a column of text that breaks into lines
+
+/// Which columns of a table are shown, and how wide.
+class Layout {
+ public:
+  explicit Layout(const Table& table) : table_(table) {
+    for (std::size_t c = 0; c < table.columns.size(); ++c) shown_.push_back(c);
+    Measure();
+  }
+
+  void LeaveOutEmpty() {
+    if (table_.rows.empty()) return;
+    std::erase_if(shown_, [&](std::size_t c) {
+      const bool empty =
+          std::ranges::all_of(table_.rows, [&](auto& row) { return row[c].empty(); });
+      if (empty) empty_.push_back(table_.columns[c].title);
+      return empty;
+    });
+  }
+
+  void Fit(std::size_t width) {
+    while (Total() > width) {
+      if (!titles_break_) {
+        titles_break_ = true;
+        Measure();
+      } else if (!LeaveOutDetail() && !NarrowText()) {
+        break;
+      }
+    }
+    line_width_ = width;
+  }
+
+  std::string Draw() const {
+    std::vector<std::string> titles, rules;
+    for (std::size_t c = 0; c < table_.columns.size(); ++c) {
+      titles.push_back(table_.columns[c].title);
+      rules.emplace_back(widths_[c], '-');
+    }
+    std::string text = DrawRow(titles) + DrawRow(rules);
+    for (const auto& row : table_.rows) text += DrawRow(row);
+    if (!empty_.empty()) text += Wrapped("no figures in: " + Listed(empty_), line_width_, 2);
+    if (!left_out_.empty()) {
+      text += Wrapped("not shown at this width: " + Listed(left_out_) + " (--wide shows all)",
+                      line_width_, 2);
+    }
+    return text;
+  }
+
+ private:
+  void Measure() {
+    widths_.clear();
+    for (std::size_t c = 0; c < table_.columns.size(); ++c) {
+      std::size_t width = TitleWidth(table_.columns[c].title);
+      for (const auto& row : table_.rows) width = std::max(width, LengthOf(row[c]));
+      widths_.push_back(width);
+    }
+  }
+
+  std::size_t TitleWidth(const std::string& title) const {
+    if (!titles_break_) return LengthOf(title);
+    std::size_t longest = 1;
+    for (std::size_t begin = 0; begin < title.size();) {  // a blank or an underscore ends a part
+      const std::size_t end = std::min(title.find_first_of(" _", begin), title.size());
+      const std::size_t after = end < title.size() && title[end] == '_' ? end + 1 : end;
+      longest = std::max(longest, LengthOf(std::string_view(title).substr(begin, after - begin)));
+      begin = end + 1;
+    }
+    return longest;
+  }
+
+  std::size_t Total() const {
+    std::size_t total = 0;
+    for (const std::size_t c : shown_) total += widths_[c] + kGap;
+    return total == 0 ? 0 : total - kGap;
+  }
+
+  bool LeaveOutDetail() {
+    auto most = shown_.end();
+    for (auto c = shown_.begin(); c != shown_.end(); ++c) {
+      const int detail = table_.columns[*c].detail;
+      if (detail > 0 && (most == shown_.end() || detail >= table_.columns[*most].detail)) most = c;
+    }
+    if (most == shown_.end()) return false;
+    left_out_.insert(left_out_.begin(), table_.columns[*most].title);
+    shown_.erase(most);
+    return true;
+  }
+
+  bool NarrowText() {
+    std::size_t* widest = nullptr;
+    for (const std::size_t c : shown_) {
+      if (table_.columns[c].is_number || widths_[c] <= kNarrowestText) continue;
+      if (widest == nullptr || widths_[c] > *widest) widest = &widths_[c];
+    }
+    if (widest == nullptr) return false;
+    --*widest;
+    return true;
+  }
+
+  std::string DrawRow(const std::vector<std::string>& cells) const {
+    std::vector<std::vector<std::string>> lines;
+    std::size_t height = 1;
+    for (const std::size_t c : shown_) {
+      lines.push_back(LengthOf(cells[c]) <= widths_[c] ? std::vector{cells[c]}
+                                                       : WrappedLines(cells[c], widths_[c]));
+      height = std::max(height, lines.back().size());
+    }
+    std::string text;
+    for (std::size_t l = 0; l < height; ++l) {
+      std::string line;
+      for (std::size_t i = 0; i < shown_.size(); ++i) {
+        const std::size_t c = shown_[i];
+        if (i > 0) line.append(kGap, ' ');
+        line +=
+            Padded(l < lines[i].size() ? lines[i][l] : "", widths_[c], table_.columns[c].is_number);
+      }
+      text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+    }
+    return text;
+  }
+
+  const Table& table_;
+  std::vector<std::size_t> shown_;   // columns
+  std::vector<std::size_t> widths_;  // of all columns
+  std::vector<std::string> empty_, left_out_;
+  std::size_t line_width_ = 0;
+  bool titles_break_ = false;
+};
 
 }  // namespace
 
@@ -38,26 +171,13 @@ Format ParseFormat(std::string_view name) {
   return static_cast<Format>(found - kNames.begin());
 }
 
-std::string Table::ToText() const {
-  std::vector<std::size_t> widths;
-  for (std::size_t c = 0; c < columns.size(); ++c) {
-    std::size_t width = Width(columns[c].title);
-    for (const auto& row : rows) width = std::max(width, Width(row[c]));
-    widths.push_back(width);
-  }
-  std::string text;
-  const auto add_line = [&](const auto& cell) {
-    std::string line;
-    for (std::size_t c = 0; c < columns.size(); ++c) {
-      if (c > 0) line += "  ";
-      line += Padded(cell(c), widths[c], columns[c].is_number);
-    }
-    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-  };
-  add_line([&](std::size_t c) { return columns[c].title; });
-  add_line([&](std::size_t c) { return std::string(widths[c], '-'); });
-  for (const auto& row : rows) add_line([&](std::size_t c) { return row[c]; });
-  return text;
+std::string Table::ToText() const { return Layout(*this).Draw(); }
+
+std::string Table::ToText(std::size_t width) const {
+  Layout layout(*this);
+  layout.LeaveOutEmpty();
+  layout.Fit(width);
+  return layout.Draw();
 }
 
 std::string Table::ToCsv() const {
@@ -69,37 +189,27 @@ std::string Table::ToCsv() const {
 }
 
 std::string Table::ToMarkdown() const {
+  std::vector<Column> titles = columns;
+  for (Column& column : titles) column.title = MarkdownCell(column.title);
+  std::vector<std::vector<std::string>> cells = rows;
+  for (auto& row : cells) std::ranges::transform(row, row.begin(), MarkdownCell);
+  return MarkdownTable(titles, cells);
+}
+
+std::string MarkdownTable(const std::vector<Column>& columns,
+                          const std::vector<std::vector<std::string>>& rows) {
   std::string text = "|", rule = "|";
   for (const Column& column : columns) {
-    text += " " + MarkdownCell(column.title) + " |";
+    text += " " + column.title + " |";
     rule += column.is_number ? " ---: |" : " --- |";
   }
   text += "\n" + rule + "\n";
   for (const auto& row : rows) {
     text += "|";
-    for (const std::string& cell : row) text += " " + MarkdownCell(cell) + " |";
+    for (const std::string& cell : row) text += " " + cell + " |";
     text += "\n";
   }
   return text;
-}
-
-std::string Grouped(int64_t value) {
-  std::string digits = fmt::format("{}", value);
-  const std::size_t first = value < 0 ? 1 : 0;
-  for (std::size_t i = digits.size(); i > first + 3;) {
-    i -= 3;
-    digits.insert(i, ",");
-  }
-  return digits;
-}
-
-std::string HumanBytes(int64_t bytes) {
-  const auto value = static_cast<double>(bytes);
-  if (bytes >= 1'000'000'000) {
-    return fmt::format("{:.2f} GB ({:.2f} GiB)", value / 1e9, value / 0x1p30);
-  }
-  if (bytes >= 1'000'000) return fmt::format("{:.2f} MB ({:.2f} MiB)", value / 1e6, value / 0x1p20);
-  return fmt::format("{} bytes", bytes);
 }
 
 }  // namespace flopledger

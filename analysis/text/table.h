@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "analysis/text/numbers.h"
+
 namespace flopledger {
 
 enum class Format { kTable, kCsv, kJson, kMarkdown };
@@ -15,21 +17,25 @@ Format ParseFormat(std::string_view name);
 struct Column {
   std::string title;
   bool is_number = true;  // numbers stand to the right
+  int detail = 0;         // above 0: may be left out of a narrow table, the highest first
 };
 
 struct Table {
   std::vector<Column> columns;
   std::vector<std::vector<std::string>> rows;  // each as long as columns
 
+  /// Every column, whatever width that takes.
   std::string ToText() const;
+  /// In lines of at most `width` characters, as far as numbers allow: headings and text break into
+  /// lines, then columns of detail are left out. Columns that are empty throughout are left out as
+  /// well. A line below names what is not shown.
+  std::string ToText(std::size_t width) const;
   std::string ToCsv() const;
   std::string ToMarkdown() const;
 };
 
-/// 1557611200 as "1,557,611,200".
-std::string Grouped(int64_t value);
-
-/// A size in bytes as "6.23 GB (5.80 GiB)".
-std::string HumanBytes(int64_t bytes);
+/// A table of GitHub's, of cells that are Markdown already.
+std::string MarkdownTable(const std::vector<Column>& columns,
+                          const std::vector<std::vector<std::string>>& rows);
 
 }  // namespace flopledger

@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
       for (std::size_t i = 0; i < ops.size(); ++i) {  // so that a gate can say which op moved
         state.counters[fmt::format("{}_s", ops[i].name())] = trial.op_s[i];
       }
-      if (!workload.counters().Has(flopledger::Quantity::kInstructions)) return;
+      if (!workload.counters().Has(flopledger::CounterQuantity::kInstructions)) return;
       flopledger::CounterFigures pass;
       for (const auto& op : workload.Count(workload.counters(), progress).by_op) pass += op;
       ExportCounters(state, pass);

@@ -13,6 +13,7 @@
 #include "bench/machine/machine.h"
 #include "bench/run/memory_plan.h"
 #include "model/input_error.h"
+#include "model/runnable.h"
 
 namespace flopledger {
 namespace {
@@ -48,10 +49,13 @@ int Run(int argc, char** argv, const char* description, const RegisterFn& regist
   if (count > 1) throw InputError(fmt::format("unknown option '{}'; see --help", flags[1]));
 
   std::vector<RunSettings> side_by_side;
-  for (const std::string& matmul : MatmulsNamed(options.matmul, std::cerr)) {
+  const std::string matmuls = options.matmul;
+  for (const std::string& matmul : MatmulsNamed(matmuls)) {
     options.matmul = matmul;
     side_by_side.push_back(ParseWorkload(options));
+    CheckComputed(side_by_side.back().model, "the benchmark");
   }
+  PrintLeftOut(matmuls, std::cerr);
   benchmark::AddCustomContext("environment", OneLine(DescribeMachine()));
   const BuildInfo& build = GetBuildInfo();
   benchmark::AddCustomContext(

@@ -75,7 +75,7 @@ ProbeModel MakeProbe(const ProbeRow& row) {
   model.ffn = row.ffn;
   model.norm = row.norm;
   model.position = row.position;
-  model.bias = row.norm == Norm::kLayerNorm;
+  model.biases = Biases::OfBlock(row.norm == Norm::kLayerNorm, row.norm);
   return probe;
 }
 

@@ -3,15 +3,20 @@
 #include <fmt/ostream.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <ctime>
 #include <filesystem>
 #include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
 
 #include "analysis/text/table.h"
 #include "bench/calibration/calibration_file.h"
 #include "bench/calibration/probes.h"
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
+#include "bench/cli/options.h"
+#include "bench/cli/terminal.h"
 #include "bench/machine/files.h"
 #include "bench/machine/interrupt.h"
 #include "bench/machine/machine.h"
@@ -62,9 +67,25 @@ Table CeilingTable(const Calibration& calibration) {
   return table;
 }
 
+void PrintNotes(const Calibration& calibration, std::ostream& out) {
+  PrintNote(out,
+            fmt::format(
+                "\n± is the median absolute deviation. Bandwidths are of all threads together; the "
+                "triad counts 12 bytes an element.\n{} samples of operations",
+                Grouped(static_cast<int64_t>(calibration.samples.size()))));
+  if (const Ceilings& one = calibration.ceilings.front(); !one.theoretical_flops_per_s) {
+    PrintNote(out, fmt::format("the documented FMA peak is unavailable: {}",
+                               one.clock_hz ? "this processor's FMA pipes are not in the table"
+                                            : "this build cannot time the clock of its processor"));
+  }
+  PrintNote(out,
+            "next: 'flopledger predict gpt2', or 'flopledger run' for seconds beside predicted");
+}
+
 }  // namespace
 
 int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err) {
+  const Format format = ParseFormat(options.format);
   const std::string path = options.out.empty() ? CalibrationPath() : options.out;
   if (path.empty()) throw InputError("neither HOME nor XDG_CACHE_HOME is set; say where by --out");
   if (options.out.empty()) {
@@ -84,18 +105,30 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
   calibration.samples = SampleOps(DefaultPlan(options.quick), threads, ceilings, progress);
   calibration.ceilings = ceilings.Result();
   SaveCalibration(path, calibration);
-  out << CeilingTable(calibration).ToText();
-  fmt::print(out,
-             "\n± is the median absolute deviation. Bandwidths are of all threads together; the "
-             "triad counts 12 bytes an element.\n{} samples of operations\n",
-             Grouped(static_cast<int64_t>(calibration.samples.size())));
-  if (const Ceilings& one = calibration.ceilings.front(); !one.theoretical_flops_per_s) {
-    fmt::print(out, "the documented FMA peak is unavailable: {}\n",
-               one.clock_hz ? "this processor's FMA pipes are not in the table"
-                            : "this build cannot time the clock of its processor");
+  if (format == Format::kJson) {
+    out << ToJson(calibration).dump(1) << '\n';
+  } else {
+    out << Drawn(CeilingTable(calibration), format, out);
+    if (format != Format::kCsv) PrintNotes(calibration, out);
   }
   fmt::print(err, "flopledger: wrote {}\n", path);
   return kDone;
+}
+
+void AddCalibrate(CLI::App& app, Session& session) {
+  const auto options = std::make_shared<CalibrateOptions>();
+  CLI::App* command = app.add_subcommand(
+      "calibrate",
+      "Measures the machine's ceilings and samples of every operation, from which seconds are "
+      "predicted. Takes at most two minutes, on a machine that does nothing else.");
+  command->add_option("--out", options->out,
+                      "write the calibration here; default: the user's cache, where 'run' and "
+                      "'predict' look");
+  AddFormat(command, options->format);
+  command->add_flag("--quick", options->quick, "half a minute: fewer shapes, wider spread");
+  command->final_callback([options, &session] {
+    session.run = [options, &session] { return RunCalibrate(*options, session.out, session.err); };
+  });
 }
 
 }  // namespace flopledger

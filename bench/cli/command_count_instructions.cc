@@ -4,24 +4,29 @@
 #include <fmt/ostream.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <iostream>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "analysis/accounting/accounting.h"
 #include "analysis/text/table.h"
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
+#include "bench/cli/options.h"
+#include "bench/cli/terminal.h"
 #include "bench/counting/counting.h"
 #include "bench/counting/instruction_count.h"
 #include "bench/machine/interrupt.h"
 #include "bench/machine/stopwatch.h"
 #include "bench/machine/threads.h"
-#include "kernels/microkernel.h"
+#include "kernels/tile.h"
 #include "model/forward.h"
 #include "model/input_error.h"
+#include "model/runnable.h"
 
 namespace flopledger {
 namespace {
@@ -113,18 +118,19 @@ std::vector<int64_t> ParseShape(std::string_view text, const Kernel& kernel) {
 }
 
 /// What is counted: every op of one layer, or only one of them.
-struct Plan {
+struct InstructionPlan {
   CountRequest request;
   std::optional<OpId> only;
 };
 
-Plan MakePlan(const CountInstructionsOptions& options) {
-  Plan plan;
+InstructionPlan PlanInstructions(const CountInstructionsOptions& options) {
+  InstructionPlan plan;
   CountRequest& request = plan.request;
   request.kernels = {.matmul = &ParseMatmul(options.matmul),
                      .attention = ParseAttention(options.attention)};
   if (!options.model.empty()) {
     request.model = LoadModel(options.model);
+    CheckComputed(request.model, "count-instructions");
     request.context = options.context.value_or(8);
     ValidateRunShape(request.model, request.context, 1);
     return plan;
@@ -204,7 +210,7 @@ std::string Explain(const Row& row) {
 /// The ops of one layer, ready to be stepped through one by one.
 class Stepper {
  public:
-  Stepper(const Plan& plan, Progress& progress) : plan_(plan), progress_(progress) {
+  Stepper(const InstructionPlan& plan, Progress& progress) : plan_(plan), progress_(progress) {
     UseThreads(1);
     const CountRequest& request = plan.request;
     const MatmulBackend<float>& matmul = *request.kernels.matmul;
@@ -249,13 +255,12 @@ class Stepper {
     for (const Op& op : ops()) {
       flops += OpFlops(plan_.request.model, shape_, op, Convention::kAll);
     }
-    return 2000 + (plan_.request.kernels.matmul->name == "reference"
-                       ? 7 * flops
-                       : flops / PacketOf<float>::kLanes);
+    return 2000 +
+           (plan_.request.kernels.matmul->name == "reference" ? 7 * flops : flops / kVectorFloats);
   }
 
  private:
-  const Plan& plan_;
+  const InstructionPlan& plan_;
   Progress& progress_;
   RunShape shape_;
   Weights<float> weights_;
@@ -340,7 +345,7 @@ std::vector<std::string> InstructionKernels() {
 int RunCountInstructions(const CountInstructionsOptions& options, std::ostream& out,
                          std::ostream& err) {
   const Format format = ParseFormat(options.format);
-  const Plan plan = MakePlan(options);
+  const InstructionPlan plan = PlanInstructions(options);
   if (const std::string why = InstructionCountUnavailable(); !why.empty()) {
     throw CannotMeasure("instructions cannot be counted: " + why);
   }
@@ -371,12 +376,39 @@ int RunCountInstructions(const CountInstructionsOptions& options, std::ostream& 
   } else {
     const bool markdown = format == Format::kMarkdown;
     const auto draw = [&](const Table& table) {
-      return markdown ? table.ToMarkdown() : table.ToText();
+      return markdown ? table.ToMarkdown() : Drawn(table, Format::kTable, out);
     };
     out << draw(RowsTable(rows));
     if (rows.size() == 1) out << '\n' << draw(MnemonicsTable(rows.front()));
   }
   return kDone;
+}
+
+void AddCountInstructions(CLI::App& app, Session& session) {
+  const auto options = std::make_shared<CountInstructionsOptions>();
+  CLI::App* command = app.add_subcommand(
+      "count-instructions",
+      "Runs the compiled kernels one instruction at a time and compares the FLOPs that "
+      "they retire with the formulas. Slow, exact, for small shapes; x86-64.");
+  std::string kernels = "what is counted, alone:";
+  for (const std::string& name : InstructionKernels()) kernels += " " + name + ",";
+  kernels.pop_back();
+  command->add_option("--kernel", options->kernel, kernels)->capture_default_str();
+  command->add_option("--shape", options->shape,
+                      "MxNxK for matmul, rows x columns for the others; default: a small one");
+  command->add_option(
+      "--model", options->model,
+      "instead of one kernel, every operation of one layer of this model (and of what is "
+      "outside of the layers)");
+  command->add_option("--context", options->context, "positions, with --model; default: 8");
+  AddMatmul(command, options->matmul);
+  AddAttention(command, options->attention);
+  AddFormat(command, options->format);
+  command->final_callback([options, &session] {
+    session.run = [options, &session] {
+      return RunCountInstructions(*options, session.out, session.err);
+    };
+  });
 }
 
 }  // namespace flopledger

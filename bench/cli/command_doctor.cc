@@ -2,12 +2,16 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <CLI/CLI.hpp>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "analysis/text/table.h"
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
+#include "bench/cli/options.h"
+#include "bench/cli/terminal.h"
 #include "bench/counters/counters.h"
 #include "bench/machine/machine.h"
 #include "bench/machine/threads.h"
@@ -150,15 +154,26 @@ int RunDoctor(const DoctorOptions& options, std::ostream& out) {
       out << '\n' << LibrariesTable(diagnosis.libraries).ToMarkdown();
       break;
     case Format::kTable:
-      out << FactsTable(diagnosis).ToText() << '\n' << EventsTable(counters).ToText() << '\n';
-      out << LibrariesTable(diagnosis.libraries).ToText() << '\n';
-      fmt::print(out, "{}\n", Verdict(counters));
+      out << Drawn(FactsTable(diagnosis), Format::kTable, out) << '\n'
+          << Drawn(EventsTable(counters), Format::kTable, out) << '\n';
+      out << Drawn(LibrariesTable(diagnosis.libraries), Format::kTable, out) << '\n';
+      PrintNote(out, Verdict(counters));
       if (const std::string note = counters.flops_note.value_or(""); !note.empty()) {
-        fmt::print(out, "of these events: {}\n", note);
+        PrintNote(out, fmt::format("of these events: {}", note));
       }
-      fmt::print(out, "exact counting run (--count sample, full): available\n");
+      PrintNote(out, "exact counting run (--count sample, full): available");
   }
   return kDone;
+}
+
+void AddDoctor(CLI::App& app, Session& session) {
+  const auto options = std::make_shared<DoctorOptions>();
+  CLI::App* command = app.add_subcommand(
+      "doctor", "What this machine can measure, and precisely why not what it cannot.");
+  AddFormat(command, options->format);
+  command->final_callback([options, &session] {
+    session.run = [options, &session] { return RunDoctor(*options, session.out); };
+  });
 }
 
 }  // namespace flopledger

@@ -1,13 +1,19 @@
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
+#include <memory>
+
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
+#include "bench/cli/options.h"
 #include "bench/counting/kernel_choice.h"
 #include "bench/machine/files.h"
 #include "bench/machine/machine.h"
 #include "bench/machine/threads.h"
 #include "model/forward.h"
 #include "model/json.h"
+#include "model/runnable.h"
+#include "model/weight_checks.h"
 
 namespace flopledger {
 namespace {
@@ -49,12 +55,14 @@ int RunLogits(const LogitsOptions& options, std::ostream& out) {
                              .attention = ParseAttention(options.attention)};
   UseThreads(CheckedThreads(options.threads));
   const ModelConfig model = LoadModel(options.model);
+  CheckComputed(model, "logits");
   const std::vector<int32_t> tokens = ReadTokens(options.tokens, model);
   const auto context = static_cast<int64_t>(tokens.size());
   ValidateRunShape(model, context, 1);
   const SafetensorsFile file(options.weights);
   const MatmulBackend<float>& matmul = *kernels.matmul;
   const auto weights = ReadWeights<float>(model, file, matmul.packs_weights);
+  CheckValues(model, file);
   const RunShape shape = kernels.Apply({.context = context, .num_layers = model.num_layers});
   Forward<float> forward(model, weights, shape, matmul);
   NoObserver observer;
@@ -66,6 +74,27 @@ int RunLogits(const LogitsOptions& options, std::ostream& out) {
     WriteWhole(options.out, text);
   }
   return kDone;
+}
+
+void AddLogits(CLI::App& app, Session& session) {
+  const auto options = std::make_shared<LogitsOptions>();
+  CLI::App* command = app.add_subcommand(
+      "logits", "One forward pass on given weights: a row of V logits for each token, CSV.");
+  AddModel(command, options->model);
+  command->get_option("--model")->required();
+  command
+      ->add_option("--weights", options->weights,
+                   "a safetensors file with Hugging Face's names for GPT-2 or Llama")
+      ->required();
+  command->add_option("--tokens", options->tokens, "a JSON file: one list of token ids")
+      ->required();
+  command->add_option("--out", options->out, "write here instead of to standard output");
+  AddThreads(command, options->threads);
+  AddMatmul(command, options->matmul);
+  AddAttention(command, options->attention);
+  command->final_callback([options, &session] {
+    session.run = [options, &session] { return RunLogits(*options, session.out); };
+  });
 }
 
 }  // namespace flopledger

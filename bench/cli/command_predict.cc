@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <CLI/CLI.hpp>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "analysis/accounting/accounting.h"
@@ -9,6 +11,8 @@
 #include "bench/calibration/calibration_file.h"
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
+#include "bench/cli/options.h"
+#include "bench/cli/terminal.h"
 #include "bench/machine/machine.h"
 #include "bench/run/settings.h"
 #include "model/checked.h"
@@ -81,13 +85,13 @@ Table OpTable(const Forecast& forecast) {
                {"m"},
                {"n"},
                {"k"},
-               {"count"},
+               {"count", true, 3},
                {fmt::format("FLOPs ({})", InfoOf(forecast.convention).name)},
                {"predicted ms"},
                {"% of pass"},
-               {"GFLOP/s"},
+               {"GFLOP/s", true, 2},
                {"% of peak"},
-               {"bound", false}},
+               {"bound", false, 1}},
               {}};
   const double peak = forecast.run.speed.peak_flops_per_s;
   const auto add = [&](std::vector<std::string> row, int64_t flops, const OpPrediction& part) {
@@ -112,14 +116,6 @@ Table OpTable(const Forecast& forecast) {
   return table;
 }
 
-/// 0.0123 as "12.3 ms", 95 as "95.0 s", 7200 as "2.00 h".
-std::string HumanSeconds(double seconds) {
-  if (seconds < 1) return fmt::format("{:.3g} ms", seconds * 1e3);
-  if (seconds < 600) return fmt::format("{:.3g} s", seconds);
-  if (seconds < 7200) return fmt::format("{:.3g} min", seconds / 60);
-  return fmt::format("{:.3g} h", seconds / 3600);
-}
-
 /// The sentence that is asked for.
 std::string Answer(const Forecast& forecast) {
   const OpPrediction& total = forecast.pass.total;
@@ -132,28 +128,31 @@ std::string Answer(const Forecast& forecast) {
 template <class Draw>
 void PrintSections(const Forecast& forecast, std::ostream& out, Draw&& draw) {
   const ModelConfig& model = forecast.run.model;
-  fmt::print(out, "{}: context {}, batch {}, {} layers, matmul {}, attention {}\n", model.name,
-             Grouped(forecast.run.shape.context), forecast.run.shape.batch, model.num_layers,
-             forecast.run.matmul, forecast.attention);
-  fmt::print(out, "{} parameters, weights {}, activations {}\n\n", Grouped(forecast.params),
-             HumanBytes(forecast.memory.weights_bytes),
-             HumanBytes(forecast.memory.activation_bytes));
+  PrintNote(out,
+            fmt::format("{}: context {}, batch {}, {} layers, matmul {}, attention {}", model.name,
+                        Grouped(forecast.run.shape.context), forecast.run.shape.batch,
+                        model.num_layers, forecast.run.matmul, forecast.attention));
+  PrintNote(out, fmt::format("{} parameters, weights {}, activations {}", Grouped(forecast.params),
+                             HumanBytes(forecast.memory.weights_bytes),
+                             HumanBytes(forecast.memory.activation_bytes)));
+  out << '\n';
   out << draw(OpTable(forecast)) << '\n';
-  fmt::print(
+  PrintNote(
       out,
-      "{} (calibration of {}, at its FMA peak of {:.1f} GFLOP/s and {:.1f} GB/s from memory)\n",
-      Answer(forecast), forecast.calibration.taken, forecast.run.speed.peak_flops_per_s / 1e9,
-      forecast.run.speed.read_bytes_per_s / 1e9);
+      fmt::format(
+          "{} (calibration of {}, at its FMA peak of {:.1f} GFLOP/s and {:.1f} GB/s from memory)",
+          Answer(forecast), forecast.calibration.taken, forecast.run.speed.peak_flops_per_s / 1e9,
+          forecast.run.speed.read_bytes_per_s / 1e9));
   if (forecast.pass.total.beyond_samples) {
-    fmt::print(out,
-               "* more than twice as large, or less than half as large, as any shape that was "
-               "calibrated: taken to run as the nearest do\n");
+    PrintNote(out,
+              "* more than twice as large, or less than half as large, as any shape that was "
+              "calibrated, or an operation that was not: taken to run as the nearest do");
   }
   const int64_t needed = forecast.memory.weights_bytes + forecast.memory.activation_bytes;
   const auto available = AvailableMemoryBytes();
   if (available && needed > *available) {
-    fmt::print(out, "it needs {}, and {} can be had: the seconds are as if it fitted\n",
-               HumanBytes(needed), HumanBytes(*available));
+    PrintNote(out, fmt::format("it needs {}, and {} are available: the seconds are as if it fitted",
+                               HumanBytes(needed), HumanBytes(*available)));
   }
 }
 
@@ -246,7 +245,8 @@ int RunPredict(const PredictOptions& options, std::ostream& out) {
   const Forecast forecast = MakeForecast(options);
   switch (format) {
     case Format::kTable:
-      PrintSections(forecast, out, [](const Table& table) { return table.ToText(); });
+      PrintSections(forecast, out,
+                    [&](const Table& table) { return Drawn(table, Format::kTable, out); });
       break;
     case Format::kMarkdown:
       PrintSections(forecast, out, [](const Table& table) { return table.ToMarkdown(); });
@@ -255,6 +255,25 @@ int RunPredict(const PredictOptions& options, std::ostream& out) {
     case Format::kJson: out << ToJson(forecast).dump(2) << '\n'; break;
   }
   return forecast.pass.total.seconds ? kDone : kNoAnswer;
+}
+
+void AddPredict(CLI::App& app, Session& session) {
+  const auto options = std::make_shared<PredictOptions>();
+  CLI::App* command = app.add_subcommand(
+      "predict",
+      "The seconds that a forward pass would need on this machine, operation by operation, from "
+      "the calibration alone: the model need not fit in memory.");
+  AddModel(command, options->model);
+  AddShape(command, options->context, options->batch);
+  AddThreads(command, options->threads);
+  AddMatmul(command, options->matmul);
+  AddAttention(command, options->attention);
+  command->add_option("--convention", options->convention, ConventionHelp())->capture_default_str();
+  AddCalibration(command, options->calibration);
+  AddFormat(command, options->format);
+  command->final_callback([options, &session] {
+    session.run = [options, &session] { return RunPredict(*options, session.out); };
+  });
 }
 
 }  // namespace flopledger

@@ -2,29 +2,32 @@
 #include <fmt/ostream.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <memory>
 #include <nlohmann/json.hpp>
-#include <span>
 
+#include "analysis/accounting/sweep.h"
 #include "analysis/report/report.h"
-#include "analysis/report/side_by_side.h"
-#include "analysis/text/stats.h"
+#include "analysis/text/figure.h"
 #include "analysis/text/table.h"
 #include "bench/calibration/calibration_file.h"
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
+#include "bench/cli/options.h"
+#include "bench/cli/run_output.h"
+#include "bench/cli/run_plan.h"
+#include "bench/cli/terminal.h"
 #include "bench/counting/counting.h"
 #include "bench/machine/files.h"
 #include "bench/machine/interrupt.h"
 #include "bench/machine/machine.h"
-#include "bench/run/decode.h"
-#include "bench/run/predictions.h"
 #include "bench/run/run.h"
-#include "kernels/matmul_library.h"
 #include "model/checked.h"
 #include "model/input_error.h"
+#include "model/runnable.h"
 
 namespace flopledger {
 namespace {
@@ -45,6 +48,13 @@ std::shared_ptr<const Calibration> FindCalibration(const std::string& path, std:
   }
 }
 
+/// --max-memory as bytes; nothing where it is empty.
+std::optional<int64_t> MaxMemory(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  const Figure figure = ParseFigure(text, Unit::kBytes, "--max-memory");
+  return static_cast<int64_t>(figure.value.convert_to<double>());
+}
+
 RunSettings MakeSettings(const RunOptions& options, const std::string& matmul) {
   WorkloadOptions workload = options.workload;
   workload.matmul = matmul;
@@ -53,6 +63,7 @@ RunSettings MakeSettings(const RunOptions& options, const std::string& matmul) {
     workload.context = std::max<int64_t>(1, length - options.decode);
   }
   RunSettings settings = ParseWorkload(workload);
+  CheckComputed(settings.model, "run");
   settings.decode = options.decode;
   ValidateRunShape(settings.model, CheckedAdd(settings.context, settings.decode), settings.batch);
   if (options.sample && !settings.layers) {
@@ -70,7 +81,7 @@ RunSettings MakeSettings(const RunOptions& options, const std::string& matmul) {
   settings.counters = options.counters == "auto";
   settings.seed = options.seed;
   settings.trace = !options.trace.empty();
-  if (options.max_memory) settings.max_memory_bytes = static_cast<int64_t>(*options.max_memory);
+  settings.max_memory_bytes = MaxMemory(options.max_memory);
   return settings;
 }
 
@@ -115,196 +126,6 @@ Outputs PrepareOutputs(const RunOptions& options, const RunSettings& settings) {
   return outputs;
 }
 
-std::string OrBlank(const std::optional<double>& value, int digits) {
-  return value ? fmt::format("{:.{}f}", *value, digits) : "";
-}
-std::string Milliseconds(const std::optional<double>& seconds) {
-  return seconds ? fmt::format("{:.3f}", *seconds * 1e3) : "";
-}
-std::string OrBlank(const std::optional<int64_t>& value) { return value ? Grouped(*value) : ""; }
-
-Table TimeTable(const Ledger& ledger) {
-  const std::string& convention = ledger.rows.front().convention;
-  Table table{{{"operation", false},
-               {"m"},
-               {"n"},
-               {"k"},
-               {"count"},
-               {fmt::format("FLOPs ({})", convention)},
-               {"ms"},
-               {"MAD ms"},
-               {"% of pass"},
-               {"predicted ms"},
-               {"measured/predicted"},
-               {"bound", false},
-               {"GFLOP/s"},
-               {"% of peak"},
-               {"MFU %"},
-               {"FLOPs/byte"}},
-              {}};
-  const auto total = std::ranges::find(ledger.rows, "total", &Record::op);
-  for (const Record& row : ledger.rows) {
-    const bool in_pass = row.kind != "extrapolated";
-    table.rows.push_back({row.op, OrBlank(row.m), OrBlank(row.n), OrBlank(row.k),
-                          OrBlank(row.count), OrBlank(row.predicted_flops),
-                          Milliseconds(row.time_s), Milliseconds(row.time_mad_s),
-                          in_pass ? fmt::format("{:.2f}", 100 * *row.time_s / *total->time_s) : "",
-                          Milliseconds(row.predicted_time_s), OrBlank(row.time_ratio, 3), row.bound,
-                          OrBlank(row.gflops, 1), OrBlank(row.pct_peak, 1), OrBlank(row.mfu_pct, 1),
-                          OrBlank(row.intensity, 1)});
-  }
-  return table;
-}
-
-/// Predicted, executed and measured side by side, and why they differ.
-Table FlopsTable(const RunSettings& settings, const Ledger& ledger) {
-  Table table{{{"operation", false},
-               {fmt::format("FLOPs ({})", ledger.rows.front().convention)},
-               {"executed"},
-               {"measured"},
-               {"source", false},
-               {"measured/predicted"},
-               {"why executed differs", false}},
-              {}};
-  const KernelFacts facts = FactsOf(settings.kernels);
-  const std::vector<Op> ops = ForwardOps(settings.model, settings.OneLayer());
-  for (const Record& row : ledger.rows) {
-    if (row.kind == "extrapolated") continue;
-    const auto op = std::ranges::find(ops, row.op, &Op::name);
-    table.rows.push_back({row.op, OrBlank(row.predicted_flops), OrBlank(row.executed_flops),
-                          OrBlank(row.measured_flops), row.flops_source,
-                          OrBlank(row.flops_ratio, 6),
-                          op == ops.end() ? "" : ExecutedNote(settings.model, *op, facts)});
-  }
-  return table;
-}
-
-/// What was measured and no formula explains, or why nothing was measured.
-void PrintResidual(const Ledger& ledger, std::ostream& out) {
-  const Record& total = *std::ranges::find(ledger.rows, "total", &Record::op);
-  if (total.measured_flops && total.executed_flops) {
-    const int64_t residual = *total.measured_flops - *total.executed_flops;
-    fmt::print(out, "unexplained residual (measured - executed): {} FLOPs, {:.6f} %\n\n",
-               Grouped(residual),
-               100 * static_cast<double>(residual) / static_cast<double>(*total.executed_flops));
-  } else {
-    fmt::print(out, "measured FLOPs: unavailable: {}\n\n", total.flops_note);
-  }
-}
-
-std::string WhatRan(const RunSettings& settings, const MemoryPlan& plan) {
-  return fmt::format("{}: context {}, batch {}, {} of {} layers, {} thread{}", settings.model.name,
-                     Grouped(settings.context), settings.batch, plan.layers,
-                     settings.model.num_layers, settings.threads, settings.threads == 1 ? "" : "s");
-}
-
-/// The machine, the build, and the libraries that ran.
-void PrintEnvironment(const Ledger& ledger, std::ostream& out) {
-  fmt::print(out, "{}\n", OneLine(ledger.environment));
-  for (const LibraryFacts& library : ledger.environment.libraries) {
-    fmt::print(out, "{}: {}, {}\n", library.matmul, library.version, library.path);
-  }
-}
-
-/// What the whole model would take, by each backend.
-void PrintExtrapolated(const RunSettings& settings, std::span<const RunResult> results,
-                       std::ostream& out) {
-  const int64_t layers = results.front().plan.layers;
-  if (layers == settings.model.num_layers) return;
-  fmt::print(out,
-             "total_extrapolated is not measured: it assumes that the other {} layers run like "
-             "the {} that ran\n",
-             settings.model.num_layers - layers, layers);
-  for (const RunResult& result : results) {
-    if (result.trials.size() < 2) continue;
-    const Extrapolation& whole = *result.extrapolated;
-    fmt::print(out,
-               "{}, {}, extrapolated to {} layers: {:.4g} s, one pass lies in [{:.4g}, {:.4g}] "
-               "({:.0f} %, Student's t; {} repetitions scaled to their median peak)\n",
-               settings.model.name, result.ledger.rows.front().matmul, settings.model.num_layers,
-               whole.seconds, whole.lower, whole.upper, 100 * kExtrapolationConfidence,
-               result.trials.size());
-  }
-}
-
-/// Several backends: what each took for every operation, and its share of the peak.
-void PrintSideBySide(const RunSettings& settings, std::span<const RunResult> results,
-                     const Ledger& ledger, std::ostream& out) {
-  fmt::print(out, "{}, attention {}\n", WhatRan(settings, results.front().plan),
-             NameOf(settings.kernels.attention));
-  PrintEnvironment(ledger, out);
-  fmt::print(out,
-             "repetitions interleaved at random, each verified before it was timed, between two "
-             "measurements of the FMA peak\n\n");
-  out << SideBySide(ledger.rows, "milliseconds (medians)", &Record::time_s, 1e3, 3).ToText()
-      << '\n';
-  out << SideBySide(ledger.rows, "% of FMA peak (executed FLOPs; medians of ratios)",
-                    &Record::pct_peak, 1, 1)
-             .ToText();
-  PrintExtrapolated(settings, results, out);
-}
-
-/// What the predicted seconds stand on.
-void PrintPredicted(const RunSettings& settings, const RunResult& result, std::ostream& out) {
-  if (!settings.calibration) return;
-  const Calibration& calibration = *settings.calibration;
-  const MachineSpeed then = CalibratedSpeed(calibration, settings.threads);
-  const MachineSpeed now = SpeedAround(result.trials, calibration, settings.threads);
-  fmt::print(out,
-             "predicted seconds: calibration of {}, scaled to the FMA peak ({:+.1f} %), the "
-             "reference GEMM ({:+.1f} %) and the memory bandwidth ({:+.1f} %) around this run\n",
-             calibration.taken, 100 * (now.peak_flops_per_s / then.peak_flops_per_s - 1),
-             100 * (now.product_flops_per_s / then.product_flops_per_s - 1),
-             100 * (now.read_bytes_per_s / then.read_bytes_per_s - 1));
-  if (!result.unpredicted_because.empty()) {
-    fmt::print(out, "some are unavailable: {}\n", result.unpredicted_because);
-  }
-}
-
-void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostream& out) {
-  const Ledger& ledger = result.ledger;
-  fmt::print(out, "{}, matmul {}, attention {}\n", WhatRan(settings, result.plan),
-             settings.kernels.matmul->name, NameOf(settings.kernels.attention));
-  PrintEnvironment(ledger, out);
-  fmt::print(out,
-             "{} repetition{}; verified before timing: {} outputs, worst error {:.2f} of its "
-             "bound ({})\n",
-             result.trials.size(), result.trials.size() == 1 ? "" : "s",
-             Grouped(result.verification.checked), result.verification.worst_ratio,
-             result.verification.worst_op);
-  fmt::print(out, "start-up: {:.2f} s to take the memory and to fill the weights{}\n\n",
-             result.start_up_s, settings.kernels.matmul->packs_weights ? ", packed" : "");
-  out << TimeTable(ledger).ToText() << '\n';
-  out << FlopsTable(settings, ledger).ToText();
-  PrintResidual(ledger, out);
-
-  if (const auto& counters = ledger.environment.counters) {
-    fmt::print(out, "{}\n", Summary(*counters));
-  }
-  std::vector<double> before, after, covered;
-  for (const Trial& trial : result.trials) {
-    before.push_back(trial.peak_before_flops_per_s / 1e9);
-    after.push_back(trial.peak_after_flops_per_s / 1e9);
-    double ops = 0;
-    for (const double seconds : trial.op_s) ops += seconds;
-    covered.push_back(100 * ops / trial.pass_s);
-  }
-  int64_t executions = 0;
-  ForEachExecution(ForwardOps(settings.model, settings.OneLayer()), result.plan.layers,
-                   [&](const Op&, int64_t) { ++executions; });
-  const double observer_s = result.observer_s * static_cast<double>(executions);
-  fmt::print(out, "FMA peak of {} thread{}: {:.1f} GFLOP/s before, {:.1f} after (medians)\n",
-             settings.threads, settings.threads == 1 ? "" : "s", Median(before), Median(after));
-  fmt::print(out,
-             "the operations cover {:.2f} % of the pass; timing one costs {:.0f} ns, all {} "
-             "of them {:.4f} % of the pass\n",
-             Median(covered), result.observer_s * 1e9, Grouped(executions),
-             100 * observer_s / *std::ranges::find(ledger.rows, "total", &Record::op)->time_s);
-  PrintPredicted(settings, result, out);
-  PrintExtrapolated(settings, {&result, 1}, out);
-  if (result.decode) PrintDecode(*result.decode, out);
-}
-
 void WriteTrace(const Outputs& outputs, const RunResult& result, std::ostream& err) {
   if (result.trace.empty()) return;
   for (const std::string& path : outputs.trace) {
@@ -316,86 +137,262 @@ void WriteTrace(const Outputs& outputs, const RunResult& result, std::ostream& e
   }
 }
 
-}  // namespace
+/// The numbers of a list; one that is absent where it is empty.
+std::vector<std::optional<int64_t>> Numbers(const char* option, const std::string& list) {
+  if (list.empty()) return {std::nullopt};
+  const std::vector<int64_t> numbers = WholeNumbers(option, list);
+  return {numbers.begin(), numbers.end()};
+}
 
-int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
-  if (options.count == "instructions") {
-    if (!options.csv.empty() || !options.json.empty() || !options.trace.empty() ||
-        !options.results.empty()) {
-      throw InputError(
-          "--count instructions times nothing, so it leaves no ledger; 'count-instructions "
-          "--format "
-          "json' gives its figures");
+/// One layer under the instruction counter: it times nothing, so there is no ledger.
+int CountInstructions(const RunOptions& options, std::ostream& out, std::ostream& err) {
+  if (!options.csv.empty() || !options.json.empty() || !options.trace.empty() ||
+      !options.results.empty()) {
+    throw InputError(
+        "--count instructions times nothing, so it leaves no ledger; 'count-instructions --format "
+        "json' gives its figures");
+  }
+  CountInstructionsOptions stepped;
+  stepped.model = options.workload.model;
+  stepped.context = Numbers("--context", options.context).front();
+  stepped.matmul = options.workload.matmul;
+  stepped.attention = options.workload.attention;
+  return RunCountInstructions(stepped, out, err);
+}
+
+/// The backends of a list, of which "all" stands for several.
+std::vector<std::string> Matmuls(std::string_view list) {
+  std::vector<std::string> all;
+  while (true) {
+    const auto comma = list.find(',');
+    for (std::string& name : MatmulsNamed(std::string(list.substr(0, comma)))) {
+      if (std::ranges::find(all, name) == all.end()) all.push_back(std::move(name));
     }
-    CountInstructionsOptions stepped;
-    stepped.model = options.workload.model;
-    stepped.context = options.workload.context;
-    stepped.matmul = options.workload.matmul;
-    stepped.attention = options.workload.attention;
-    return RunCountInstructions(stepped, out, err);
+    if (comma == std::string_view::npos) return all;
+    list.remove_prefix(comma + 1);
   }
-  std::vector<RunSettings> side_by_side;
-  for (const std::string& matmul : MatmulsNamed(options.workload.matmul, err)) {
-    side_by_side.push_back(MakeSettings(options, matmul));
+}
+
+/// The settings of every combination of --context, --batch, --threads and --matmul.
+std::vector<RunSettings> SettingsOfPoints(const RunOptions& options) {
+  constexpr std::size_t kMostPoints = 64;
+  std::vector<RunSettings> points;
+  const std::vector<std::string> matmuls = Matmuls(options.workload.matmul);
+  RunOptions point = options;
+  for (const auto& context : Numbers("--context", options.context)) {
+    point.workload.context = context;
+    for (const auto& batch : Numbers("--batch", options.batch)) {
+      point.workload.batch = batch.value_or(1);
+      for (const auto& threads : Numbers("--threads", options.threads)) {
+        point.workload.threads = threads;
+        for (const std::string& matmul : matmuls) points.push_back(MakeSettings(point, matmul));
+        if (points.size() > kMostPoints) {
+          throw InputError(fmt::format("a sweep of more than {} points", kMostPoints));
+        }
+      }
+    }
   }
-  if (side_by_side.size() > 1 && (!options.trace.empty() || options.decode > 0)) {
-    throw InputError("--trace and --decode go with one --matmul");
+  if (points.size() > 1 && (!options.trace.empty() || options.decode > 0)) {
+    throw InputError("--trace and --decode go with one --matmul, --context, --batch and --threads");
   }
-  std::string why_unpredicted;
-  const auto calibration = FindCalibration(options.calibration, why_unpredicted);
-  for (RunSettings& each : side_by_side) each.calibration = calibration;
-  const RunSettings& settings = side_by_side.front();
-  const Outputs outputs = PrepareOutputs(options, settings);
-  const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
-  const InterruptGuard guard;
-  const MemoryPlan plan = PlanMemory(side_by_side);
-  if (plan.cut_by_memory) {
-    fmt::print(err,
-               "flopledger: the whole of {} needs {}, and {} is available: running {} of its {} "
-               "layers\n",
-               settings.model.name, HumanBytes(plan.whole_bytes), HumanBytes(*plan.available_bytes),
-               plan.layers, settings.model.num_layers);
+  return points;
+}
+
+bool FitsWhole(const RunOptions& options) {
+  try {
+    return !PlanMemory(SettingsOfPoints(options)).cut_by_memory;
+  } catch (const CannotMeasure&) {  // not one layer
+    return false;
   }
-  std::vector<std::string> flags = options.benchmark_flags;
-  if (options.sample) flags.insert(flags.begin(), kSampleRepetitions);
-  const std::vector<RunResult> results =
-      RunUnderGoogleBenchmark({side_by_side, plan, flags}, err, on_terminal,
-                              [&](const Ledger& ledger) { outputs.Write(ledger); });
-  int code = kDone;
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    if (results[i].verification.ok()) continue;
-    fmt::print(err, "flopledger: matmul {} not timed, its result is wrong: {}\n",
-               side_by_side[i].kernels.matmul->name, results[i].verification.first_failure);
-    code = kCheckFailed;
+}
+
+/// The default model, or the largest of its family that fits in memory whole.
+std::string ModelThatFits(RunOptions options, std::ostream& err) {
+  const std::string wanted = options.workload.model;
+  if (options.workload.layers || options.sample) return wanted;
+  for (const char* model : {"gpt2-xl", "gpt2-large", "gpt2-medium", "gpt2"}) {
+    options.workload.model = model;
+    if (!FitsWhole(options)) continue;
+    if (model != wanted) {
+      fmt::print(err, "flopledger: no --model was given, and {} does not fit in memory: {} runs\n",
+                 wanted, model);
+    }
+    return model;
   }
+  return wanted;
+}
+
+/// Repetitions of the run: --repetitions, or what the last flag of Google Benchmark says.
+int64_t RepetitionsOf(const std::vector<std::string>& flags) {
+  constexpr std::string_view kFlag = "--benchmark_repetitions=";
+  int64_t repetitions = 3;
+  for (const std::string& flag : flags) {
+    if (flag.starts_with(kFlag)) repetitions = std::atoll(flag.c_str() + kFlag.size());
+  }
+  return repetitions;
+}
+
+/// Flags for Google Benchmark; later ones win.
+std::vector<std::string> BenchmarkFlags(const RunOptions& options) {
+  std::vector<std::string> flags;
+  if (options.sample) flags.emplace_back(kSampleRepetitions);
+  if (options.repetitions) {
+    flags.push_back(fmt::format("--benchmark_repetitions={}", *options.repetitions));
+  }
+  flags.insert(flags.end(), options.benchmark_flags.begin(), options.benchmark_flags.end());
+  return flags;
+}
+
+bool OnlyMatmulDiffers(const std::vector<RunSettings>& points) {
+  return std::ranges::all_of(points, [&](const RunSettings& point) {
+    const RunSettings& first = points.front();
+    return point.context == first.context && point.batch == first.batch &&
+           point.threads == first.threads;
+  });
+}
+
+/// The result, in the format that was asked for.
+void PrintResult(const std::vector<RunSettings>& settings, const std::vector<RunResult>& results,
+                 Format format, std::ostream& out) {
   const Ledger ledger = MergedLedger(results);
-  const bool was_interrupted = results.front().was_interrupted;
-  if (ledger.rows.empty()) {
-    if (code != kDone) return code;
-    if (was_interrupted) throw CannotMeasure("interrupted before a repetition had finished");
-    const bool listed = std::ranges::any_of(options.benchmark_flags, [](const std::string& flag) {
-      return flag.starts_with("--benchmark_list_tests");
-    });
-    if (listed) return kDone;
-    throw InputError("nothing was run: --benchmark_filter matches no benchmark");
+  const NamedLedger named{ledger.rows.front().model, ledger};
+  switch (format) {
+    case Format::kJson: out << ToJson(ledger).dump(1) << '\n'; break;
+    case Format::kCsv: out << ToCsv(ledger.rows); break;
+    case Format::kMarkdown: out << ToMarkdown({&named, 1}); break;
+    case Format::kTable:
+      if (results.size() == 1) {
+        PrintLedger(settings.front(), results.front(), out);
+      } else if (OnlyMatmulDiffers(settings)) {
+        PrintSideBySide(settings.front(), results, ledger, out);
+      } else {
+        PrintPoints(settings.front(), results, out);
+      }
   }
-  outputs.Write(ledger);
-  for (const Record& row : ledger.rows) {
-    if (row.pct_peak.value_or(0) <= 100) continue;
-    fmt::print(err, "flopledger: {} by {}: {}\n", row.op, row.matmul, row.disturbed);
-    code = kCheckFailed;
-  }
-  if (results.size() == 1) {
-    PrintLedger(settings, results.front(), out);
-  } else {
-    PrintSideBySide(settings, results, ledger, out);
-  }
+}
+
+/// What stands beside the result: why seconds are not predicted, and the files that were written.
+void PrintBeside(const Outputs& outputs, const std::string& why_unpredicted, std::ostream& err) {
   if (!why_unpredicted.empty()) {
     fmt::print(err, "flopledger: seconds are not predicted: {}\n", OneLine(why_unpredicted));
   }
   for (const auto& paths : {outputs.csv, outputs.json, outputs.html}) {
     for (const std::string& path : paths) fmt::print(err, "flopledger: wrote {}\n", path);
   }
+  if (!outputs.json.empty()) {
+    fmt::print(err, "flopledger: next: 'flopledger report {} --out run.html' for the page\n",
+               outputs.json.front());
+  }
+}
+
+/// kCheckFailed, and a line for each, where a backend's result was wrong.
+int PrintFailures(const std::vector<RunResult>& results, const std::vector<RunSettings>& settings,
+                  std::ostream& err) {
+  int code = kDone;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (results[i].verification.ok()) continue;
+    fmt::print(err, "flopledger: matmul {} not timed, its result is wrong: {}\n",
+               settings[i].kernels.matmul->name, results[i].verification.first_failure);
+    code = kCheckFailed;
+  }
+  return code;
+}
+
+/// kCheckFailed, and a line for each, where a row is above the peak, which cannot be.
+int PrintImpossible(const Ledger& ledger, std::ostream& err) {
+  int code = kDone;
+  for (const Record& row : ledger.rows) {
+    if (row.pct_peak.value_or(0) <= 100) continue;
+    fmt::print(err, "flopledger: {} by {}: {}\n", row.op, row.matmul, row.disturbed);
+    code = kCheckFailed;
+  }
+  return code;
+}
+
+/// The exit code of a run that left no row: kDone where none was asked for. Throws for the rest.
+int CodeOfNoRows(const RunOptions& options, bool was_interrupted) {
+  if (was_interrupted) throw CannotMeasure("interrupted before a repetition had finished");
+  const bool listed = std::ranges::any_of(options.benchmark_flags, [](const std::string& flag) {
+    return flag.starts_with("--benchmark_list_tests");
+  });
+  if (listed) return kDone;
+  throw InputError("nothing was run: --benchmark_filter matches no benchmark");
+}
+
+/// What is measured, and with what.
+void AddMeasurement(CLI::App* command, RunOptions& options) {
+  command
+      ->add_option("--count", options.count,
+                   "measure executed FLOPs by an exact, untimed counting run: off; sample (small "
+                   "shapes, to confirm the formulas); full (this very shape; kept for next time); "
+                   "instructions (times nothing: one layer as 'count-instructions --model' does)")
+      ->capture_default_str();
+  command
+      ->add_option("--counters", options.counters,
+                   "hardware counters, read in a pass of its own after those that are timed: auto "
+                   "(where the machine has them; see 'flopledger doctor'); off")
+      ->capture_default_str();
+  command->add_flag("--sample", options.sample,
+                    "measure three layers, and what is outside of the layers, fifteen times, and "
+                    "extrapolate to the whole pass, with an interval");
+  AddCalibration(command, options.calibration);
+  AtLeast(0, command->add_option("--seed", options.seed, "the seed of the weights"))
+      ->capture_default_str();
+  AtLeast(1, command->add_option("-r,--repetitions", options.repetitions,
+                                 "how often the pass is timed; default: 3"));
+  command->add_option("--max-memory", options.max_memory,
+                      "take at most this much, e.g. 8GiB or 1.5GB; default: what is available");
+  AtLeast(1, command->add_option("-n,--decode", options.decode,
+                                 "then decode this many tokens, one at a time, with a key/value "
+                                 "cache: tokens/s and the share of the memory's bandwidth"));
+  command->add_flag("--dry-run", options.dry_run,
+                    "only say what would run, the memory that it needs, and how long it takes");
+}
+
+void AddOutputs(CLI::App* command, RunOptions& options) {
+  command->add_option("--csv", options.csv, "write the ledger here as CSV");
+  command->add_option("--json", options.json, "write the ledger here as JSON, with every sample");
+  command->add_option("--trace", options.trace,
+                      "write a Chrome trace here (for Perfetto or speedscope): a slice for each "
+                      "layer, operation and thread's share, of one more pass after those timed");
+  command->add_option("--results", options.results,
+                      "write <model>-<time>.csv, .json and .html into this folder");
+}
+
+}  // namespace
+
+int RunRun(const RunOptions& asked, std::ostream& out, std::ostream& err) {
+  const Format format = ParseFormat(asked.format);
+  if (asked.count == "instructions") return CountInstructions(asked, out, err);
+  RunOptions options = asked;
+  if (!options.model_given) options.workload.model = ModelThatFits(options, err);
+  std::vector<RunSettings> side_by_side = SettingsOfPoints(options);
+  std::string why_unpredicted;
+  const auto calibration = FindCalibration(options.calibration, why_unpredicted);
+  for (RunSettings& each : side_by_side) each.calibration = calibration;
+  const std::vector<std::string> flags = BenchmarkFlags(options);
+  const MemoryPlan plan = PlanMemory(side_by_side);
+  const std::string plan_text = PlanText(side_by_side, plan, RepetitionsOf(flags), WidthOf(out));
+  if (options.dry_run) {
+    out << plan_text;
+    return kDone;
+  }
+  const Outputs outputs = PrepareOutputs(options, side_by_side.front());
+  PrintLeftOut(options.workload.matmul, err);
+  const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
+  if (on_terminal || !options.model_given || plan.cut_by_memory) err << plan_text << std::flush;
+  const InterruptGuard guard;
+  const std::vector<RunResult> results =
+      RunUnderGoogleBenchmark({side_by_side, plan, flags}, err, on_terminal,
+                              [&](const Ledger& ledger) { outputs.Write(ledger); });
+  int code = PrintFailures(results, side_by_side, err);
+  const bool was_interrupted = results.front().was_interrupted;
+  const Ledger ledger = MergedLedger(results);
+  if (ledger.rows.empty()) return code != kDone ? code : CodeOfNoRows(options, was_interrupted);
+  outputs.Write(ledger);
+  code = std::max(code, PrintImpossible(ledger, err));
+  PrintResult(side_by_side, results, format, out);
+  PrintBeside(outputs, why_unpredicted, err);
   WriteTrace(outputs, results.front(), err);
   if (was_interrupted) {
     std::size_t finished = 0;
@@ -404,6 +401,50 @@ int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err) {
         fmt::format("interrupted: the ledger holds the {} repetitions that finished", finished));
   }
   return code;
+}
+
+void AddRun(CLI::App& app, Session& session) {
+  const auto options = std::make_shared<RunOptions>();
+  CLI::App* command = app.add_subcommand(
+      "run",
+      "Runs the forward pass with seeded weights under Google Benchmark and prints the "
+      "ledger: every operation predicted and timed, beside the machine's FMA peak.");
+  AddModel(command, options->workload.model);
+  command->add_option("-p,--context", options->context,
+                      "positions in each sequence, or a list: 64,128 or 128:1024:x2; default: the "
+                      "model's context_length");
+  command->add_option("--batch", options->batch, "sequences, or a list")->capture_default_str();
+  command->add_option("--layers", options->workload.layers,
+                      "run only the first N layers; default: all, or as many as fit in memory");
+  command->add_option("-t,--threads", options->threads,
+                      "OpenMP threads, or a list; default: every processor");
+  command
+      ->add_option("--matmul", options->workload.matmul,
+                   MatmulHelp() +
+                       "; all (all but reference and packed-fused, side by side: repetitions "
+                       "interleaved, one table); or a list")
+      ->capture_default_str();
+  AddAttention(command, options->workload.attention);
+  command->add_option("--convention", options->convention, ConventionHelp())->capture_default_str();
+  AddMeasurement(command, *options);
+  AddOutputs(command, *options);
+  AddFormat(command, options->format);
+  command->footer(
+      "Examples:\n"
+      "  flopledger run -m gpt2 --layers 1 -p 128\n"
+      "  flopledger run -m gpt2-xl --sample --results results\n"
+      "  flopledger run -m gpt2 --layers 1 -t 1,2 -p 64:512:x2\n"
+      "  flopledger run -m gpt2 --matmul all -r 5 --format json --out gpt2.json\n\n"
+      "Flags of Google Benchmark are passed on: --benchmark_repetitions=N (default 3),\n"
+      "--benchmark_min_time=S, --benchmark_filter=RE, --benchmark_out=FILE, …\n"
+      "A run that is interrupted (Ctrl-C) still reports the repetitions that it finished.");
+  command->final_callback([options, command, &session] {
+    options->model_given = command->get_option("--model")->count() > 0;
+    session.run = [options, &session] {
+      options->benchmark_flags = session.benchmark_flags;
+      return RunRun(*options, session.out, session.err);
+    };
+  });
 }
 
 }  // namespace flopledger

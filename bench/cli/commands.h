@@ -9,10 +9,9 @@
 #include <vector>
 
 #include "bench/cli/common.h"
+#include "bench/cli/gate_options.h"
 
 namespace flopledger {
-
-enum class Decision;  // analysis/regression/compare.h
 
 /// Options of `account`, with their defaults.
 struct AccountOptions {
@@ -20,7 +19,9 @@ struct AccountOptions {
   std::optional<int64_t> context;  // absent: the model's context_length
   int64_t batch = 1;
   std::string attention = "fused";
-  std::string convention = "matmul";  // ours, or another tool's
+  std::string convention = "matmul";    // ours, or another tool's
+  std::optional<std::string> dtype;     // of the weights; absent: f32
+  std::optional<std::string> kv_dtype;  // of the KV cache; absent: f32
   std::string format = "table";
   // At most one of these forms, in place of the plain accounting.
   bool explain = false;
@@ -33,6 +34,8 @@ struct AccountOptions {
   std::optional<std::string> peak;    // FLOPs a second: "19.5T"
   std::optional<std::string> mfu;     // "50 %" of the peak, the default
   std::optional<int64_t> steps;
+  std::optional<std::string> step_time;          // measured: "1.4 s"
+  std::optional<std::string> tokens_per_second;  // measured: "12.5k"
 };
 int RunAccount(const AccountOptions& options, std::ostream& out);
 
@@ -42,11 +45,13 @@ struct AuditOptions {
   std::string model = "gpt2-xl";
   std::optional<int64_t> context;  // absent: the model's context_length
   int64_t batch = 1;
-  std::string convention = "matmul";
+  std::string convention = "matmul";    // ours, or another tool's
+  std::optional<std::string> dtype;     // "f32", the default
+  std::optional<std::string> kv_dtype;  // absent: as dtype
   std::string format = "table";
   bool quantities = false;
 };
-/// 0 when every claim is right, under its convention or another that is named; else 1.
+/// 0 when every claim is right; else 1.
 int RunAudit(const AuditOptions& options, std::ostream& out);
 
 struct PresetsOptions {
@@ -56,7 +61,9 @@ int RunPresets(const PresetsOptions& options, std::ostream& out);
 
 /// Options of `run`, with their defaults.
 struct RunOptions {
-  WorkloadOptions workload;
+  WorkloadOptions workload;      // its context, batch and threads are set from these lists:
+  std::string context, threads;  // "128:1024:x2", "1,2,4"; empty: the default
+  std::string batch = "1";
   std::string convention = "matmul";
   std::string count = "sample";
   std::string counters = "auto";
@@ -64,7 +71,11 @@ struct RunOptions {
   int64_t decode = 0;
   std::string calibration;  // empty: the user's own, if there is one
   uint64_t seed = 1;
-  std::optional<uint64_t> max_memory;
+  std::optional<int64_t> repetitions;  // absent: 3, or what a flag of Google Benchmark says
+  std::string max_memory;              // "8GiB"; empty: what is available
+  bool model_given = true;             // false: a smaller one may stand in for the default
+  bool dry_run = false;                // only say what would be done
+  std::string format = "table";
   std::string csv, json, trace, results;
   std::vector<std::string> benchmark_flags;
 };
@@ -86,7 +97,7 @@ int RunCountInstructions(const CountInstructionsOptions& options, std::ostream& 
 std::vector<std::string> InstructionKernels();
 
 /// Options of `compare`, with their defaults.
-struct CompareOptions {
+struct CompareOptions : ComparableOptions {
   std::string baseline, candidate;  // ledgers of `run --json`, or Google Benchmark's JSON
   double budget = 5;                // percent
   double drift = 14.8;              // percent
@@ -95,19 +106,12 @@ struct CompareOptions {
 int RunCompare(const CompareOptions& options, std::ostream& out);
 
 /// Options of `gate`, with their defaults.
-struct GateOptions {
+struct GateOptions : GateTimingOptions {
   std::string baseline, candidate;
   std::string baseline_ref, candidate_ref;  // candidate_ref empty: HEAD
   std::string preset = "release";
   std::string target = "bench_forward";
-  std::vector<std::string> arguments;  // for both binaries
-  double budget = 5;                   // percent
-  int64_t blocks = 10;
-  std::optional<int64_t> max_blocks;  // absent: 30, or --blocks where that is more
-  std::optional<uint64_t> seed;       // absent: drawn
-  double time_limit_s = 300;
-  bool time_identical = false, flops_may_change = false, across_builds = false;
-  std::vector<std::string> exact;
+  bool time_identical = false, bisect_exit = false;
   bool plan = false;
   double plan_seconds = 120;
   std::string json = "gate-verdict.json";
@@ -116,12 +120,15 @@ struct GateOptions {
 };
 int RunGateCommand(const GateOptions& options, std::ostream& out, std::ostream& err);
 
-/// The exit code that stands for a decision: 0, 1 or 3.
-int ExitCodeOf(Decision decision);
-
-/// `percent` as a fraction. Throws InputError, naming the option, unless it is above 0 and at most
-/// 1000.
-double CheckedPercent(const char* option, double percent);
+/// Options of `bisect`, with their defaults.
+struct BisectOptions : GateTimingOptions {
+  std::string good, bad = "HEAD";
+  std::string preset = "release";
+  std::string target = "bench_forward";
+  std::string filter;  // of rows; empty: all
+  std::string format = "table";
+};
+int RunBisectCommand(const BisectOptions& options, std::ostream& out, std::ostream& err);
 
 /// Options of `doctor`.
 struct DoctorOptions {
@@ -132,6 +139,7 @@ int RunDoctor(const DoctorOptions& options, std::ostream& out);
 /// Options of `calibrate`.
 struct CalibrateOptions {
   std::string out;  // empty: the user's cache
+  std::string format = "table";
   bool quick = false;
 };
 int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err);

@@ -38,7 +38,7 @@ int CheckedThreads(const std::optional<int64_t>& threads) {
   return static_cast<int>(threads.value_or(processors));
 }
 
-std::vector<std::string> MatmulsNamed(const std::string& name, std::ostream& err) {
+std::vector<std::string> MatmulsNamed(const std::string& name) {
   if (name != "all") return {name};
   std::vector<std::string> names;
   for (const auto& backend : MatmulBackends<float>()) {
@@ -46,13 +46,17 @@ std::vector<std::string> MatmulsNamed(const std::string& name, std::ostream& err
     if (backend.name != "reference" && !backend.fuses_epilogues) names.emplace_back(backend.name);
   }
   for (const MatmulLibrary& library : MatmulLibraries()) {
-    if (library.load().usable()) {
-      names.emplace_back(library.backend.name);
-    } else {
-      fmt::print(err, "flopledger: left out: {}\n", AbsenceOf(library));
-    }
+    if (library.load().usable()) names.emplace_back(library.backend.name);
   }
   return names;
+}
+
+void PrintLeftOut(const std::string& matmuls, std::ostream& err) {
+  if (("," + matmuls + ",").find(",all,") == std::string::npos) return;
+  for (const MatmulLibrary& library : MatmulLibraries()) {
+    if (library.load().usable()) continue;
+    fmt::print(err, "flopledger: left out: {}\n", AbsenceOf(library));
+  }
 }
 
 const MatmulBackend<float>& ParseMatmul(const std::string& name) {

@@ -16,7 +16,14 @@ struct RunSettings;          // bench/run/settings.h
 enum class AttentionKernel;  // bench/counting/kernel_choice.h
 
 /// Exit codes of the program (see README).
-enum ExitCode { kDone = 0, kCheckFailed = 1, kBadInput = 2, kNoAnswer = 3, kProgramFault = 4 };
+enum ExitCode {
+  kDone = 0,
+  kCheckFailed = 1,
+  kBadInput = 2,
+  kNoAnswer = 3,
+  kProgramFault = 4,
+  kNotPossibleHere = 5
+};
 
 /// What is run and with which kernels, as words; the benchmark binaries take the same.
 struct WorkloadOptions {
@@ -35,8 +42,12 @@ RunSettings ParseWorkload(const WorkloadOptions& options);
 int CheckedThreads(const std::optional<int64_t>& threads);
 
 /// The backends that --matmul names: itself, or for "all" every one that is installed but
-/// "reference"; libraries that are absent are named on `err`.
-std::vector<std::string> MatmulsNamed(const std::string& name, std::ostream& err);
+/// "reference".
+std::vector<std::string> MatmulsNamed(const std::string& name);
+
+/// Says which libraries "all" leaves out since they are absent, where the list `matmuls` holds
+/// "all". To be called once nothing in the input can be wrong any more: an error is one line.
+void PrintLeftOut(const std::string& matmuls, std::ostream& err);
 
 /// The product backend of that name. Throws InputError, with a suggestion, for one that this build
 /// does not know, and CannotMeasure for a library that cannot be loaded here.

@@ -15,32 +15,33 @@
 namespace flopledger {
 namespace {
 
-std::optional<double>& Slot(CounterFigures& figures, Quantity quantity) {
+std::optional<double>& Slot(CounterFigures& figures, CounterQuantity quantity) {
   switch (quantity) {
-    case Quantity::kFlops: return figures.flops;
-    case Quantity::kInstructions: return figures.instructions;
-    case Quantity::kCycles: return figures.cycles;
-    case Quantity::kCacheMisses: return figures.cache_misses;
-    case Quantity::kTaskClockNs: return figures.task_clock_ns;
-    case Quantity::kPageFaults: return figures.page_faults;
-    case Quantity::kContextSwitches: break;
+    case CounterQuantity::kFlops: return figures.flops;
+    case CounterQuantity::kInstructions: return figures.instructions;
+    case CounterQuantity::kCycles: return figures.cycles;
+    case CounterQuantity::kCacheMisses: return figures.cache_misses;
+    case CounterQuantity::kTaskClockNs: return figures.task_clock_ns;
+    case CounterQuantity::kPageFaults: return figures.page_faults;
+    case CounterQuantity::kContextSwitches: break;
   }
   return figures.context_switches;
 }
 
 struct GenericEvent {
   const char* name;
-  Quantity quantity;
+  CounterQuantity quantity;
   uint32_t type;
   uint64_t config;
 };
 constexpr GenericEvent kGenericEvents[] = {
-    {"instructions", Quantity::kInstructions, PERF_TYPE_HARDWARE, PERF_COUNT_HW_INSTRUCTIONS},
-    {"cycles", Quantity::kCycles, PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES},
-    {"cache-misses", Quantity::kCacheMisses, PERF_TYPE_HARDWARE, PERF_COUNT_HW_CACHE_MISSES},
-    {"task-clock", Quantity::kTaskClockNs, PERF_TYPE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK},
-    {"page-faults", Quantity::kPageFaults, PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS},
-    {"context-switches", Quantity::kContextSwitches, PERF_TYPE_SOFTWARE,
+    {"instructions", CounterQuantity::kInstructions, PERF_TYPE_HARDWARE,
+     PERF_COUNT_HW_INSTRUCTIONS},
+    {"cycles", CounterQuantity::kCycles, PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES},
+    {"cache-misses", CounterQuantity::kCacheMisses, PERF_TYPE_HARDWARE, PERF_COUNT_HW_CACHE_MISSES},
+    {"task-clock", CounterQuantity::kTaskClockNs, PERF_TYPE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK},
+    {"page-faults", CounterQuantity::kPageFaults, PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS},
+    {"context-switches", CounterQuantity::kContextSwitches, PERF_TYPE_SOFTWARE,
      PERF_COUNT_SW_CONTEXT_SWITCHES},
 };
 
@@ -78,7 +79,7 @@ Counters::Counters(int threads, CounterSystem system)
   } else {
     const auto raw = static_cast<uint32_t>(system_.hybrid_type.value_or(PERF_TYPE_RAW));
     for (const FlopEvent& event : row_->flops) {
-      Open(std::string(event.name), Quantity::kFlops, event.flops, raw,
+      Open(std::string(event.name), CounterQuantity::kFlops, event.flops, raw,
            EncodeEvent(*row_, event).value_or(event.code));
     }
     // Some of the events would give a part of the FLOPs and look like all of them.
@@ -102,7 +103,7 @@ Counters::~Counters() {
   }
 }
 
-void Counters::Open(const std::string& name, Quantity quantity, double weight, uint32_t type,
+void Counters::Open(const std::string& name, CounterQuantity quantity, double weight, uint32_t type,
                     uint64_t config) {
   perf_event_attr attributes{};
   attributes.size = sizeof(attributes);
@@ -160,7 +161,7 @@ std::string Counters::Reason(int error, bool is_hardware) const {
   }
 }
 
-bool Counters::Has(Quantity quantity) const {
+bool Counters::Has(CounterQuantity quantity) const {
   return std::ranges::find(events_, quantity, &Event::quantity) != events_.end();
 }
 
@@ -174,7 +175,7 @@ void Counters::Start() {
 
 CounterFigures Counters::Stop() {
   CounterFigures figures;
-  std::vector<Quantity> lost;
+  std::vector<CounterQuantity> lost;
   for (const Event& event : events_) {
     for (std::size_t i = 0; i < event.descriptors.size(); ++i) {
       const auto now = system_.read(event.descriptors[i]);
@@ -194,7 +195,7 @@ CounterFigures Counters::Stop() {
       figures.scale = std::max(figures.scale, scale);
     }
   }
-  for (const Quantity quantity : lost) Slot(figures, quantity).reset();
+  for (const CounterQuantity quantity : lost) Slot(figures, quantity).reset();
   return figures;
 }
 
@@ -220,7 +221,7 @@ CounterFacts Describe(Counters& counters) {
   for (const UnavailableCounter& counter : counters.unavailable()) {
     facts.events.push_back({counter.name, counter.reason});
   }
-  facts.flops_available = counters.Has(Quantity::kFlops);
+  facts.flops_available = counters.Has(CounterQuantity::kFlops);
   facts.flops_reason = counters.no_flops_because();
   if (facts.flops_available) facts.flops_check = CheckCounters(counters);
   return facts;

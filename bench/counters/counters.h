@@ -19,7 +19,7 @@
 namespace flopledger {
 
 /// What a counter gives.
-enum class Quantity {
+enum class CounterQuantity {
   kFlops,
   kInstructions,
   kCycles,
@@ -60,7 +60,7 @@ class Counters {
   Counters(const Counters&) = delete;
   Counters& operator=(const Counters&) = delete;
 
-  bool Has(Quantity quantity) const;
+  bool Has(CounterQuantity quantity) const;
   const std::vector<std::string>& available() const { return available_; }
   const std::vector<UnavailableCounter>& unavailable() const { return unavailable_; }
   /// Why FLOPs cannot be counted; empty where they can.
@@ -77,13 +77,13 @@ class Counters {
  private:
   struct Event {
     std::string name;
-    Quantity quantity;
+    CounterQuantity quantity;
     double weight;
     std::vector<int> descriptors;          // one for each thread
     std::vector<CounterReading> at_start;  // likewise
   };
 
-  void Open(const std::string& name, Quantity quantity, double weight, uint32_t type,
+  void Open(const std::string& name, CounterQuantity quantity, double weight, uint32_t type,
             uint64_t config);
   std::string Reason(int error, bool is_hardware) const;
 

@@ -1,4 +1,5 @@
-// A progress line on a terminal; silent elsewhere. Written at most ten times a second.
+// A progress line on a terminal, written at most ten times a second; elsewhere silent, or a whole
+// line now and then.
 #pragma once
 
 #include <chrono>
@@ -9,20 +10,31 @@ namespace flopledger {
 
 class Progress {
  public:
-  /// Writes to `out` (standard error) only if `on_terminal`.
-  Progress(std::ostream& out, bool on_terminal) : out_(out), on_terminal_(on_terminal) {}
+  /// Writes to `out` (standard error) if `on_terminal`; else, where `lines_every` is above 0, a
+  /// line at most so often.
+  Progress(std::ostream& out, bool on_terminal, std::chrono::milliseconds lines_every = {})
+      : out_(out),
+        on_terminal_(on_terminal),
+        interval_(on_terminal ? std::chrono::milliseconds(100) : lines_every) {}
   ~Progress() { Clear(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
   /// True when a line is due, so that a caller need not compose one in vain.
-  bool Due() const { return on_terminal_ && std::chrono::steady_clock::now() >= next_; }
+  bool Due() const { return interval_.count() > 0 && std::chrono::steady_clock::now() >= next_; }
 
   void Show(const std::string& line) {
     if (!Due()) return;
-    next_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(100);
+    next_ = std::chrono::steady_clock::now() + interval_;
+    if (!on_terminal_) return Say(line);
     out_ << "\r\x1b[K" << line << std::flush;
     shown_ = true;
+  }
+
+  /// A line that stays, on a terminal or not.
+  void Say(const std::string& line) {
+    Clear();
+    out_ << "flopledger: " << line << std::endl;
   }
 
   void Clear() {
@@ -33,6 +45,7 @@ class Progress {
  private:
   std::ostream& out_;
   bool on_terminal_;
+  std::chrono::milliseconds interval_;
   bool shown_ = false;
   std::chrono::steady_clock::time_point next_{};
 };

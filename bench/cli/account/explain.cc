@@ -8,6 +8,7 @@
 #include "analysis/audit/explain.h"
 #include "bench/cli/account/account.h"
 #include "bench/cli/cli.h"
+#include "bench/cli/terminal.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -72,7 +73,7 @@ int AccountExplain(const AccountOptions& options, std::ostream& out) {
   if (format == Format::kJson) {
     nlohmann::json account = ToJson(accounting);
     account["explain"] = ToJson(sections);
-    fmt::print(out, "{}\n", account.dump(2));
+    out << account.dump(2) << '\n';
     return kDone;
   }
   if (format == Format::kCsv) {
@@ -87,19 +88,24 @@ int AccountExplain(const AccountOptions& options, std::ostream& out) {
     out << all.ToCsv();
     return kDone;
   }
-  fmt::print(out, "{}\n{}\n\n", ModelLine(accounting.model),
-             ShapeLine(accounting.shape, accounting.convention));
-  fmt::print(
+  PrintNote(out, fmt::format("{}\n{}", ModelLine(accounting.model),
+                             ShapeLine(accounting.shape, accounting.convention)));
+  out << '\n';
+  PrintNote(
       out,
-      "B batch {}, T context {}, L layers {}, C d_model {}, NH heads {}, NKV key/value heads "
-      "{}, HS head size {}, F d_ff {}, V vocabulary {}, P parameters {}\n\n",
-      accounting.shape.batch, Grouped(accounting.shape.context), accounting.model.num_layers,
-      Grouped(accounting.model.d_model), accounting.model.num_heads, accounting.model.num_kv_heads,
-      accounting.model.head_size(), Grouped(accounting.model.d_ff),
-      Grouped(accounting.model.vocab_size), Grouped(accounting.params.total));
-  for (const ExplainedSection& section : sections) out << Drawn(TableOf(section), format) << '\n';
-  out << Drawn(SortedTable(accounting.flops, "most FLOPs first", "FLOPs"), format) << '\n';
-  out << Drawn(SortedTable(accounting.params, "most parameters first", "count"), format);
+      fmt::format(
+          "B batch {}, T context {}, L layers {}, C d_model {}, NH heads {}, NKV key/value heads "
+          "{}, HS head size {}, F d_ff {}, V vocabulary {}, P parameters {}",
+          accounting.shape.batch, Grouped(accounting.shape.context), accounting.model.num_layers,
+          Grouped(accounting.model.d_model), accounting.model.num_heads,
+          accounting.model.num_kv_heads, accounting.model.head_size(),
+          Grouped(accounting.model.d_ff), Grouped(accounting.model.vocab_size),
+          Grouped(accounting.params.total)));
+  out << '\n';
+  for (const ExplainedSection& section : sections)
+    out << Drawn(TableOf(section), format, out) << '\n';
+  out << Drawn(SortedTable(accounting.flops, "most FLOPs first", "FLOPs"), format, out) << '\n';
+  out << Drawn(SortedTable(accounting.params, "most parameters first", "count"), format, out);
   return kDone;
 }
 

@@ -8,6 +8,7 @@
 #include "analysis/accounting/sweep.h"
 #include "bench/cli/account/account.h"
 #include "bench/cli/cli.h"
+#include "bench/cli/terminal.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -59,7 +60,8 @@ double Share(const Breakdown& breakdown, std::size_t component) {
 /// shares move from the first point to the last.
 Table SharesTable(const std::string& key, const std::vector<AccountedPoint>& points) {
   const std::vector<std::size_t> present = Present(points);
-  Table table{{{key, false}, {"parameters"}, {"FLOPs"}, {"× first"}}, {}};
+  Table table{{{key, false}, {"parameters", true, 3}, {"FLOPs", true, 1}, {"× first", true, 2}},
+              {}};
   const Breakdown& first = points.front().accounting.flops;
   const Breakdown& last = points.back().accounting.flops;
   for (const std::size_t i : present) {
@@ -102,7 +104,8 @@ void PrintChart(const std::vector<AccountedPoint>& points, std::ostream& out) {
     fmt::print(out, "{:>{}} |{}|\n", accounted.point.value, widest,
                StackedBar(parts, letters, kBarWidth));
   }
-  fmt::print(out, "{:>{}}  0 % {:>{}}\n{}\n", "", widest, "100 %", kBarWidth - 4, legend);
+  fmt::print(out, "{:>{}}  0 % {:>{}}\n", "", widest, "100 %", kBarWidth - 4);
+  PrintNote(out, legend);
 }
 
 Table LongTable(const std::string& key, const std::vector<AccountedPoint>& points) {
@@ -170,7 +173,7 @@ int AccountSweep(const AccountOptions& options, std::ostream& out) {
     points.push_back({std::move(point), std::move(accounting)});
   }
   if (format == Format::kJson) {
-    fmt::print(out, "{}\n", ToJson(sweep.key, points).dump(2));
+    out << ToJson(sweep.key, points).dump(2) << '\n';
     return kDone;
   }
   if (format == Format::kCsv) {
@@ -178,18 +181,18 @@ int AccountSweep(const AccountOptions& options, std::ostream& out) {
     return kDone;
   }
   const Accounting& first = points.front().accounting;
-  fmt::print(out, "{} by {}; {}\n\n", sweep.key == "model" ? "models" : first.model.name, sweep.key,
-             InfoOf(first.convention).name);
+  PrintNote(out, fmt::format("{} by {}; {}", sweep.key == "model" ? "models" : first.model.name,
+                             sweep.key, InfoOf(first.convention).name));
+  out << '\n';
   const bool markdown = format == Format::kMarkdown;
-  out << Drawn(SharesTable(sweep.key, points), format) << '\n';
+  out << Drawn(SharesTable(sweep.key, points), format, out) << '\n';
   if (markdown) out << "```\n";
   PrintChart(points, out);
   if (markdown) out << "```\n";
   if (std::ranges::any_of(points, [](const AccountedPoint& p) { return p.point.grown; })) {
-    fmt::print(
-        out,
-        "\nBeyond its context_length the model's table of learned positions is taken to grow "
-        "with the context; its parameters with it.\n");
+    PrintNote(out,
+              "\nBeyond its context_length the model's table of learned positions is taken to grow "
+              "with the context; its parameters with it.");
   }
   return kDone;
 }

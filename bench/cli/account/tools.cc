@@ -7,6 +7,7 @@
 
 #include "bench/cli/account/account.h"
 #include "bench/cli/cli.h"
+#include "bench/cli/terminal.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -66,7 +67,7 @@ int AccountOtherTool(const AccountOptions& options, const OtherTool& tool, std::
   const Accounting accounting = AccountingBehind(options);
   const ToolFigure figure = tool.figure(accounting.model, accounting.shape);
   if (format == Format::kJson) {
-    fmt::print(out, "{}\n", ToJson(accounting, tool, figure).dump(2));
+    out << ToJson(accounting, tool, figure).dump(2) << '\n';
     return kDone;
   }
   const char* unit = tool.counts_macs ? "its FLOPs: a multiply-add is one" : "FLOPs";
@@ -100,12 +101,14 @@ int AccountOtherTool(const AccountOptions& options, const OtherTool& tool, std::
     out << all.ToCsv();
     return kDone;
   }
-  fmt::print(out, "{}\ncontext {}, batch {}; as {} counts: {}\n{}\n({})\n\n",
-             ModelLine(accounting.model), Grouped(accounting.shape.context), accounting.shape.batch,
-             tool.title, tool.formula, tool.counts, tool.source);
-  out << Drawn(terms, format) << '\n' << Drawn(bridge, format);
-  fmt::print(out, "\n{} % off our matrix products\n",
-             Deviation(figure.forward, accounting.exact_flops));
+  PrintNote(
+      out, fmt::format("{}\ncontext {}, batch {}; as {} counts: {}\n{}\n({})",
+                       ModelLine(accounting.model), Grouped(accounting.shape.context),
+                       accounting.shape.batch, tool.title, tool.formula, tool.counts, tool.source));
+  out << '\n';
+  out << Drawn(terms, format, out) << '\n' << Drawn(bridge, format, out);
+  PrintNote(out, fmt::format("\n{} % off our matrix products",
+                             Deviation(figure.forward, accounting.exact_flops)));
   return kDone;
 }
 
@@ -147,19 +150,20 @@ int AccountConventions(const AccountOptions& options, std::ostream& out) {
                     {"source", tool.source}});
   }
   if (format == Format::kJson) {
-    fmt::print(out, "{}\n",
-               nlohmann::json{{"model", accounting.model.name},
-                              {"context", accounting.shape.context},
-                              {"batch", accounting.shape.batch},
-                              {"conventions", list}}
-                   .dump(2));
+    out << nlohmann::json{{"model", accounting.model.name},
+                          {"context", accounting.shape.context},
+                          {"batch", accounting.shape.batch},
+                          {"conventions", list}}
+               .dump(2)
+        << '\n';
     return kDone;
   }
   if (for_people) {
-    fmt::print(out, "{}\ncontext {}, batch {}\n\n", ModelLine(accounting.model),
-               Grouped(accounting.shape.context), accounting.shape.batch);
+    PrintNote(out, fmt::format("{}\ncontext {}, batch {}", ModelLine(accounting.model),
+                               Grouped(accounting.shape.context), accounting.shape.batch));
+    out << '\n';
   }
-  out << Drawn(table, format);
+  out << Drawn(table, format, out);
   return kDone;
 }
 

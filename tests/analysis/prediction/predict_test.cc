@@ -101,6 +101,20 @@ TEST(PredictOp, GivesBackEverySampleAtItsOwnShape) {
   }
 }
 
+TEST(PredictOp, TakesASimilarOpWhereNoneOfItsOwnWasSampled) {
+  Calibration calibration = MakeCalibration();
+  OpSample residual = Product(1, 1024, 512, 1, 3);
+  residual.op = "residual", residual.matmul = "";
+  calibration.samples.push_back(residual);
+  const Op known{OpId::kFfnResidual, OpKind::kResidual, /*per_layer=*/true, 1024, 512, 0, 1};
+  Op combine = known;
+  combine.id = OpId::kExpertCombine, combine.kind = OpKind::kCombine;
+  EXPECT_EQ(Predict(calibration, combine).seconds, Predict(calibration, known).seconds);
+  EXPECT_TRUE(Predict(calibration, combine).beyond_samples);
+  combine.kind = OpKind::kRouting;  // like the softmax, which was not sampled either
+  EXPECT_FALSE(Predict(calibration, combine).seconds.has_value());
+}
+
 TEST(PredictOp, RisesWithTheRowsAndLiesBetweenTheSamplesAround) {
   const Calibration calibration = MakeCalibration();
   double before = 0;

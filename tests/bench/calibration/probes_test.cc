@@ -29,7 +29,7 @@ ProbePlan TinyPlan() {
   gated.model.ffn = Ffn::kSwiglu;
   gated.model.norm = Norm::kRmsNorm;
   gated.model.position = Position::kRope;
-  gated.model.bias = false;
+  gated.model.biases = {};
   return {.models = {tiny, gated}, .contexts = {1, 5, 100}, .seconds = 0};
 }
 

@@ -24,25 +24,25 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-struct Outcome {
+struct AccountOutcome {
   int code = 0;
   std::string out, err;
 };
 
-Outcome Flopledger(const std::vector<std::string>& words) {
+AccountOutcome Flopledger(const std::vector<std::string>& words) {
   std::ostringstream out, err;
   const int code = RunCli(words, out, err);
   return {code, out.str(), err.str()};
 }
 
-Outcome Account(std::vector<std::string> words) {
+AccountOutcome Account(std::vector<std::string> words) {
   words.insert(words.begin(), "account");
   return Flopledger(words);
 }
 
 json AccountJson(std::vector<std::string> words) {
   words.insert(words.end(), {"--format", "json"});
-  const Outcome outcome = Account(words);
+  const AccountOutcome outcome = Account(words);
   EXPECT_EQ(outcome.code, kDone) << outcome.err;
   return json::parse(outcome.out);
 }
@@ -144,9 +144,30 @@ TEST(Account, TrainsAsTheSheetDoes) {
   EXPECT_EQ(training["memory"]["countings"]["sheet"]["largest_batch"], 2);
   EXPECT_EQ(training["flops"]["step"], 13'864'969'804'185'600);
   EXPECT_NEAR(training["time"]["days"].get<double>(), 6583.6, 0.05);
-  const Outcome table = Account({"--model", "cs336-xl", "--training"});
+  const AccountOutcome table = Account({"--model", "cs336-xl", "--training"});
   EXPECT_THAT(table.out, HasSubstr("15,517,753,344·B + 34,032,921,600"));
   EXPECT_TRUE(AccountJson({"--training"})["time"].is_null());
+}
+
+TEST(Account, ReadsAnMfuAsAProportionAndMeasuresOne) {
+  const auto time = [](std::vector<std::string> more) {
+    std::vector<std::string> words{"--model", "cs336-2026-xl", "--training", "--batch", "1024",
+                                   "--peak",  "495 TFLOP/s",   "--steps",    "400000"};
+    words.insert(words.end(), more.begin(), more.end());
+    return AccountJson(words)["time"];
+  };
+  for (const char* half : {"50 %", "50%", "50", "0.5", "0,5"}) {
+    EXPECT_NEAR(time({"--mfu", half})["hours"].get<double>(), 4850.06, 0.005) << half;
+  }
+  EXPECT_NEAR(time({"--mfu", "0.5 %"})["hours"].get<double>(), 485006.4, 0.1);
+  // 4,850.06 h of 400,000 steps are 43.65 s a step, or 24,021.6 tokens a second.
+  EXPECT_NEAR(time({"--step-time", "43.65s"})["mfu"].get<double>(), 0.5, 1e-4);
+  EXPECT_NEAR(time({"--step-time", "43650 ms"})["hours"].get<double>(), 4850, 0.5);
+  EXPECT_NEAR(time({"--tokens-per-second", "24.02k"})["mfu"].get<double>(), 0.5, 1e-3);
+  EXPECT_THAT(Account({"--model", "cs336-2026-xl", "--training", "--batch", "1024", "--peak",
+                       "495T", "--steps", "400000"})
+                  .out,
+              HasSubstr("4850.06 hours"));
 }
 
 TEST(Account, GivesOtherToolsFiguresAndTheWayToThem) {
@@ -183,7 +204,7 @@ TEST(Account, EveryFormIsDrawnInEveryFormat) {
         std::vector<std::string> words{"--model",  "cs336-small", "--convention",
                                        convention, "--format",    format};
         words.insert(words.end(), form.begin(), form.end());
-        const Outcome outcome = Account(words);
+        const AccountOutcome outcome = Account(words);
         EXPECT_EQ(outcome.code, kDone) << outcome.err;
         EXPECT_THAT(outcome.err, IsEmpty());
         EXPECT_GT(outcome.out.size(), 50u);
@@ -193,7 +214,7 @@ TEST(Account, EveryFormIsDrawnInEveryFormat) {
       }
     }
   }
-  EXPECT_THAT(Account({"--model", "cs336-xl", "--explain"}).out,
+  EXPECT_THAT(Account({"--model", "cs336-xl", "--explain", "--format", "md"}).out,
               HasSubstr("48 · 1,024 · 2 · 1,600 · 4,800"));
   const json inference = AccountJson({"--inference"});
   EXPECT_EQ(inference["kv_cache_bytes_per_token"], 2 * 4 * 48 * 1600);
@@ -206,6 +227,11 @@ TEST(Account, RefusesWhatDoesNotGoTogetherInOneLine) {
       {{"--sweep", "context=1:4:x2", "--context", "5"}, "do not go together"},
       {{"--memory", "80GB"}, "needs --training"},
       {{"--training", "--steps", "5"}, "need --peak"},
+      {{"--training", "--step-time", "5s"}, "need --peak"},
+      {{"--step-time", "5s"}, "needs --training"},
+      {{"--training", "--peak", "1T", "--mfu", "0.5", "--step-time", "5s"}, "leave one out"},
+      {{"--training", "--peak", "1T", "--mfu", "1"}, "1 % or 100 %"},
+      {{"--training", "--memory", "80"}, "80GB or 80GiB"},
       {{"--training", "--memory", "much"}, "'much' is no number"},
       {{"--training", "--peak", "0"}, "above 0"},
       {{"--training", "--peak", "1T", "--mfu", "101%"}, "at most 100"},
@@ -223,45 +249,11 @@ TEST(Account, RefusesWhatDoesNotGoTogetherInOneLine) {
       {{"--sweep", "num_heads=25", "--format", "xml"}, "table, csv, json, md"},
   };
   for (const auto& [words, says] : cases) {
-    const Outcome outcome = Account(words);
+    const AccountOutcome outcome = Account(words);
     EXPECT_EQ(outcome.code, kBadInput) << words.front();
     EXPECT_THAT(outcome.out, IsEmpty()) << words.front();
     EXPECT_THAT(outcome.err, HasSubstr(says));
     EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
-  }
-}
-
-/// The commands in a page's code blocks, and what the page says that they print.
-std::vector<std::pair<std::string, std::string>> CommandsIn(const std::string& page) {
-  std::vector<std::pair<std::string, std::string>> commands;
-  std::istringstream lines(ReadFile(page));
-  constexpr std::string_view kPrompt = "$ build/flopledger ";
-  bool in_block = false, in_output = false;
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("```")) {
-      in_block = !in_block;
-      in_output = false;
-    } else if (in_block && line.starts_with(kPrompt)) {
-      commands.emplace_back(line.substr(kPrompt.size()), "");
-      in_output = true;
-    } else if (in_output) {
-      commands.back().second += line + "\n";
-    }
-  }
-  return commands;
-}
-
-TEST(Documentation, ShowsWhatTheProgramPrints) {
-  for (const auto& [page, fewest] :
-       {std::pair{"question-sheet.md", 10u}, std::pair{"other-tools.md", 2u}}) {
-    const auto commands = CommandsIn(std::string(FLOPLEDGER_FIXTURES "/../../docs/") + page);
-    EXPECT_GE(commands.size(), fewest) << page;
-    for (const auto& [command, output] : commands) {
-      std::istringstream in(command);
-      std::vector<std::string> words;
-      for (std::string word; in >> word;) words.push_back(word);
-      EXPECT_EQ(Flopledger(words).out, output) << page << ": " << command;
-    }
   }
 }
 
@@ -282,11 +274,8 @@ TEST(AuditCommand, BadClaimsFilesGetOneLine) {
       {"binary.csv", binary},
       {"deep.json", std::string(100'000, '[')},
       {"deep_value.json", one(std::string(100, '[') + std::string(100, ']'))},
-      {"huge.json", one("1e30")},
-      {"huge_digits.json", one(std::string(400, '9'))},
-      {"huge_text.json", one("\"" + std::string(100'000, '9') + "\"")},
+      {"huge_digits.json", one(std::string(400, '9'))},  // no number of JSON's
       {"beyond_double.json", one("1e999")},
-      {"text.json", one("\"plenty\"")},
       {"nan.json", one("NaN")},
       {"object.json", one("{}")},
       {"none.json", "[]"},
@@ -305,8 +294,6 @@ TEST(AuditCommand, BadClaimsFilesGetOneLine) {
       {"title.csv", "quantity,number\nparams.total,1\n"},
       {"ragged.csv", "quantity,value\nparams.total\n"},
       {"quote.csv", "quantity,value\n\"params.total,1\n"},
-      {"text.csv", "quantity,value\nparams.total,plenty\n"},
-      {"huge.csv", "quantity,value\nparams.total,1e30\n"},
       {"twice.csv", "id,quantity,value\n1,params.total,1\n1,flops.total,1\n"},
       {"unknown.csv", "quantity,value\nparams.everything,1\n"},
       {"titles_only.csv", "quantity,value\n"},
@@ -315,7 +302,7 @@ TEST(AuditCommand, BadClaimsFilesGetOneLine) {
   std::vector<std::string> names{"folder.json", "missing.json"};
   for (const auto& [name, text] : files) names.push_back(name);
   for (const std::string& name : names) {
-    const Outcome outcome = Flopledger({"audit", folder.path(name)});
+    const AccountOutcome outcome = Flopledger({"audit", folder.path(name)});
     EXPECT_EQ(outcome.code, kBadInput) << name << outcome.err;
     EXPECT_THAT(outcome.out, IsEmpty()) << name;
     EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << name << outcome.err;
@@ -324,18 +311,51 @@ TEST(AuditCommand, BadClaimsFilesGetOneLine) {
   }
 }
 
+TEST(AuditCommand, AnUnreadableValueIsOneClaimAndTheExitCodeIs1) {
+  TemporaryFolder folder;
+  for (const std::string& value :
+       {std::string("1e30"), std::string(40, '9'), "\"" + std::string(100'000, '9') + "\"",
+        std::string("\"plenty\"")}) {
+    folder.Write("claims.json", R"([{"quantity": "params.total", "value": )" + value +
+                                    R"(}, {"quantity": "params.total", "value": "1.56 billion"}])");
+    const AccountOutcome outcome =
+        Flopledger({"audit", folder.path("claims.json"), "--format", "json"});
+    EXPECT_EQ(outcome.code, kCheckFailed) << outcome.err;
+    const json claims = json::parse(outcome.out)["claims"];
+    EXPECT_EQ(claims[0]["verdict"], "unreadable");
+    EXPECT_TRUE(claims[0]["claimed"].is_null());
+    EXPECT_LT(claims[0]["remark"].get<std::string>().size(), 300u);
+    EXPECT_EQ(claims[1]["verdict"], "right");
+  }
+}
+
+TEST(AuditCommand, TakesTheNumberTypeAndAnotherToolsConvention) {
+  TemporaryFolder folder;
+  folder.Write("claims.json", R"([{"quantity": "memory.weights", "value": 3115222400},
+                                  {"quantity": "memory.kv_cache", "value": 157286400},
+                                  {"quantity": "flops.total", "value": "3.18T"}])");
+  EXPECT_EQ(Flopledger({"audit", folder.path("claims.json"), "--dtype", "bf16", "--kv-dtype", "f8",
+                        "--convention", "linear-only"})
+                .code,
+            kDone);
+  EXPECT_EQ(Flopledger({"audit", folder.path("claims.json")}).code, kCheckFailed);
+  const AccountOutcome bad = Flopledger({"audit", folder.path("claims.json"), "--dtype", "bf17"});
+  EXPECT_EQ(bad.code, kBadInput);
+  EXPECT_THAT(bad.err, HasSubstr("did you mean 'bf16'"));
+}
+
 TEST(AuditCommand, StandardInputIsAFileToo) {
   const auto audit = [](const std::string& text) {
     std::istringstream in(text);
     std::streambuf* const terminal = std::cin.rdbuf(in.rdbuf());
-    const Outcome outcome = Flopledger({"audit", "-", "--format", "json"});
+    const AccountOutcome outcome = Flopledger({"audit", "-", "--format", "json"});
     std::cin.rdbuf(terminal);
     return outcome;
   };
   EXPECT_EQ(audit("").code, kBadInput);
   EXPECT_EQ(audit("[]").code, kBadInput);
   EXPECT_EQ(audit(R"([{"quantity": "params.total", "claimed": 1557611200}])").code, kDone);
-  const Outcome csv = audit("quantity,claimed\nparams.total,1557611200\n");
+  const AccountOutcome csv = audit("quantity,claimed\nparams.total,1557611200\n");
   EXPECT_EQ(csv.code, kDone) << csv.err;
 }
 
@@ -345,7 +365,8 @@ TEST(AuditCommand, JsonIsEasyForAProgram) {
     {"text": "one head", "quantity": "flops.attention_values.head", "value": 65536},
     {"quantity": "flops.attention_values.block", "value": 1638400},
     {"quantity": "params.total", "value": "1.56B"}])");
-  const Outcome outcome = Flopledger({"audit", folder.path("claims.json"), "--format", "json"});
+  const AccountOutcome outcome =
+      Flopledger({"audit", folder.path("claims.json"), "--format", "json"});
   EXPECT_EQ(outcome.code, kCheckFailed);
   const json claims = json::parse(outcome.out)["claims"];
   EXPECT_EQ(claims[0]["verdict"], "wrong");

@@ -11,12 +11,12 @@
 
 #include "analysis/ledger/record.h"
 #include "analysis/text/csv.h"
-#include "bench/cli/commands.h"
+#include "bench/cli/options.h"
 #include "kernels/matmul_library.h"
 #include "model/config.h"
 #include "model/ops.h"
+#include "tests/bench/cli/command_line.h"
 #include "tests/support/ledger_csv.h"
-#include "tests/support/temporary_folder.h"
 
 namespace flopledger {
 namespace {
@@ -26,207 +26,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::UnorderedElementsAre;
-
-constexpr char kTinyModel[] = R"({"vocab_size": 50, "context_length": 24, "num_layers": 3,
-  "d_model": 24, "num_heads": 3, "num_kv_heads": 1, "d_ff": 40, "ffn": "swiglu",
-  "norm": "rmsnorm", "position": "rope", "bias": false, "tie_embeddings": false})";
-
-struct Outcome {
-  int code = 0;
-  std::string out, err;
-};
-
-/// What the program does with these words; %NAME% stands for fixtures and the temporary folder.
-class CommandLine : public ::testing::Test {
- protected:
-  CommandLine() {
-    setenv("XDG_CACHE_HOME", folder_.path("cache").c_str(), 1);
-    tiny_ = folder_.Write("tiny.json", kTinyModel);
-  }
-
-  Outcome Run(const std::vector<std::string>& words) {
-    std::ostringstream out, err;
-    std::vector<std::string> args;
-    for (std::string word : words) {
-      Replace(word, "%DIR%", folder_.path());
-      Replace(word, "%GOLDEN%", FLOPLEDGER_FIXTURES);
-      args.push_back(word);
-    }
-    Outcome outcome;
-    outcome.code = RunCli(args, out, err);
-    outcome.out = out.str();
-    outcome.err = err.str();
-    return outcome;
-  }
-
-  static void Replace(std::string& text, const std::string& from, const std::string& to) {
-    for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
-      text.replace(at, from.size(), to);
-    }
-  }
-
-  TemporaryFolder folder_;
-  std::string tiny_;
-};
-
-struct BadCase {
-  std::vector<std::string> words;
-  const char* says;  // part of the one line
-  int code = kBadInput;
-};
-
-TEST_F(CommandLine, BadInputGetsOneLineItsExitCodeAndLeavesNoFile) {
-  folder_.Write("unknown_key.json", R"({"vocab_size": 9, "context_length": 9, "num_layers": 1,
-      "d_model": 8, "num_heads": 2, "num_layres": 3})");
-  folder_.Write("heads.json", R"({"vocab_size": 9, "context_length": 9, "num_layers": 1,
-      "d_model": 8, "num_heads": 3})");
-  folder_.Write("type.json", R"({"vocab_size": "9", "context_length": 9, "num_layers": 1,
-      "d_model": 8, "num_heads": 2})");
-  folder_.Write("broken.json", "{");
-  folder_.Write("deep.json", std::string(200'000, '['));
-  const std::string weights = ReadFile(FLOPLEDGER_FIXTURES "/gpt2-tiny/model.safetensors");
-  folder_.Write("truncated.safetensors", weights.substr(0, weights.size() / 2));
-  folder_.Write("text.safetensors", "these are no weights at all, but some text");
-  folder_.Write("empty.safetensors", "");
-  folder_.Write("tokens_range.json", "[1, 2, 100000]");
-  folder_.Write("tokens_negative.json", "[-1]");
-  folder_.Write("tokens_float.json", "[1.5]");
-  folder_.Write("tokens_none.json", "[]");
-  folder_.Write("tokens_text.json", "[1, 2");
-  folder_.Write("tokens_long.json", nlohmann::json(std::vector<int>(5000, 1)).dump());
-  const auto claim = [](const char* id, const char* quantity, const char* value) {
-    return std::string(R"({"id": ")") + id + R"(", "quantity": ")" + quantity + R"(", "value": ")" +
-           value + "\"}";
-  };
-  const auto claims = [&](const char* name, const std::string& list) {
-    folder_.Write(name, R"({"model": "gpt2", "claims": [)" + list + "]}");
-  };
-  claims("claims_none.json", "");
-  claims("claims_unknown.json", claim("1", "params.totl.model", "5"));
-  claims("claims_text.json", claim("1", "params.total.model", "much"));
-  claims("claims_twice.json",
-         claim("1", "params.total.model", "5") + "," + claim("1", "params.total.model", "6"));
-  claims("claims_huge.json", claim("1", "params.total.model", "1000000000000000000000000000000"));
-  folder_.Write("rows_none.json", R"({"schema": 1, "environment": {}, "rows": []})");
-  folder_.Write("schema.json", R"({"schema": 99, "environment": {}, "rows": []})");
-  folder_.Write("row.json", R"({"schema": 1, "environment": {}, "rows": [{"op": "x"}]})");
-  std::filesystem::create_directory(folder_.path("cache"));
-  std::filesystem::create_directory(folder_.path("folder"));
-  const std::vector<std::string> before = folder_.Files();
-
-  const auto logits = [](const std::string& weights_file, const std::string& tokens) {
-    return std::vector<std::string>{"logits",    "--model",    "%GOLDEN%/gpt2-tiny/config.json",
-                                    "--weights", weights_file, "--tokens",
-                                    tokens,      "--out",      "%DIR%/logits.csv"};
-  };
-  const std::string good_weights = "%GOLDEN%/gpt2-tiny/model.safetensors";
-  const std::string good_tokens = "%GOLDEN%/gpt2-tiny/tokens.json";
-  const auto run = [](std::vector<std::string> more) {
-    std::vector<std::string> words{"run", "--model", "%DIR%/tiny.json", "--csv", "%DIR%/out.csv"};
-    words.insert(words.end(), more.begin(), more.end());
-    return words;
-  };
-  const std::string too_long(5000, 'a');  // for a file's name
-  const std::vector<BadCase> cases{
-      {{}, "no command"},
-      {{"account", "--model", too_long}, "neither a preset nor a JSON file"},
-      {{"account", "--model", too_long + ".json"}, "cannot be read"},
-      {run({"--json", too_long}), "cannot be written"},
-      {run({"--results", too_long}), "cannot be made"},
-      {logits(too_long, good_tokens), "cannot be read"},
-      {logits(good_weights, too_long), "cannot be read"},
-      {{"acount"}, "did you mean 'account'"},
-      {{"--frobnicate"}, "frobnicate"},
-      {{"account", "extra"}, "'extra' belongs to no option"},
-      {{"account", "--modle", "gpt2"}, "did you mean '--model'"},
-      {{"account", "--model"}, "--model"},
-      {{"account", "--model", "gpt3"}, "gpt3"},
-      {{"account", "--model", "%DIR%/none.json"}, "none.json"},
-      {{"account", "--model", "%DIR%/folder"}, "folder"},
-      {{"account", "--model", "%DIR%/unknown_key.json"}, "did you mean 'num_layers'"},
-      {{"account", "--model", "%DIR%/heads.json"}, "num_heads"},
-      {{"account", "--model", "%DIR%/type.json"}, "vocab_size"},
-      {{"account", "--model", "%DIR%/broken.json"}, "broken.json"},
-      {{"account", "--model", "%DIR%/deep.json"}, "deep.json"},
-      {{"account", "--context", "0"}, "context"},
-      {{"account", "--context", "-5"}, "context"},
-      {{"account", "--context", "many"}, "many"},
-      {{"account", "--context", "99999999999999999999"}, "context"},
-      {{"account", "--model", "cs336-xl", "--context", "9000000000000"}, "overflow"},
-      {{"account", "--model", "gpt2", "--context", "1025"}, "1024"},
-      {{"account", "--batch", "0"}, "batch"},
-      {{"account", "--convention", "matmull"}, "did you mean 'matmul'"},
-      {{"account", "--attention", "flash"}, "fused, reference"},
-      {{"account", "--format", "xml"}, "table, csv, json, md"},
-      {{"presets", "--format", "yaml"}, "table, csv, json, md"},
-      {run({"--context", "0"}), "context"},
-      {run({"--threads", "0"}), "threads"},
-      {run({"--threads", "100000"}), "threads"},
-      {run({"--batch", "0"}), "batch"},
-      {run({"--layers", "0"}), "layers"},
-      {run({"--layers", "4"}), "layers must be from 1 to 3"},
-      {run({"--matmul", "eigenn"}), "did you mean 'eigen'"},
-      {run({"--matmul", "openblass"}), "did you mean 'openblas'"},
-      {run({"--attention", "flash"}), "fused, reference"},
-      {run({"--count", "half"}), "off, sample, full"},
-      {run({"--counters", "on"}), "auto, off"},
-      {run({"--seed", "-1"}), "seed"},
-      {run({"--count", "instructions"}), "leaves no ledger"},
-      {run({"--convention", "rule-of-thumb"}), "rule of thumb"},
-      {run({"--benchmark_frobnicate=1"}), "benchmark_frobnicate"},
-      {run({"--max-memory", "1KiB"}), "needs", kNoAnswer},
-      {run({"--json", "%DIR%/no/such/folder/out.json"}), "cannot be written"},
-      {{"run", "--model", "%DIR%/tiny.json", "--csv", "%DIR%/folder"}, "cannot be written"},
-      {{"run", "--model", "%DIR%/tiny.json", "--csv", "/proc/none/out.csv"}, "cannot be written"},
-      {{"run", "--model", "%DIR%/tiny.json", "--results", "%DIR%/tiny.json/in"}, "cannot be made"},
-      {{"logits", "--model", "gpt2"}, "required"},
-      {{"audit"}, "claims"},
-      {{"audit", "%DIR%/none.json"}, "none.json"},
-      {{"audit", "%DIR%/claims_none.json"}, "claims_none.json"},
-      {{"audit", "%DIR%/claims_unknown.json"}, "params.totl.model"},
-      {{"audit", "%DIR%/claims_text.json"}, "much"},
-      {{"audit", "%DIR%/claims_twice.json"}, "'1'"},
-      {{"audit", "%DIR%/claims_huge.json"}, "claims_huge.json"},
-      {{"report"}, "needs the .json of a run"},
-      {{"report", "%DIR%/none.json"}, "none.json"},
-      {{"report", "%DIR%/broken.json"}, "broken.json"},
-      {{"report", "%DIR%/deep.json"}, "deep.json"},
-      {{"report", "%DIR%/heads.json"}, "not a ledger"},
-      {{"report", "%DIR%/rows_none.json"}, "rows_none.json: the ledger has no operation"},
-      {{"report", "%DIR%/schema.json"}, "schema 99"},
-      {{"report", "%DIR%/row.json"}, "row 0: field"},
-      {{"report", "%DIR%/rows_none.json", "--format", "pdf"}, "html, md"},
-      {{"report", "%DIR%/rows_none.json", "--fromat", "md"}, "did you mean '--format'"},
-      {run({"--trace", "%DIR%/no/such/trace.json"}), "cannot be written"},
-      {run({"--decode", "0"}), "--decode"},
-      {run({"--decode", "few"}), "--decode"},
-      {{"run", "--model", "gpt2", "--decode", "20", "--context", "1020"}, "context 1040 is beyond"},
-      {run({"--decode", "2", "--matmul", "all"}), "go with one --matmul"},
-      {logits("%DIR%/none.safetensors", good_tokens), "none.safetensors"},
-      {logits("%DIR%/truncated.safetensors", good_tokens), "truncated"},
-      {logits("%DIR%/text.safetensors", good_tokens), "text.safetensors"},
-      {logits("%DIR%/empty.safetensors", good_tokens), "empty.safetensors"},
-      {logits("%GOLDEN%/llama-tiny/model.safetensors", good_tokens), "shape [97, 48]"},
-      {logits(good_weights, "%DIR%/tokens_range.json"), "token 100000 at index 2"},
-      {logits(good_weights, "%DIR%/tokens_negative.json"), "token -1 at index 0"},
-      {logits(good_weights, "%DIR%/tokens_float.json"), "token 1.5 at index 0"},
-      {logits(good_weights, "%DIR%/tokens_none.json"), "at least one"},
-      {logits(good_weights, "%DIR%/tokens_text.json"), "tokens_text.json"},
-      {logits(good_weights, "%DIR%/tokens_long.json"), "context"},
-      {logits(good_weights, "%DIR%/none.json"), "none.json"},
-  };
-  for (const BadCase& bad : cases) {
-    SCOPED_TRACE(::testing::PrintToString(bad.words));
-    const Outcome outcome = Run(bad.words);
-    EXPECT_EQ(outcome.code, bad.code);
-    EXPECT_THAT(outcome.out, IsEmpty());
-    EXPECT_THAT(outcome.err, HasSubstr(bad.says));
-    EXPECT_TRUE(outcome.err.starts_with("flopledger: ")) << outcome.err;
-    EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
-    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1);
-    EXPECT_THAT(folder_.Files(), ::testing::UnorderedElementsAreArray(before));
-  }
-}
 
 TEST_F(CommandLine, HelpTeaches) {
   const Outcome top = Run({"--help"});
@@ -485,6 +284,14 @@ TEST_F(CommandLine, AuditAnswersNoWhereAClaimIsWrong) {
   EXPECT_EQ(wrong.code, kCheckFailed);
   EXPECT_THAT(wrong.out, HasSubstr("wrong"));
   EXPECT_THAT(Run({"audit", "--quantities"}).out, HasSubstr("params.total.model"));
+  for (const char* value : {"much", "1000000000000000000000000000000"}) {
+    folder_.Write("unreadable.json",
+                  std::string(R"([{"id": "1", "quantity": "params.total.model", "value": ")") +
+                      value + "\"}]");
+    const Outcome unreadable = Run({"audit", "%DIR%/unreadable.json"});
+    EXPECT_EQ(unreadable.code, kCheckFailed);
+    EXPECT_THAT(unreadable.out, HasSubstr("unreadable"));
+  }
 }
 
 TEST_F(CommandLine, RunsEveryBackendSideBySideInOneLedger) {
@@ -530,7 +337,7 @@ TEST_F(CommandLine, EachLibraryRunsOrSaysWhichPackageProvidesIt) {
       EXPECT_EQ(outcome.code, kDone) << outcome.err;
       EXPECT_THAT(outcome.out, HasSubstr(library.load().path));
     } else {
-      EXPECT_EQ(outcome.code, kNoAnswer);
+      EXPECT_EQ(outcome.code, kNotPossibleHere);
       EXPECT_THAT(outcome.err, HasSubstr(std::string(library.package)));
     }
   }

@@ -25,7 +25,7 @@ constexpr char kTinyModel[] = R"({"vocab_size": 50, "context_length": 24, "num_l
   "d_model": 24, "num_heads": 3, "num_kv_heads": 1, "d_ff": 40, "ffn": "swiglu",
   "norm": "rmsnorm", "position": "rope", "bias": false, "tie_embeddings": false})";
 
-struct Outcome {
+struct PredictOutcome {
   int code = 0;
   std::string out, err;
 };
@@ -37,9 +37,9 @@ class Predicting : public ::testing::Test {
     model_ = folder_.Write("tiny.json", kTinyModel);
   }
 
-  Outcome Run(const std::vector<std::string>& words) {
+  PredictOutcome Run(const std::vector<std::string>& words) {
     std::ostringstream out, err;
-    Outcome outcome;
+    PredictOutcome outcome;
     outcome.code = RunCli(words, out, err);
     outcome.out = out.str();
     outcome.err = err.str();
@@ -95,7 +95,7 @@ TEST_F(Predicting, WithoutACalibrationThatHoldsGivesOneLine) {
     const char* says;
   };
   const Case cases[] = {
-      {{"predict", "--model", model_}, kNoAnswer, "run 'flopledger calibrate'"},
+      {{"predict", "--model", model_}, kNotPossibleHere, "run 'flopledger calibrate'"},
       {{"predict", "--model", model_, "--calibration", folder_.path("none.json")},
        kBadInput,
        "none.json: cannot be read"},
@@ -104,10 +104,10 @@ TEST_F(Predicting, WithoutACalibrationThatHoldsGivesOneLine) {
        kBadInput,
        "calibration: must be a 64-bit integer"},
       {{"predict", "--model", model_, "--calibration", other},
-       kNoAnswer,
+       kNotPossibleHere,
        "another machine or build: it was taken where cpu is Another"},
       {{"run", "--model", model_, "--calibration", cut}, kBadInput, "cut.json: not valid JSON"},
-      {{"run", "--model", model_, "--calibration", other}, kNoAnswer, "another machine"},
+      {{"run", "--model", model_, "--calibration", other}, kNotPossibleHere, "another machine"},
       {{"predict", "--model", model_, "--threads", "0"}, kBadInput, "threads"},
       {{"predict", "--model", "gpt2", "--context", "1025"}, kBadInput, "1024"},
       {{"predict", "--model", "gpt2-xl", "--batch", "3000000", "--calibration", flat},
@@ -118,7 +118,7 @@ TEST_F(Predicting, WithoutACalibrationThatHoldsGivesOneLine) {
   };
   for (const Case& one : cases) {
     SCOPED_TRACE(::testing::PrintToString(one.words));
-    const Outcome outcome = Run(one.words);
+    const PredictOutcome outcome = Run(one.words);
     EXPECT_EQ(outcome.code, one.code);
     EXPECT_THAT(outcome.out, IsEmpty());
     EXPECT_THAT(outcome.err, HasSubstr(one.says));
@@ -131,7 +131,7 @@ TEST_F(Predicting, SaysTheSecondsOfAModelInEveryFormat) {
   const auto predict = [&](const std::string& format) {
     return Run({"predict", "--model", model_, "--calibration", calibration, "--format", format});
   };
-  const Outcome table = predict("table");
+  const PredictOutcome table = predict("table");
   EXPECT_EQ(table.code, kDone) << table.err;
   EXPECT_THAT(table.out, HasSubstr("this machine would need "));
   EXPECT_THAT(predict("md").out, HasSubstr("| ffn_up "));
@@ -144,18 +144,18 @@ TEST_F(Predicting, SaysTheSecondsOfAModelInEveryFormat) {
 
 TEST_F(Predicting, AModelThatDoesNotFitInMemoryHasSecondsAllTheSame) {
   const std::string calibration = Save(Flat());
-  const Outcome outcome =
+  const PredictOutcome outcome =
       Run({"predict", "--model", FLOPLEDGER_FIXTURES "/../../examples/llama-3-70b.json",
            "--context", "1024", "--calibration", calibration});
   ASSERT_EQ(outcome.code, kDone) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("70,553,706,496 parameters"));
-  EXPECT_THAT(outcome.out, HasSubstr("as if it fitted"));
+  EXPECT_THAT(outcome.out, HasSubstr("fitted"));
 }
 
 TEST_F(Predicting, OpsWithoutSamplesAreUnavailableNotZero) {
   Calibration calibration = Flat();
   std::erase_if(calibration.samples, [](const OpSample& sample) { return sample.op == "rope"; });
-  const Outcome outcome =
+  const PredictOutcome outcome =
       Run({"predict", "--model", model_, "--calibration", Save(calibration), "--format", "json"});
   EXPECT_EQ(outcome.code, kNoAnswer);
   const auto json = nlohmann::json::parse(outcome.out);
@@ -165,8 +165,8 @@ TEST_F(Predicting, OpsWithoutSamplesAreUnavailableNotZero) {
 
 TEST_F(Predicting, RunSetsPredictedBesideMeasuredInEveryRow) {
   const std::string calibration = Save(Flat()), path = folder_.path("out.json");
-  const Outcome outcome = Run({"run", "--model", model_, "--calibration", calibration, "--json",
-                               path, "--sample", "--benchmark_min_time=0.001"});
+  const PredictOutcome outcome = Run({"run", "--model", model_, "--calibration", calibration,
+                                      "--json", path, "--sample", "--benchmark_min_time=0.001"});
   ASSERT_EQ(outcome.code, kDone) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("extrapolated to 4 layers"));
   const Ledger ledger = LedgerFromJson(nlohmann::json::parse(ReadFile(path)), path);
@@ -199,8 +199,8 @@ TEST_F(Predicting, RunSetsPredictedBesideMeasuredInEveryRow) {
 
 TEST_F(Predicting, RunWithoutACalibrationSaysSoOnOneLineAndLeavesTheColumnsEmpty) {
   const std::string path = folder_.path("out.csv");
-  const Outcome outcome = Run({"run", "--model", model_, "--csv", path,
-                               "--benchmark_min_time=0.001", "--benchmark_repetitions=1"});
+  const PredictOutcome outcome = Run({"run", "--model", model_, "--csv", path,
+                                      "--benchmark_min_time=0.001", "--benchmark_repetitions=1"});
   ASSERT_EQ(outcome.code, kDone) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("seconds are not predicted: this machine is not calibrated: "
                                      "run 'flopledger calibrate'\n"));

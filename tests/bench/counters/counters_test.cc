@@ -135,7 +135,7 @@ TEST(Counters, SumThreadsAndWeighLanes) {
   FakePmu pmu;
   {
     Counters counters(3, pmu.System());
-    EXPECT_TRUE(counters.Has(Quantity::kFlops));
+    EXPECT_TRUE(counters.Has(CounterQuantity::kFlops));
     EXPECT_EQ(pmu.open_now, 3 * (3 + 6));  // threads × (FLOP events + generic ones)
     counters.Start();
     const CounterFigures figures = counters.Stop();
@@ -198,7 +198,7 @@ TEST(Counters, SayPreciselyWhyNot) {
     pmu.any_error = refused.any_error;
     pmu.paranoid = refused.paranoid;
     Counters counters(2, pmu.System());
-    EXPECT_FALSE(counters.Has(Quantity::kFlops));
+    EXPECT_FALSE(counters.Has(CounterQuantity::kFlops));
     EXPECT_THAT(counters.no_flops_because(), HasSubstr(refused.says));
     EXPECT_THAT(counters.unavailable().front().reason, HasSubstr(refused.says));
     counters.Start();
@@ -210,8 +210,8 @@ TEST(Counters, OfHaswellHaveNoFlopsAndSaySo) {
   FakePmu pmu;
   pmu.cpuinfo = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 60\n";
   Counters counters(1, pmu.System());
-  EXPECT_FALSE(counters.Has(Quantity::kFlops));
-  EXPECT_TRUE(counters.Has(Quantity::kInstructions));
+  EXPECT_FALSE(counters.Has(CounterQuantity::kFlops));
+  EXPECT_TRUE(counters.Has(CounterQuantity::kInstructions));
   EXPECT_THAT(counters.no_flops_because(), HasSubstr("Haswell has no event"));
 }
 
@@ -229,7 +229,7 @@ TEST(TrustCheck, BelievesOnlyWhatMeetsAKernelOfKnownFlops) {
 TEST(Counters, ReadSoftwareEventsForReal) {
   omp_set_num_threads(2);
   Counters counters(2);
-  if (!counters.Has(Quantity::kTaskClockNs)) {
+  if (!counters.Has(CounterQuantity::kTaskClockNs)) {
     GTEST_SKIP() << "software events are refused here: " << counters.unavailable().back().reason;
   }
   constexpr std::size_t kPages = 200;

@@ -1,0 +1,437 @@
+// The page of one run.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "analysis/report/html_page.h"
+#include "analysis/report/html_table.h"
+#include "analysis/report/report_chart.h"
+#include "analysis/text/markup.h"
+#include "analysis/text/numbers.h"
+
+namespace flopledger {
+namespace {
+
+/// The colour of an operation, the same on every page; "c0" for those that take little time in any
+/// model.
+std::string ColourOfOperation(const std::string& op) {
+  constexpr std::pair<std::string_view, std::string_view> kColoursOf[] = {
+      {"attention_qkv", "c1"},
+      {"attention", "c2"},
+      {"attention_scores", "c2"},
+      {"attention_out", "c3"},
+      {"ffn_up", "c4"},
+      {"ffn_down", "c5"},
+      {"lm_head", "c6"},
+      {"attention_values", "c7"},
+      {"attention_softmax", "c0"},
+      {"ffn_gate", "c8"},
+      {"ffn_activation", "c7"},
+      {"embedding", "c0"},
+      {"attention_norm", "c0"},
+      {"ffn_norm", "c0"},
+      {"final_norm", "c0"},
+      {"rope", "c0"},
+      {"attention_residual", "c0"},
+      {"ffn_residual", "c0"}};
+  for (const auto& [name, colour] : kColoursOf) {
+    if (name == op) return std::string(colour);
+  }
+  std::size_t sum = 0;  // of another model's operation: any, as long as it is always the same
+  for (const char c : op) sum = sum * 31 + static_cast<unsigned char>(c);
+  return fmt::format("c{}", 1 + sum % kColours);
+}
+
+/// The class of each of the ledger's rows.
+std::vector<std::string> ColoursOf(const ReportView& view) {
+  std::vector<std::string> colours;
+  for (const Record& row : view.named.ledger.rows) colours.push_back(ColourOfOperation(row.op));
+  return colours;
+}
+
+/// A page of one run: its sections in the order in which they are read.
+class RunSections {
+ public:
+  RunSections(const ReportView& view, std::string id)
+      : view_(view), id_(std::move(id)), colours_(ColoursOf(view)) {}
+
+  std::string Draw() {
+    Verdict();
+    RooflineSection();
+    Shares();
+    PredictedBesideMeasured();
+    FullLedger();
+    Machine();
+    Reproduce();
+    return std::move(html_);
+  }
+
+ private:
+  std::string ColourOf(const Record& row) const {
+    return colours_[static_cast<std::size_t>(&row - view_.named.ledger.rows.data())];
+  }
+
+  void Section(const char* name, const char* title, const std::string& lead) {
+    html_ += fmt::format("<section aria-labelledby=\"{0}-{1}\">\n<h2 id=\"{0}-{1}\">{2}</h2>\n",
+                         id_, name, title);
+    if (!lead.empty()) html_ += fmt::format("<p class=\"lead\">{}</p>\n", lead);
+  }
+  void EndSection() { html_ += "</section>\n"; }
+
+  void Tile(const char* name, const std::string& value, const std::string& beside) {
+    html_ +=
+        fmt::format("<div><dt>{}</dt><dd>{}<small>{}</small></dd></div>\n", name, value, beside);
+  }
+
+  void Verdict() {
+    html_ += fmt::format(
+        "<section class=\"verdict{}\" aria-labelledby=\"{}-verdict\">\n"
+        "<h2 id=\"{}-verdict\">{}</h2>\n<p class=\"summary\">{}</p>\n<dl class=\"tiles\">\n",
+        view_.has_error() ? " wrong" : "", id_, id_, EscapedHtml(view_.headline),
+        EscapedHtml(view_.summary));
+    Tiles();
+    html_ += "</dl>\n<ul class=\"checks\">\n";
+    for (const ReportCheck& check : view_.checks) {
+      constexpr struct {
+        const char *style, *sign, *word;
+      } kStates[] = {{"holds", "✓", "holds"},
+                     {"error", "✗", "error"},
+                     {"note", "·", "note"},
+                     {"lacks", "–", "unavailable"}};
+      const auto& state = kStates[static_cast<int>(check.state)];
+      html_ += fmt::format(
+          "<li class=\"{}\"><span class=\"sign\" aria-hidden=\"true\">{}</span><strong>{}</strong> "
+          "<em>{}</em> <span>{}</span></li>\n",
+          state.style, state.sign, EscapedHtml(check.name), state.word, EscapedHtml(check.text));
+    }
+    html_ += "</ul>\n";
+    EndSection();
+  }
+
+  void Tiles() {
+    const std::string none = kUnavailable;
+    const Record* total = view_.total;
+    const Record& any = total != nullptr ? *total : view_.first();
+    if (view_.pass_s) {
+      Tile("Seconds", EscapedHtml(HumanSeconds(*view_.pass_s)),
+           total == nullptr ? "sum of the operations"
+           : total->time_mad_s
+               ? fmt::format("± {} MAD, {} repetition{}", HumanSeconds(*total->time_mad_s),
+                             total->repetitions, total->repetitions == 1 ? "" : "s")
+               : "");
+    } else {
+      Tile("Seconds", none, "no time was measured");
+    }
+    const std::string convention = EscapedHtml("FLOPs counted under " + any.convention);
+    Tile("Rate",
+         total != nullptr && total->gflops ? HumanScaled(*total->gflops * 1e9, "FLOP/s") : none,
+         convention);
+    Tile("Share of FMA peak",
+         total != nullptr && total->pct_peak ? fmt::format("{:.1f} %", *total->pct_peak) : none,
+         view_.roofline.peak_flops_per_s
+             ? fmt::format("of {}, measured",
+                           HumanScaled(*view_.roofline.peak_flops_per_s, "FLOP/s"))
+             : "no peak was measured");
+    Tile("Measured / predicted FLOPs",
+         total != nullptr && total->flops_ratio ? fmt::format("{:.4f}", *total->flops_ratio) : none,
+         total == nullptr     ? "the ledger has no total"
+         : total->flops_ratio ? "source: " + EscapedHtml(total->flops_source)
+                              : EscapedHtml(Shortened(WhyNotMeasured(*total), 90)));
+  }
+
+  void RooflineSection() {
+    const Roofline& roofline = view_.roofline;
+    Section("roofline", "Roofline",
+            "Each dot is an operation at the FLOPs that its kernel executes; its area is its share "
+            "of the time, its line the spread (±&thinsp;MAD). No kernel can be above the flat "
+            "roof.");
+    html_ += "<figure>\n";
+    Panels("wide", {1040, 500}, {510, 430});
+    Panels("narrow", {360, 400}, {360, 360});
+    html_ += "<figcaption>\n";
+    Legend();
+    html_ += "<p>";
+    if (roofline.bandwidth.empty()) {
+      html_ += "Memory roof unavailable: " + EscapedHtml(roofline.bandwidth_unavailable) +
+               ". 'flopledger calibrate' measures it in two minutes; run again after it. ";
+    } else {
+      html_ +=
+          "A slope holds an operation for the part of its traffic that the caches inside of "
+          "that level cannot hold. ";
+    }
+    if (!roofline.peak_flops_per_s) html_ += "FMA peak unavailable: not measured. ";
+    if (!roofline.theoretical_flops_per_s) {
+      html_ +=
+          "Theoretical peak unavailable: the ledger has no calibration for so many threads, or "
+          "this processor is not in its table. ";
+    }
+    html_ += Bases();
+    html_ += Skipped() + "</p>\n</figcaption>\n</figure>\n";
+    EndSection();
+  }
+
+  /// The whole chart; beside it, where there are dots besides, a second one of the operations that
+  /// take 95 % of the time.
+  void Panels(const char* name, ChartSize whole, ChartSize half) {
+    const bool zoomed = HasZoom(view_);
+    const ChartSize size = zoomed ? half : whole;
+    html_ += fmt::format("<div class=\"{}\">\n", name);
+    html_ += RooflineSvg(view_, colours_, fmt::format("{}-{}", id_, name), size);
+    if (zoomed) {
+      html_ += RooflineSvg(view_, colours_, fmt::format("{}-{}-zoom", id_, name),
+                           {half.width, half.height, true});
+    }
+    html_ += "</div>\n";
+  }
+
+  std::string Bases() const {
+    std::size_t hollow = 0;
+    for (const RooflineDot& dot : view_.roofline.dots) {
+      if (dot.basis != FlopsBasis::kExecuted) ++hollow;
+    }
+    if (hollow == 0) return "";
+    return "A hollow dot is at measured or predicted FLOPs: there is no formula for what its "
+           "kernel executes. ";
+  }
+
+  std::string Skipped() const {
+    if (view_.roofline.skipped.empty()) return "";
+    std::string html = "Not drawn: ";
+    constexpr std::size_t kMost = 8;
+    const auto& skipped = view_.roofline.skipped;
+    for (std::size_t i = 0; i < std::min(skipped.size(), kMost); ++i) {
+      html += fmt::format("{}{} ({})", i == 0 ? "" : ", ",
+                          EscapedHtml(view_.named.ledger.rows[skipped[i].row].op),
+                          EscapedHtml(skipped[i].reason));
+    }
+    if (skipped.size() > kMost) html += fmt::format(" and {} more", skipped.size() - kMost);
+    return html + ".";
+  }
+
+  void Legend() {
+    html_ += "<ul class=\"legend\">\n";
+    for (std::size_t colour = 1; colour <= kColours; ++colour) {
+      const std::string name = fmt::format("c{}", colour);
+      for (const Record* op : view_.ops) {
+        if (ColourOf(*op) != name) continue;
+        html_ += fmt::format("<li><i class=\"mark {}\"></i>{} <small>{:.1f} %</small></li>\n", name,
+                             EscapedHtml(Shortened(op->op, 40)), 100 * *view_.ShareOfTime(*op));
+      }
+    }
+    double rest = 0;
+    int64_t count = 0;
+    for (const Record* op : view_.ops) {
+      if (ColourOf(*op) != "c0") continue;
+      rest += view_.ShareOfTime(*op).value_or(0);
+      ++count;
+    }
+    if (count > 0) {
+      html_ += fmt::format("<li><i class=\"mark c0\"></i>{} other{} <small>{:.1f} %</small></li>\n",
+                           count, count == 1 ? "" : "s", 100 * rest);
+    }
+    html_ += "</ul>\n";
+  }
+
+  /// One bar of shares, in the order of execution; what has no colour of its own stands together.
+  template <class ValueOf>
+  void Stack(const std::string& name, ValueOf&& value_of) {
+    double sum = 0, rest = 0;
+    for (const Record* op : view_.ops) sum += std::max(value_of(*op).value_or(0), 0.0);
+    html_ += fmt::format("<tr><th scope=\"row\">{}</th><td>", EscapedHtml(name));
+    if (sum <= 0) {
+      html_ += "<span class=\"na\">unavailable</span></td></tr>\n";
+      return;
+    }
+    html_ += "<div class=\"stack\">";
+    const auto segment = [&](const std::string& op, const std::string& colour, double share) {
+      const std::string label = fmt::format("{} {:.1f} %", op, 100 * share);
+      html_ += fmt::format(
+          "<span class=\"{0}\" style=\"width:{1:.3f}%\" title=\"{2}\"><span>{2}</span></span>",
+          colour, 100 * share, EscapedHtml(label));
+    };
+    for (const Record* op : view_.ops) {
+      const double share = std::max(value_of(*op).value_or(0), 0.0) / sum;
+      if (ColourOf(*op) == "c0") {
+        rest += share;
+      } else if (share > 0) {
+        segment(Shortened(op->op, 40), ColourOf(*op), share);
+      }
+    }
+    if (rest > 0) segment("others", "c0", rest);
+    html_ += "</div></td></tr>\n";
+  }
+
+  void Shares() {
+    const auto as_double = [](const std::optional<int64_t>& value) {
+      return value ? std::optional(static_cast<double>(*value)) : std::nullopt;
+    };
+    Section("shares", "Shares",
+            "How the operations share four totals; the colours are those above.");
+    html_ += "<table class=\"stacks\">\n<caption>Shares of each operation</caption>\n<tbody>\n";
+    Stack("seconds", [](const Record& row) { return row.time_s; });
+    Stack("FLOPs, " + Shortened(view_.first().convention, 20),
+          [&](const Record& row) { return as_double(row.predicted_flops); });
+    Stack("FLOPs, executed", [&](const Record& row) { return as_double(row.executed_flops); });
+    Stack("bytes, at least", [&](const Record& row) { return as_double(row.bytes); });
+    html_ += "</tbody></table>\n";
+    EndSection();
+  }
+
+  HtmlTable AccountingTable(bool seconds_predicted) const {
+    HtmlTable table{"FLOPs and seconds, predicted and measured",
+                    {{"operation", "", false},
+                     {"predicted", "FLOPs, " + Shortened(view_.first().convention, 20)},
+                     {"executed", "FLOPs"},
+                     {"measured", "FLOPs"},
+                     {"source", "", false},
+                     {"ratio", "meas. / pred."}},
+                    {},
+                    {}};
+    const auto add = [&](const char* title, const char* unit, bool number = true) {
+      table.columns.push_back({title, unit, number});
+    };
+    if (seconds_predicted) add("predicted", "ms");
+    add("measured", "ms");
+    if (seconds_predicted) {
+      add("ratio", "meas. / pred.");
+      add("bound", "", false);
+    }
+    return table;
+  }
+
+  void PredictedBesideMeasured() {
+    const bool seconds_predicted = std::ranges::any_of(
+        view_.ops, [](const Record* row) { return row->predicted_time_s.has_value(); });
+    Section("accounting", "Predicted beside measured",
+            "Predictions come from closed formulas and the calibration, measurements from "
+            "execution; neither is computed from the other.");
+    HtmlTable table = AccountingTable(seconds_predicted);
+    double longest = 0;
+    for (const Record* op : view_.ops) longest = std::max(longest, op->time_s.value_or(0));
+    const auto row = [&](const Record& record, bool is_total) {
+      HtmlRow line{is_total ? "" : ColourOf(record), {}};
+      const auto or_why = [&](HtmlCell cell, const std::string& why) {
+        cell.why = why;
+        line.cells.push_back(std::move(cell));
+      };
+      line.cells.push_back(TextCell(Shortened(record.op, kLongestName)));
+      or_why(ScaledCell(record.predicted_flops, "FLOP"), "the convention has no figure for it");
+      or_why(ScaledCell(record.executed_flops, "FLOP"), "a library: there is no formula");
+      or_why(ScaledCell(record.measured_flops, "FLOP"), WhyNotMeasured(record));
+      line.cells.push_back(TextCell(record.flops_source));
+      line.cells.push_back(NumberCell(record.flops_ratio, 4));
+      if (seconds_predicted) {
+        or_why(NumberCell(record.predicted_time_s, 3, 1e3), "not calibrated for it");
+      }
+      or_why(is_total ? NumberCell(record.time_s, 3, 1e3)
+                      : BarCell(record.time_s, longest, ColourOf(record)),
+             "its time was not measured");
+      if (seconds_predicted) {
+        line.cells.push_back(NumberCell(record.time_ratio, 3));
+        line.cells.push_back(TextCell(record.bound));
+      }
+      return line;
+    };
+    for (const Record* op : view_.ops) table.rows.push_back(row(*op, false));
+    if (view_.total != nullptr) table.foot.push_back(row(*view_.total, true));
+    const std::string unavailable = TellUnavailable(table);
+    html_ += DrawTable(table) + unavailable;
+    if (!seconds_predicted) {
+      html_ +=
+          "<p class=\"aside\">Predicted seconds unavailable: the run had no calibration of "
+          "this machine and build.</p>\n";
+    }
+    EndSection();
+  }
+
+  void FullLedger() {
+    const bool counters = std::ranges::any_of(view_.ops, [](const Record* row) {
+      return row->instructions || row->cycles || row->ipc || row->llc_misses;
+    });
+    Section("ledger", "Ledger", "Choose a heading to sort by it.");
+    HtmlTable table{"The ledger: every operation of one pass, in the order of execution",
+                    {{"operation", "", false},
+                     {"kind", "", false},
+                     {"m", ""},
+                     {"n", ""},
+                     {"k", ""},
+                     {"count", "in one pass"},
+                     {"time", "ms"},
+                     {"spread", "± MAD, ms"},
+                     {"of pass", "%"},
+                     {"rate", "GFLOP/s"},
+                     {"of peak", "%"},
+                     {"traffic", "bytes, at least"},
+                     {"intensity", "FLOPs / byte"}},
+                    {},
+                    {}};
+    if (counters) {
+      for (const char* title : {"instructions", "IPC", "LLC misses"}) {
+        table.columns.push_back({title, "counted"});
+      }
+    }
+    const auto row = [&](const Record& record, bool is_total) {
+      const bool in_pass = record.kind != "extrapolated";
+      HtmlRow line{is_total ? "" : ColourOf(record),
+                   {TextCell(Shortened(record.op, kLongestName)),
+                    TextCell(is_total ? "" : record.kind), NumberCell(record.m),
+                    NumberCell(record.n), NumberCell(record.k), NumberCell(record.count),
+                    NumberCell(record.time_s, 3, 1e3), NumberCell(record.time_mad_s, 3, 1e3),
+                    in_pass ? NumberCell(view_.ShareOfTime(record), 2, 100) : HtmlCell{},
+                    NumberCell(record.gflops, 1), NumberCell(record.pct_peak, 1),
+                    NumberCell(record.bytes), NumberCell(record.intensity, 1)}};
+      if (counters) {
+        const auto count = [](const std::optional<double>& value) {
+          return value ? HtmlCell{fmt::format("{:.4g}", *value), value} : HtmlCell{};
+        };
+        line.cells.push_back(count(record.instructions));
+        line.cells.push_back(count(record.ipc));
+        line.cells.push_back(count(record.llc_misses));
+      }
+      return line;
+    };
+    for (const Record* op : view_.ops) table.rows.push_back(row(*op, false));
+    if (view_.total != nullptr) table.foot.push_back(row(*view_.total, true));
+    if (view_.extrapolated != nullptr) table.foot.push_back(row(*view_.extrapolated, true));
+    html_ += DrawTable(table);
+    html_ +=
+        "<p class=\"aside\">A blank does not apply: an operation that is no product has no k, "
+        "and no rate under a convention that counts products only.</p>\n";
+    EndSection();
+  }
+
+  void Machine() {
+    Section("machine", "Run and machine", "");
+    html_ += "<div class=\"facts\">\n";
+    for (const auto* facts : {&view_.run, &view_.machine}) {
+      html_ += "<dl>\n";
+      for (const ReportFact& fact : *facts) {
+        html_ += fmt::format("<dt>{}</dt><dd>{}</dd>\n", EscapedHtml(fact.name),
+                             fact.value ? EscapedHtml(*fact.value) : kUnavailable);
+      }
+      html_ += "</dl>\n";
+    }
+    html_ += "</div>\n";
+    EndSection();
+  }
+
+  void Reproduce() {
+    Section("reproduce", "Repeat it", "");
+    html_ += "<pre tabindex=\"0\"><code>";
+    for (const std::string& line : view_.commands) html_ += EscapedHtml(line) + "\n";
+    html_ += "</code></pre>\n";
+    EndSection();
+  }
+
+  const ReportView& view_;
+  const std::string id_;
+  const std::vector<std::string> colours_;
+  std::string html_;
+};
+}  // namespace
+
+std::string RunPage(const ReportView& view, const std::string& id) {
+  return RunSections(view, id).Draw();
+}
+
+}  // namespace flopledger

@@ -1,0 +1,63 @@
+#include "bench/cli/run_plan.h"
+
+#include <fmt/format.h>
+
+#include "analysis/accounting/accounting.h"
+#include "analysis/prediction/predict.h"
+#include "analysis/text/numbers.h"
+#include "analysis/text/wrap.h"
+#include "bench/calibration/calibration_file.h"
+#include "bench/run/predictions.h"
+
+namespace flopledger {
+namespace {
+
+/// How long one pass of each backend takes together, or why that is not known.
+std::string TimeText(std::span<const RunSettings> side_by_side, const MemoryPlan& plan,
+                     int64_t repetitions) {
+  double pass_s = 0;
+  for (const RunSettings& settings : side_by_side) {
+    if (!settings.calibration) {
+      return "time unavailable: this machine is not calibrated ('flopledger calibrate')";
+    }
+    const PassPrediction pass = PredictPass(
+        *settings.calibration, {.model = settings.model,
+                                .shape = settings.Shape(plan.layers),
+                                .matmul = std::string(settings.kernels.matmul->name),
+                                .threads = settings.threads,
+                                .speed = CalibratedSpeed(*settings.calibration, settings.threads)});
+    if (!pass.total.seconds) return "time unavailable: " + pass.total.unavailable_because;
+    pass_s += *pass.total.seconds;
+  }
+  // One more pass warms up and is verified.
+  return fmt::format("about {} for {} repetition{}, besides filling the weights",
+                     HumanSeconds(pass_s * static_cast<double>(repetitions + 1)), repetitions,
+                     Plural(repetitions));
+}
+
+}  // namespace
+
+std::string PlanText(std::span<const RunSettings> side_by_side, const MemoryPlan& plan,
+                     int64_t repetitions, std::size_t width) {
+  const RunSettings& settings = side_by_side.front();
+  const int64_t flops =
+      CountFlops(settings.model, settings.Shape(plan.layers), Convention::kMatmul).total;
+  std::string text = fmt::format(
+      "plan: {}, {} of {} layers, context {}, batch {}, {} thread{}{}: {} a pass (matmul), {} of "
+      "memory{}; {}\n",
+      settings.model.name, plan.layers, settings.model.num_layers, Grouped(settings.context),
+      settings.batch, settings.threads, Plural(settings.threads),
+      side_by_side.size() > 1 ? fmt::format("; the first of {} points", side_by_side.size()) : "",
+      HumanScaled(static_cast<double>(flops), "FLOP"), HumanBytes(plan.needed_bytes),
+      plan.available_bytes ? fmt::format(" of {} available", HumanBytes(*plan.available_bytes))
+                           : "",
+      TimeText(side_by_side, plan, repetitions));
+  if (plan.cut_by_memory) {
+    text += fmt::format("all {} layers need {}: only {} are run\n", settings.model.num_layers,
+                        HumanBytes(plan.whole_bytes), plan.layers);
+  }
+  text += "less: --layers 1, --context 128, a smaller --model ('flopledger presets')";
+  return Wrapped(text, width, 2);
+}
+
+}  // namespace flopledger

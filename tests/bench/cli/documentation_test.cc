@@ -1,0 +1,151 @@
+// README and docs against the program: what they show is what it prints, and every option exists.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+
+#include "bench/cli/cli.h"
+#include "tests/support/temporary_folder.h"
+
+namespace flopledger {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::string kRoot = FLOPLEDGER_FIXTURES "/../../";
+
+/// README, and every page of docs.
+std::vector<std::string> Pages() {
+  std::vector<std::string> pages{kRoot + "README.md"};
+  for (const auto& entry : std::filesystem::directory_iterator(kRoot + "docs")) {
+    if (entry.path().extension() == ".md") pages.push_back(entry.path().string());
+  }
+  return pages;
+}
+
+std::vector<std::string> Words(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<std::string> words;
+  for (std::string word; in >> word;) words.push_back(word);
+  return words;
+}
+
+/// A line of a page's code blocks that calls the program, and what follows it in its block.
+struct Shown {
+  std::string command;  // after the program's name, without a comment
+  std::string output;
+};
+
+std::vector<Shown> ShownIn(const std::string& page) {
+  std::vector<Shown> all;
+  std::istringstream lines(ReadFile(page));
+  bool in_block = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("```")) {
+      in_block = !in_block;
+      if (in_block) all.push_back({});  // so that output does not reach into the next block
+      continue;
+    }
+    if (!in_block) continue;
+    const std::size_t at = line.find("flopledger ");
+    const bool calls = at != std::string::npos &&
+                       (line.substr(0, at).find_first_not_of(" ") == std::string::npos ||
+                        line.substr(0, at) == "$ build/" || line.substr(0, at) == "build/");
+    if (calls) {
+      const std::string command = line.substr(at + std::string_view("flopledger ").size());
+      all.push_back({command.substr(0, command.find("  #")), ""});
+    } else {
+      all.back().output += line + "\n";
+    }
+  }
+  std::erase_if(all, [](const Shown& shown) { return shown.command.empty(); });
+  return all;
+}
+
+/// The first or last N lines, as "head -N" or "tail -N" say.
+std::string Cut(const std::string& text, const std::vector<std::string>& tool) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line + "\n");
+  const auto count =
+      std::min<std::size_t>(std::strtoul(tool.at(1).c_str() + 1, nullptr, 10), lines.size());
+  std::string cut;
+  const std::size_t first = tool.front() == "head" ? 0 : lines.size() - count;
+  for (std::size_t i = first; i < first + count; ++i) cut += lines[i];
+  return cut;
+}
+
+class Documentation : public ::testing::Test {
+ protected:
+  Documentation() {
+    setenv("COLUMNS", "100", 1);
+    std::filesystem::current_path(kRoot);  // the pages name examples/ from there
+  }
+  ~Documentation() override {
+    unsetenv("COLUMNS");
+    std::filesystem::current_path(kRoot + "tests");
+  }
+};
+
+TEST_F(Documentation, ShowsWhatTheProgramPrints) {
+  std::size_t compared = 0;
+  for (const std::string& page : Pages()) {
+    for (const Shown& shown : ShownIn(page)) {
+      const std::vector<std::string> words =
+          Words(shown.command.substr(0, shown.command.find('|')));
+      const bool exact =
+          words.front() == "account" || words.front() == "audit" || words.front() == "presets";
+      if (!exact || shown.output.empty()) continue;
+      std::ostringstream out, err;
+      RunCli(words, out, err);
+      const std::size_t bar = shown.command.find(" | ");
+      const std::string expected = bar == std::string::npos
+                                       ? out.str()
+                                       : Cut(out.str(), Words(shown.command.substr(bar + 3)));
+      EXPECT_EQ(shown.output, expected)
+          << page << ": " << shown.command << "; scripts/update-docs writes it anew";
+      ++compared;
+    }
+  }
+  EXPECT_GE(compared, 14U);
+}
+
+TEST_F(Documentation, NamesCommandsAndOptionsThatExist) {
+  for (const std::string& page : Pages()) {
+    for (const Shown& shown : ShownIn(page)) {
+      const std::vector<std::string> words =
+          Words(shown.command.substr(0, shown.command.find('|')));
+      SCOPED_TRACE(page + ": " + shown.command);
+      if (words.front().starts_with('-') || words.front() == "help") continue;
+      if (words.front().starts_with('[') || words.front() == "COMMAND") continue;
+      std::ostringstream help, err;
+      ASSERT_EQ(RunCli({"help", words.front()}, help, err), kDone) << err.str();
+      for (const std::string& word : words) {
+        if (word == "--") break;
+        if (!word.starts_with("--") || word.starts_with("--benchmark_")) continue;
+        EXPECT_THAT(help.str(), HasSubstr(word.substr(0, word.find('='))));
+      }
+    }
+  }
+}
+
+TEST_F(Documentation, TheReadmeIsShortAndItsLinksLeadSomewhere) {
+  for (const std::string& page : Pages()) {
+    const std::string text = ReadFile(page);
+    if (page.ends_with("README.md") && page.find("docs") == std::string::npos) {
+      EXPECT_LE(std::ranges::count(text, '\n'), 150);
+    }
+    for (std::size_t at = 0; (at = text.find("](", at)) != std::string::npos; ++at) {
+      const std::string link = text.substr(at + 2, text.find_first_of(")#", at) - at - 2);
+      if (link.empty() || link.starts_with("http")) continue;
+      const auto target = std::filesystem::path(page).parent_path() / link;
+      EXPECT_TRUE(std::filesystem::exists(target)) << page << ": " << link;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace flopledger
