@@ -45,7 +45,8 @@ std::vector<LibraryFacts> ReadLibraries(const JsonReader& in) {
   std::vector<LibraryFacts> libraries;
   if (in.value().is_object()) {
     for (const auto& [name, text] : in.value().items()) {
-      libraries.push_back({.matmul = name, .version = in[name.c_str()].Text()});
+      libraries.push_back(
+          {.matmul = name, .version = in[name.c_str()].Text(), .path = {}, .reason = {}});
     }
     return libraries;
   }
