@@ -94,7 +94,8 @@ const ProcessorLimit& ProcessorLimits::Decisive() const {
 }
 
 LimitSources SystemLimitSources() {
-  LimitSources sources{.files = {}, .affinity = sysconf(_SC_NPROCESSORS_ONLN), .variable = getenv};
+  LimitSources sources{
+      .files = KernelFiles(), .affinity = sysconf(_SC_NPROCESSORS_ONLN), .variable = getenv};
   if (has_initial_affinity) sources.affinity = CPU_COUNT(&initial_affinity);
   return sources;
 }

@@ -71,7 +71,9 @@ TEST(TilesOfProduct, AreEvenOrTheShapeIsTooSmall) {
           EXPECT_EQ(tiles.rows % limits.rows_step, 0);
           EXPECT_EQ(tiles.columns % limits.columns_step, 0);
           // A matrix of 1000 x 1600 is enough for 192 threads; a smaller one may not be.
-          if (N >= 1600) EXPECT_TRUE(tiles.even);
+          if (N >= 1600) {
+            EXPECT_TRUE(tiles.even);
+          }
           if (tiles.even) ExpectEven(SharesOfProduct(shape.context, N, threads, tiles));
         }
       }
@@ -130,7 +132,9 @@ TEST(TasksOfGemv, AreEvenOrTheShapeIsTooSmall) {
         SCOPED_TRACE(::testing::Message() << panels << " panels on " << threads << " threads");
         const GemvTasks tasks = TasksOfGemv(panels, threads);
         EXPECT_EQ(tasks.count % threads, 0);
-        if (panels >= 10 * threads) EXPECT_TRUE(tasks.even);
+        if (panels >= 10 * threads) {
+          EXPECT_TRUE(tasks.even);
+        }
         if (!tasks.even) continue;
         std::vector<double> work;
         for (int64_t i = 0; i < tasks.count; ++i) {
