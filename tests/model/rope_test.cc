@@ -46,9 +46,15 @@ TEST(Rope, OfLlama31KeepsFastPairsAndStretchesSlowOnes) {
   const RopeRotation plain = RotationOf(config, 1);
   for (std::size_t j = 0; j < 64; ++j) {
     const double ratio = plain.frequencies[j] / scaled.frequencies[j];
-    if (j <= 28) EXPECT_EQ(ratio, 1) << j;
-    if (j > 28 && j < 35) EXPECT_TRUE(ratio > 1 && ratio < 8) << j;
-    if (j >= 35) EXPECT_NEAR(ratio, 8, 1e-12) << j;
+    if (j <= 28) {
+      EXPECT_EQ(ratio, 1) << j;
+    }
+    if (j > 28 && j < 35) {
+      EXPECT_TRUE(ratio > 1 && ratio < 8) << j;
+    }
+    if (j >= 35) {
+      EXPECT_NEAR(ratio, 8, 1e-12) << j;
+    }
   }
 }
 

@@ -207,10 +207,18 @@ TEST(Configs, TheOpsOfEachLayerAreThoseOfItsKind) {
       if (layer < 0) return;
       const LayerKind& kind =
           config.layer_kinds[static_cast<std::size_t>(config.kind_of_layer(layer))];
-      if (op.id == OpId::kFfnUp) EXPECT_FALSE(kind.experts);
-      if (op.id == OpId::kRouter) EXPECT_TRUE(kind.experts);
-      if (op.id == OpId::kRope) EXPECT_TRUE(kind.rope);
-      if (op.id == OpId::kAttentionScores) EXPECT_EQ(op.window, kind.window < 15 ? kind.window : 0);
+      if (op.id == OpId::kFfnUp) {
+        EXPECT_FALSE(kind.experts);
+      }
+      if (op.id == OpId::kRouter) {
+        EXPECT_TRUE(kind.experts);
+      }
+      if (op.id == OpId::kRope) {
+        EXPECT_TRUE(kind.rope);
+      }
+      if (op.id == OpId::kAttentionScores) {
+        EXPECT_EQ(op.window, kind.window < 15 ? kind.window : 0);
+      }
     });
     for (const Op& op : ops) EXPECT_EQ(executions[&op], Executions(op, shape)) << op.name();
   }
