@@ -53,6 +53,7 @@ Environment FullEnvironment() {
                                .encoder = "libpfm4",
                                .events = {{"instructions", {}}, {"cycles", "no PMU"}},
                                .flops_available = true,
+                               .flops_reason = "",
                                .flops_check = TrustCheck{100, 99.5}};
   Ceilings ceilings{.threads = 2,
                     .fma_flops_per_s = {{"256-bit", {1e11, 1e9}}},
@@ -60,10 +61,16 @@ Environment FullEnvironment() {
                                   {"memory", std::nullopt, {2e10, 1}, {1e10, 1}}},
                     .product_flops_per_s = {9e10, 1},
                     .fork_join_s = {1e-6, 1e-8},
-                    .exp_s = {1e-10, 0}};
+                    .exp_s = {1e-10, 0},
+                    .clock_hz = {},
+                    .theoretical_flops_per_s = {}};
   full.calibration = CalibrationFacts{"2026-01-01T00:00:00Z", {ceilings}, MachineSpeed{1, 2, 3}, 7};
   full.extrapolation = ExtrapolationFacts{2, 12, {3, 2, 4}, 0.95};
-  DecodeFigures decode{.prompt = 8, .tokens = 2, .layers_run = 1, .layers_total = 2};
+  DecodeFigures decode;
+  decode.prompt = 8;
+  decode.tokens = 2;
+  decode.layers_run = 1;
+  decode.layers_total = 2;
   decode.ops = {{"ffn_up", 10, 20, {1, 2}}};
   decode.total = {"total", 10, 20, {1, 2}};
   decode.read_bytes_per_s = {5, 6};
