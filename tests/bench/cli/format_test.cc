@@ -245,7 +245,7 @@ TEST_F(Formats, ErrorsAreInThisProgramsWords) {
 }
 
 TEST_F(Formats, ThePageOfTheCommandLineIsTheProgramsOwnHelp) {
-  EXPECT_EQ(Run({"help", "--markdown"}).out, ReadFile("../docs/cli.md"))
+  EXPECT_EQ(Run({"help", "--markdown"}).out, ReadFile(FLOPLEDGER_FIXTURES "/../../docs/cli.md"))
       << "write it anew: flopledger help --markdown > docs/cli.md";
 }
 
