@@ -13,7 +13,7 @@ struct Size {
   int64_t num_layers, d_model, num_heads;
 };
 // The published GPT-2 sizes (Radford et al. 2019, table 2; small is 124M, not the table's 117M).
-constexpr Size kSizes[] = {{"small", 12, 768, 12},
+constexpr Size kGptSizes[] = {{"small", 12, 768, 12},
                            {"medium", 24, 1024, 16},
                            {"large", 36, 1280, 20},
                            {"xl", 48, 1600, 25}};
@@ -53,7 +53,7 @@ ModelConfig Cs336Of2026(const Size& size) {
 
 /// What the hand accounting that this project started from assumes.
 ModelConfig Seed() {
-  ModelConfig config = Gpt2(kSizes[3]);
+  ModelConfig config = Gpt2(kGptSizes[3]);
   config.name = "seed-xl";
   config.ffn = Ffn::kRelu;
   config.norm = Norm::kRmsNorm;
@@ -69,7 +69,7 @@ std::span<const ModelConfig> Presets() {
   static const std::vector<ModelConfig> presets = [] {
     std::vector<ModelConfig> all;
     for (const auto family : {Gpt2, Cs336, Cs336Of2026}) {
-      for (const Size& size : kSizes) all.push_back(family(size));
+      for (const Size& size : kGptSizes) all.push_back(family(size));
     }
     all.push_back(Seed());
     return all;

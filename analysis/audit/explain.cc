@@ -18,7 +18,7 @@ struct Size {
   int64_t value = 0;
 };
 
-ExplainedLine Product(std::string name, std::string shape, const std::vector<Size>& sizes,
+ExplainedLine ProductText(std::string name, std::string shape, const std::vector<Size>& sizes,
                       int64_t value) {
   std::vector<std::string> letters, numbers;
   for (const Size& size : sizes) {
@@ -68,7 +68,7 @@ ExplainedSection Memory(const ModelConfig& config, const RunShape& shape) {
   const MemoryFigures memory = CountMemory(config, shape);
   const int64_t T = shape.context, rows = shape.batch * T, HS = config.head_size();
   ExplainedSection section{"memory (fp32)", "bytes", {}};
-  section.lines.push_back(Product("weights", "", {{"4", 4}, {"P", CountParameters(config).total}},
+  section.lines.push_back(ProductText("weights", "", {{"4", 4}, {"P", CountParameters(config).total}},
                                   memory.weights_bytes));
   const bool stored = !shape.fused_attention, rope = config.position == Position::kRope;
   const std::string gate = config.has_gate() ? "2·" : "";
@@ -82,7 +82,7 @@ ExplainedSection Memory(const ModelConfig& config, const RunShape& shape) {
                    Grouped((config.has_gate() ? 2 : 1) * config.d_ff), Grouped(config.vocab_size),
                    rope ? " + " + Grouped(T * HS) : ""),
        memory.activation_bytes});
-  section.lines.push_back(Product("KV cache", "",
+  section.lines.push_back(ProductText("KV cache", "",
                                   {{"2", 2},
                                    {"4", 4},
                                    {"L", shape.num_layers},
@@ -122,7 +122,7 @@ OpLetters LettersOf(OpId id) {
   throw std::logic_error("no letters for this op");
 }
 
-std::string Times(int64_t count) {
+std::string Repeated(int64_t count) {
   return count == 1 ? "" : fmt::format(", {} times", Grouped(count));
 }
 
@@ -138,13 +138,13 @@ ExplainedLine OpLine(const ModelConfig& config, const RunShape& shape, const Op&
     sizes.insert(sizes.end(), {{letters.m, op.m}, {letters.n, op.n}});
     const int64_t cost = flops / (count * op.m * op.n);
     sizes.push_back({fmt::format("{} an element", cost), cost});
-    return Product(std::string(op.name()),
-                   fmt::format("[{} × {}]{}", Grouped(op.m), Grouped(op.n), Times(count)), sizes,
+    return ProductText(std::string(op.name()),
+                   fmt::format("[{} × {}]{}", Grouped(op.m), Grouped(op.n), Repeated(count)), sizes,
                    flops);
   }
   const bool head = !letters.products.empty();
   const std::string shapes = fmt::format("[{0} × {1}] · [{1} × {2}]{3}", Grouped(op.m),
-                                         Grouped(op.k), Grouped(op.n), Times(count));
+                                         Grouped(op.k), Grouped(op.n), Repeated(count));
   if (head && convention == Convention::kCausal) {  // T(T+1)/2 pairs, 2·HS each
     sizes.insert(sizes.end(),
                  {{"T", shape.context}, {"(T+1)", shape.context + 1}, {"HS", config.head_size()}});
@@ -155,7 +155,7 @@ ExplainedLine OpLine(const ModelConfig& config, const RunShape& shape, const Op&
   } else {
     sizes.insert(sizes.end(), {{letters.m, op.m}, {"2", 2}, {letters.k, op.k}, {letters.n, op.n}});
   }
-  return Product(std::string(op.name()), shapes, sizes, flops);
+  return ProductText(std::string(op.name()), shapes, sizes, flops);
 }
 
 ExplainedSection Flops(const ModelConfig& config, const RunShape& shape, Convention convention) {
@@ -164,7 +164,7 @@ ExplainedSection Flops(const ModelConfig& config, const RunShape& shape, Convent
     return {
         "FLOPs by the rule of thumb",
         "FLOPs",
-        {Product(
+        {ProductText(
             "total", "",
             {{"2", 2}, {"P", CountParameters(config).total}, {"B·T", shape.batch * shape.context}},
             total)}};

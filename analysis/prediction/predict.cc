@@ -60,7 +60,7 @@ bool IsAttention(OpKind kind) {
 }
 
 /// The units that a sample's cost is kept in.
-enum Unit { kPeakFlops, kProductFlops, kReadBytes, kUnits };
+enum CostUnit { kPeakFlops, kProductFlops, kReadBytes, kUnits };
 using Cost = std::array<double, kUnits>;
 
 Cost CostOf(const OpSample& sample) {

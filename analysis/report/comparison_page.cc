@@ -13,9 +13,9 @@ namespace flopledger {
 namespace {
 
 /// Several runs side by side, each held against the first.
-class Comparison {
+class RunsSideBySide {
  public:
-  explicit Comparison(const std::vector<ReportView>& views) : views_(views) {}
+  explicit RunsSideBySide(const std::vector<ReportView>& views) : views_(views) {}
 
   std::string Draw() {
     Totals();
@@ -235,7 +235,7 @@ std::string LetterOf(std::size_t run) {
 }
 
 std::string ComparisonPage(const std::vector<ReportView>& views) {
-  return Comparison(views).Draw();
+  return RunsSideBySide(views).Draw();
 }
 
 }  // namespace flopledger

@@ -68,7 +68,7 @@ std::string Fenced(const std::vector<std::string>& lines) {
   return fence + "sh\n" + body + fence + "\n";
 }
 
-std::string Facts(const std::vector<ReportFact>& facts) {
+std::string FactList(const std::vector<ReportFact>& facts) {
   std::string text;
   for (const ReportFact& fact : facts) {
     text += fmt::format("{}{} {}", text.empty() ? "" : " · ", Text(fact.name),
@@ -82,7 +82,7 @@ std::string OneRun(const ReportView& view, const std::string& heading) {
       "{} {}: {}\n\n{}\n\n{}\n{}\n{}\n{}\n<details><summary>Repeat it</summary>\n\n{}"
       "\n</details>\n",
       heading, Text(view.first().model), Text(view.headline), Text(view.summary), Checks(view),
-      Ledger(view), Facts(view.run), Facts(view.machine), Fenced(view.commands));
+      Ledger(view), FactList(view.run), FactList(view.machine), Fenced(view.commands));
 }
 
 std::string Compared(const std::vector<ReportView>& views) {

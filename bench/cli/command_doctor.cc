@@ -130,7 +130,7 @@ Table LibrariesTable(const std::vector<LibraryFacts>& libraries) {
   return table;
 }
 
-std::string Verdict(const CounterFacts& counters) {
+std::string CountersVerdict(const CounterFacts& counters) {
   if (!counters.flops_available) {
     return "measured FLOPs by hardware counters: unavailable: " + counters.flops_reason;
   }
@@ -157,7 +157,7 @@ int RunDoctor(const DoctorOptions& options, std::ostream& out) {
       out << Drawn(FactsTable(diagnosis), Format::kTable, out) << '\n'
           << Drawn(EventsTable(counters), Format::kTable, out) << '\n';
       out << Drawn(LibrariesTable(diagnosis.libraries), Format::kTable, out) << '\n';
-      PrintNote(out, Verdict(counters));
+      PrintNote(out, CountersVerdict(counters));
       if (const std::string note = counters.flops_note.value_or(""); !note.empty()) {
         PrintNote(out, fmt::format("of these events: {}", note));
       }

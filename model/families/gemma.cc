@@ -6,7 +6,7 @@
 namespace flopledger {
 namespace {
 
-void ReadBlock(const ObjectReader& in, const SizeDefaults& sizes, ModelConfig& config) {
+void ReadGemmaBlock(const ObjectReader& in, const SizeDefaults& sizes, ModelConfig& config) {
   ReadSizes(in, sizes, config);
   UseRmsNorm(in, 1e-6, config);
   config.norm_gain = NormGain::kOnePlusGain;
@@ -44,7 +44,7 @@ void ReadWindows(const ObjectReader& in, int64_t period, ModelConfig& config) {
 }  // namespace
 
 void ReadGemma(const ObjectReader& in, ModelConfig& config) {
-  ReadBlock(in,
+  ReadGemmaBlock(in,
             {.vocab_size = 256000,
              .d_model = 3072,
              .num_layers = 28,
@@ -58,7 +58,7 @@ void ReadGemma(const ObjectReader& in, ModelConfig& config) {
 }
 
 void ReadGemma2(const ObjectReader& in, ModelConfig& config) {
-  ReadBlock(in,
+  ReadGemmaBlock(in,
             {.vocab_size = 256000,
              .d_model = 2304,
              .num_layers = 26,
@@ -74,7 +74,7 @@ void ReadGemma2(const ObjectReader& in, ModelConfig& config) {
 }
 
 void ReadGemma3(const ObjectReader& in, ModelConfig& config) {
-  ReadBlock(in,
+  ReadGemmaBlock(in,
             {.vocab_size = 262208,
              .d_model = 2304,
              .num_layers = 26,

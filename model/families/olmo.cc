@@ -13,7 +13,7 @@ void ReadBlock(const ObjectReader& in, ModelConfig& config) {
   config.clip_qkv = in.Number("clip_qkv", 0);
 }
 
-constexpr SizeDefaults kSizes{.vocab_size = 50304,
+constexpr SizeDefaults kOlmoSizes{.vocab_size = 50304,
                               .d_model = 4096,
                               .num_layers = 32,
                               .num_heads = 32,
@@ -24,7 +24,7 @@ constexpr SizeDefaults kSizes{.vocab_size = 50304,
 
 /// OLMo 1: LayerNorm without parameters.
 void ReadOlmo(const ObjectReader& in, ModelConfig& config) {
-  ReadSizes(in, kSizes, config);
+  ReadSizes(in, kOlmoSizes, config);
   config.norm = Norm::kLayerNorm;
   config.norm_gain = NormGain::kNone;
   ReadBlock(in, config);
@@ -33,7 +33,7 @@ void ReadOlmo(const ObjectReader& in, ModelConfig& config) {
 /// OLMo 2 and 3: norms after, QK-norm over the whole row; OLMo 3 has windows in three layers of
 /// four.
 void ReadOlmo2(const ObjectReader& in, ModelConfig& config) {
-  ReadSizes(in, kSizes, config);
+  ReadSizes(in, kOlmoSizes, config);
   UseRmsNorm(in, 1e-5, config);
   config.norm_placement = NormPlacement::kAfter;
   config.qk_norm = QkNorm::kRow;

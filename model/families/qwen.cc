@@ -4,7 +4,7 @@
 namespace flopledger {
 namespace {
 
-void ReadBlock(const ObjectReader& in, const SizeDefaults& sizes, ModelConfig& config) {
+void ReadQwenBlock(const ObjectReader& in, const SizeDefaults& sizes, ModelConfig& config) {
   ReadSizes(in, sizes, config);
   UseRmsNorm(in, 1e-6, config);
   UseRope(in, config);
@@ -63,7 +63,7 @@ void ReadQwen1(const ObjectReader& in, ModelConfig& config) {
 }
 
 void ReadQwen2(const ObjectReader& in, ModelConfig& config) {
-  ReadBlock(in,
+  ReadQwenBlock(in,
             {.vocab_size = 151936,
              .d_model = 4096,
              .num_layers = 32,
@@ -84,7 +84,7 @@ void ReadQwen2Vl(const ObjectReader& in, ModelConfig& config) {
 }
 
 void ReadQwen2Moe(const ObjectReader& in, ModelConfig& config) {
-  ReadBlock(in,
+  ReadQwenBlock(in,
             {.vocab_size = 151936,
              .d_model = 2048,
              .num_layers = 24,
@@ -104,7 +104,7 @@ void ReadQwen2Moe(const ObjectReader& in, ModelConfig& config) {
 }
 
 void ReadQwen3(const ObjectReader& in, ModelConfig& config) {
-  ReadBlock(in,
+  ReadQwenBlock(in,
             {.vocab_size = 151936,
              .d_model = 4096,
              .num_layers = 32,
@@ -120,7 +120,7 @@ void ReadQwen3(const ObjectReader& in, ModelConfig& config) {
 }
 
 void ReadQwen3Moe(const ObjectReader& in, ModelConfig& config) {
-  ReadBlock(in,
+  ReadQwenBlock(in,
             {.vocab_size = 151936,
              .d_model = 2048,
              .num_layers = 24,
