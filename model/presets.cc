@@ -14,9 +14,9 @@ struct Size {
 };
 // The published GPT-2 sizes (Radford et al. 2019, table 2; small is 124M, not the table's 117M).
 constexpr Size kGptSizes[] = {{"small", 12, 768, 12},
-                           {"medium", 24, 1024, 16},
-                           {"large", 36, 1280, 20},
-                           {"xl", 48, 1600, 25}};
+                              {"medium", 24, 1024, 16},
+                              {"large", 36, 1280, 20},
+                              {"xl", 48, 1600, 25}};
 
 ModelConfig Gpt2(const Size& size) {
   ModelConfig config;

@@ -19,7 +19,7 @@ struct Size {
 };
 
 ExplainedLine ProductText(std::string name, std::string shape, const std::vector<Size>& sizes,
-                      int64_t value) {
+                          int64_t value) {
   std::vector<std::string> letters, numbers;
   for (const Size& size : sizes) {
     letters.push_back(size.letters);
@@ -68,8 +68,8 @@ ExplainedSection Memory(const ModelConfig& config, const RunShape& shape) {
   const MemoryFigures memory = CountMemory(config, shape);
   const int64_t T = shape.context, rows = shape.batch * T, HS = config.head_size();
   ExplainedSection section{"memory (fp32)", "bytes", {}};
-  section.lines.push_back(ProductText("weights", "", {{"4", 4}, {"P", CountParameters(config).total}},
-                                  memory.weights_bytes));
+  section.lines.push_back(ProductText(
+      "weights", "", {{"4", 4}, {"P", CountParameters(config).total}}, memory.weights_bytes));
   const bool stored = !shape.fused_attention, rope = config.position == Position::kRope;
   const std::string gate = config.has_gate() ? "2·" : "";
   section.lines.push_back(
@@ -83,12 +83,12 @@ ExplainedSection Memory(const ModelConfig& config, const RunShape& shape) {
                    rope ? " + " + Grouped(T * HS) : ""),
        memory.activation_bytes});
   section.lines.push_back(ProductText("KV cache", "",
-                                  {{"2", 2},
-                                   {"4", 4},
-                                   {"L", shape.num_layers},
-                                   {"B·T", rows},
-                                   {"NKV·HS", config.num_kv_heads * HS}},
-                                  memory.kv_cache_bytes));
+                                      {{"2", 2},
+                                       {"4", 4},
+                                       {"L", shape.num_layers},
+                                       {"B·T", rows},
+                                       {"NKV·HS", config.num_kv_heads * HS}},
+                                      memory.kv_cache_bytes));
   return section;
 }
 
@@ -139,8 +139,8 @@ ExplainedLine OpLine(const ModelConfig& config, const RunShape& shape, const Op&
     const int64_t cost = flops / (count * op.m * op.n);
     sizes.push_back({fmt::format("{} an element", cost), cost});
     return ProductText(std::string(op.name()),
-                   fmt::format("[{} × {}]{}", Grouped(op.m), Grouped(op.n), Repeated(count)), sizes,
-                   flops);
+                       fmt::format("[{} × {}]{}", Grouped(op.m), Grouped(op.n), Repeated(count)),
+                       sizes, flops);
   }
   const bool head = !letters.products.empty();
   const std::string shapes = fmt::format("[{0} × {1}] · [{1} × {2}]{3}", Grouped(op.m),

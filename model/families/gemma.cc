@@ -45,29 +45,29 @@ void ReadWindows(const ObjectReader& in, int64_t period, ModelConfig& config) {
 
 void ReadGemma(const ObjectReader& in, ModelConfig& config) {
   ReadGemmaBlock(in,
-            {.vocab_size = 256000,
-             .d_model = 3072,
-             .num_layers = 28,
-             .num_heads = 16,
-             .context = 8192,
-             .d_ff = 24576,
-             .num_kv_heads = 16,
-             .head_size = 256},
-            config);
+                 {.vocab_size = 256000,
+                  .d_model = 3072,
+                  .num_layers = 28,
+                  .num_heads = 16,
+                  .context = 8192,
+                  .d_ff = 24576,
+                  .num_kv_heads = 16,
+                  .head_size = 256},
+                 config);
   UseRope(in, config);
 }
 
 void ReadGemma2(const ObjectReader& in, ModelConfig& config) {
   ReadGemmaBlock(in,
-            {.vocab_size = 256000,
-             .d_model = 2304,
-             .num_layers = 26,
-             .num_heads = 8,
-             .context = 8192,
-             .d_ff = 9216,
-             .num_kv_heads = 4,
-             .head_size = 256},
-            config);
+                 {.vocab_size = 256000,
+                  .d_model = 2304,
+                  .num_layers = 26,
+                  .num_heads = 8,
+                  .context = 8192,
+                  .d_ff = 9216,
+                  .num_kv_heads = 4,
+                  .head_size = 256},
+                 config);
   UseRope(in, config);
   ReadSecond(in, 50, 30, config);
   ReadWindows(in, 2, config);
@@ -75,15 +75,15 @@ void ReadGemma2(const ObjectReader& in, ModelConfig& config) {
 
 void ReadGemma3(const ObjectReader& in, ModelConfig& config) {
   ReadGemmaBlock(in,
-            {.vocab_size = 262208,
-             .d_model = 2304,
-             .num_layers = 26,
-             .num_heads = 8,
-             .context = 131072,
-             .d_ff = 9216,
-             .num_kv_heads = 4,
-             .head_size = 256},
-            config);
+                 {.vocab_size = 262208,
+                  .d_model = 2304,
+                  .num_layers = 26,
+                  .num_heads = 8,
+                  .context = 131072,
+                  .d_ff = 9216,
+                  .num_kv_heads = 4,
+                  .head_size = 256},
+                 config);
   config.norm_placement = NormPlacement::kBoth;
   config.qk_norm = QkNorm::kHead;
   // transformers 5 keeps RoPE by kind of layer; no count depends on it.

@@ -14,11 +14,11 @@ void ReadBlock(const ObjectReader& in, ModelConfig& config) {
 }
 
 constexpr SizeDefaults kOlmoSizes{.vocab_size = 50304,
-                              .d_model = 4096,
-                              .num_layers = 32,
-                              .num_heads = 32,
-                              .context = 2048,
-                              .d_ff = 11008};
+                                  .d_model = 4096,
+                                  .num_layers = 32,
+                                  .num_heads = 32,
+                                  .context = 2048,
+                                  .d_ff = 11008};
 
 }  // namespace
 

@@ -64,14 +64,14 @@ void ReadQwen1(const ObjectReader& in, ModelConfig& config) {
 
 void ReadQwen2(const ObjectReader& in, ModelConfig& config) {
   ReadQwenBlock(in,
-            {.vocab_size = 151936,
-             .d_model = 4096,
-             .num_layers = 32,
-             .num_heads = 32,
-             .context = 32768,
-             .d_ff = 22016,
-             .num_kv_heads = 32},
-            config);
+                {.vocab_size = 151936,
+                 .d_model = 4096,
+                 .num_layers = 32,
+                 .num_heads = 32,
+                 .context = 32768,
+                 .d_ff = 22016,
+                 .num_kv_heads = 32},
+                config);
   config.biases.qkv = true;
   in.Pass("attention_bias");  // they are there whatever it says
   ReadWindows(in, config);
@@ -85,14 +85,14 @@ void ReadQwen2Vl(const ObjectReader& in, ModelConfig& config) {
 
 void ReadQwen2Moe(const ObjectReader& in, ModelConfig& config) {
   ReadQwenBlock(in,
-            {.vocab_size = 151936,
-             .d_model = 2048,
-             .num_layers = 24,
-             .num_heads = 16,
-             .context = 32768,
-             .d_ff = 5632,
-             .num_kv_heads = 16},
-            config);
+                {.vocab_size = 151936,
+                 .d_model = 2048,
+                 .num_layers = 24,
+                 .num_heads = 16,
+                 .context = 32768,
+                 .d_ff = 5632,
+                 .num_kv_heads = 16},
+                config);
   config.biases.qkv = in.Flag("qkv_bias", true);
   config.experts = {.count = in.Size("num_experts", 60),
                     .per_token = in.Size("num_experts_per_tok", 4),
@@ -105,15 +105,15 @@ void ReadQwen2Moe(const ObjectReader& in, ModelConfig& config) {
 
 void ReadQwen3(const ObjectReader& in, ModelConfig& config) {
   ReadQwenBlock(in,
-            {.vocab_size = 151936,
-             .d_model = 4096,
-             .num_layers = 32,
-             .num_heads = 32,
-             .context = 32768,
-             .d_ff = 22016,
-             .num_kv_heads = 32,
-             .head_size = 128},
-            config);
+                {.vocab_size = 151936,
+                 .d_model = 4096,
+                 .num_layers = 32,
+                 .num_heads = 32,
+                 .context = 32768,
+                 .d_ff = 22016,
+                 .num_kv_heads = 32,
+                 .head_size = 128},
+                config);
   config.biases.qkv = config.biases.attention_out = in.Flag("attention_bias", false);
   config.qk_norm = QkNorm::kHead;
   ReadWindows(in, config);
@@ -121,14 +121,14 @@ void ReadQwen3(const ObjectReader& in, ModelConfig& config) {
 
 void ReadQwen3Moe(const ObjectReader& in, ModelConfig& config) {
   ReadQwenBlock(in,
-            {.vocab_size = 151936,
-             .d_model = 2048,
-             .num_layers = 24,
-             .num_heads = 32,
-             .context = 32768,
-             .d_ff = 6144,
-             .num_kv_heads = 4},
-            config);
+                {.vocab_size = 151936,
+                 .d_model = 2048,
+                 .num_layers = 24,
+                 .num_heads = 32,
+                 .context = 32768,
+                 .d_ff = 6144,
+                 .num_kv_heads = 4},
+                config);
   config.biases.qkv = config.biases.attention_out = in.Flag("attention_bias", false);
   config.qk_norm = QkNorm::kHead;
   config.experts = {.count = in.Size(in.FirstOf({"num_experts", "num_local_experts"}), 128),
