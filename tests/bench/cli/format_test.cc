@@ -29,6 +29,8 @@ constexpr char kClaims[] = R"({"model": "gpt2-xl", "claims": [
    "quantity": "params.total.model", "value": "2127057600"},
   {"id": "2", "quantity": "flops.total.model", "value": "3.5T"}]})";
 
+constexpr char kShort[] = "--benchmark_min_time=0.001";  // of passes: their times are not looked at
+
 struct FormatOutcome {
   int code = 0;
   std::string out, err;
@@ -41,7 +43,7 @@ class Formats : public ::testing::Test {
     model_ = folder_.Write("model.json", kModel);
     claims_ = folder_.Write("claims.json", kClaims);
     ledger_ = folder_.path("ledger.json");
-    const FormatOutcome run = Run({"run", model_, "-r", "2", "-t", "1", "--json", ledger_});
+    const FormatOutcome run = Run({"run", model_, "-r", "2", "-t", "1", kShort, "--json", ledger_});
     EXPECT_TRUE(Ran(run)) << run.err;
   }
 
@@ -75,9 +77,9 @@ class Formats : public ::testing::Test {
             {"audit", "--quantities"},
             {"compare", ledger_, ledger_},
             {"doctor"},
-            {"run", model_, "-r", "1", "-t", "1", "--count", "off"},
-            {"run", model_, "-r", "1", "-t", "1", "-n", "2", "--layers", "1"},
-            {"run", model_, "-r", "1", "-t", "1", "--matmul", "all", "--count", "off"}};
+            {"run", model_, "-r", "1", "-t", "1", kShort, "--count", "off"},
+            {"run", model_, "-r", "1", "-t", "1", kShort, "-n", "2", "--layers", "1"},
+            {"run", model_, "-r", "1", "-t", "1", kShort, "--matmul", "all", "--count", "off"}};
   }
 
   TemporaryFolder folder_;
@@ -158,8 +160,9 @@ TEST_F(Formats, ADryRunSaysWhatWouldRunAndRunsNothing) {
 
 TEST_F(Formats, ASweepIsOneLedgerATableAndAChart) {
   const std::string json = folder_.path("sweep.json");
-  const FormatOutcome sweep = Run({"run", model_, "--layers", "1", "-p", "8:16:x2", "--batch",
-                                   "1,2", "-r", "2", "-t", "1", "--count", "off", "--json", json});
+  const FormatOutcome sweep =
+      Run({"run", model_, "--layers", "1", "-p", "8:16:x2", "--batch", "1,2", "-r", "2", "-t", "1",
+           kShort, "--count", "off", "--json", json});
   ASSERT_TRUE(Ran(sweep)) << sweep.err;
   std::set<std::tuple<int64_t, int64_t>> points;
   std::set<std::string> runs;
