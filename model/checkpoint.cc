@@ -1,4 +1,4 @@
-// Weights from and to a checkpoint of one safetensors file.
+// Weights from a checkpoint.
 #include <fmt/format.h>
 
 #include <set>
@@ -89,27 +89,6 @@ Weights<Scalar> ReadWeights(const ModelConfig& config, const SafetensorsFile& fi
     }
   }
   return weights;
-}
-
-void WriteWeights(const ModelConfig& config, const Weights<float>& weights,
-                  const std::string& path) {
-  const Naming naming = NamingToWrite(config);
-  std::vector<NamedTensor> tensors;
-  ForEachTensor(config, weights, [&](const TensorSpec& tensor, const Weight<float>& weight) {
-    for (const StoredPart& part : PartsOf(config, naming, tensor)) {
-      NamedTensor stored{part.name, part.Shape(tensor), {}};
-      stored.values.resize(static_cast<std::size_t>(tensor.inputs * part.cols));
-      for (int64_t k = 0; k < tensor.inputs; ++k) {
-        for (int64_t n = 0; n < part.cols; ++n) {
-          const int64_t index = part.Index(config, tensor.inputs, k, n);
-          stored.values[static_cast<std::size_t>(index)] =
-              weight.view()(k, part.begin + n) - MissingGain(config, tensor.id);
-        }
-      }
-      tensors.push_back(std::move(stored));
-    }
-  });
-  WriteSafetensors(path, tensors);
 }
 
 #define FLOPLEDGER_INSTANTIATE(Scalar) \

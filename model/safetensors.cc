@@ -281,28 +281,4 @@ const StoredTensor* SafetensorsFile::Find(std::string_view name) const {
   return found == tensors_.end() ? nullptr : &found->second;
 }
 
-void WriteSafetensors(const std::string& path, std::span<const NamedTensor> tensors) {
-  json header = json::object();
-  uint64_t offset = 0;
-  for (const NamedTensor& tensor : tensors) {
-    const uint64_t end = offset + tensor.values.size() * sizeof(float);
-    header[tensor.name] = {
-        {"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
-    offset = end;
-  }
-  std::string text = header.dump();
-  text.resize((text.size() + 7) / 8 * 8, ' ');  // the format keeps the data 8-byte aligned
-  const uint64_t header_size = text.size();
-
-  std::ofstream file(path, std::ios::binary);
-  file.write(reinterpret_cast<const char*>(&header_size), sizeof(header_size));
-  file << text;
-  for (const NamedTensor& tensor : tensors) {
-    file.write(reinterpret_cast<const char*>(tensor.values.data()),
-               static_cast<std::streamsize>(tensor.values.size() * sizeof(float)));
-  }
-  file.close();
-  if (!file) throw InputError(fmt::format("{}: cannot be written: {}", path, std::strerror(errno)));
-}
-
 }  // namespace flopledger

@@ -66,14 +66,4 @@ class SafetensorsFile {
   std::map<std::string, StoredTensor, std::less<>> tensors_;
 };
 
-/// A tensor to be written as F32.
-struct NamedTensor {
-  std::string name;
-  std::vector<int64_t> shape;
-  std::vector<float> values;
-};
-
-/// Writes a safetensors file of F32 tensors. Throws InputError when the path cannot be written.
-void WriteSafetensors(const std::string& path, std::span<const NamedTensor> tensors);
-
 }  // namespace flopledger

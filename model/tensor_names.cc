@@ -230,14 +230,6 @@ Naming NamingOf(const ModelConfig& config, const SafetensorsFile& file) {
       file.path(), LlamaProductName(config, Naming{}, TensorId::kDown)));
 }
 
-Naming NamingToWrite(const ModelConfig& config) {
-  const bool gpt2 = config.position == Position::kLearned && !config.has_gate() &&
-                    config.embedded_size() == config.d_model && !config.biases.lm_head &&
-                    config.norm_placement == NormPlacement::kBefore &&
-                    config.qk_norm == QkNorm::kNone && config.block != BlockOrder::kParallel;
-  return gpt2 ? Naming{Names::kGpt2, ""} : Naming{Names::kLlama, "model."};
-}
-
 std::vector<StoredPart> PartsOf(const ModelConfig& config, const Naming& naming,
                                 const TensorSpec& tensor) {
   using enum TensorId;

@@ -42,9 +42,6 @@ struct Naming {
 /// The naming that `file` follows. Throws InputError for none.
 Naming NamingOf(const ModelConfig& config, const SafetensorsFile& file);
 
-/// The naming in which `config` is written: GPT-2's where it is such a model, else Llama's.
-Naming NamingToWrite(const ModelConfig& config);
-
 /// The stored tensors that make up one of ours, in the order of its columns. Throws InputError
 /// where the naming has none for it.
 std::vector<StoredPart> PartsOf(const ModelConfig& config, const Naming& naming,

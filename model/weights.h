@@ -85,9 +85,4 @@ template <class Scalar>
 Weights<Scalar> ReadWeights(const ModelConfig& config, const SafetensorsFile& file,
                             bool packed = false);
 
-/// Writes float weights as a checkpoint under GPT-2's or Llama's names, whichever ReadWeights would
-/// expect of this config. Throws InputError when the path cannot be written.
-void WriteWeights(const ModelConfig& config, const Weights<float>& weights,
-                  const std::string& path);
-
 }  // namespace flopledger

@@ -6,6 +6,7 @@
 
 #include "tests/support/refusal.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/write_weights.h"
 
 namespace flopledger {
 namespace {
