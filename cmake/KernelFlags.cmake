@@ -25,5 +25,5 @@ message(STATUS "FlopLedger: kernels compiled with ${CMAKE_CXX_COMPILER_ID} "
 # Kernels, and what fills their weights, are worth the time that -O3 takes to compile. All else waits
 # for them, for files or for the user. Under the sanitizers (the preset's type is Debug) optimising it
 # takes longer than its tests, and so do checks of every pointer where the address sanitizer looks too.
-set(FLOPLEDGER_PLAIN_FLAGS $<$<CONFIG:Release>:-O1>
+set(FLOPLEDGER_PLAIN_FLAGS $<$<CONFIG:Release>:-Og>
   $<$<CONFIG:Debug>:-O0 -fno-sanitize=null,alignment,vptr,object-size>)

@@ -411,9 +411,7 @@ void AddAccount(CLI::App& app, Session& session) {
       ->add_option("--convention", options->convention,
                    ConventionHelp() + ". Other tools' formulas as well:" + OtherToolNames())
       ->capture_default_str();
-  command->add_option("--dtype", options->dtype,
-                      "type of the weights in memory: f32 (default), bf16, f16, f8, int8, int4");
-  command->add_option("--kv-dtype", options->kv_dtype, "type of the KV cache, likewise");
+  AddDataTypes(command, options->dtype, options->kv_dtype);
   AddFormat(command, options->format);
   command->add_flag("--explain", options->explain,
                     "write each formula out with its letters and numbers, and sort the parts");

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "analysis/accounting/accounting.h"
+#include "analysis/accounting/data_types.h"
 #include "analysis/prediction/predict.h"
 #include "analysis/text/table.h"
 #include "bench/calibration/calibration_file.h"
@@ -37,7 +38,18 @@ struct Forecast {
   PassPrediction pass;
 };
 
+/// Seconds are predicted from samples of our kernels, which are fp32.
+void RequireF32(const std::optional<std::string>& dtype, std::string_view flag) {
+  if (!dtype || ParseDataType(*dtype, flag).name == F32().name) return;
+  throw CannotMeasure(fmt::format(
+      "{} {}: there is no calibration for it, because the kernels compute in f32; 'flopledger "
+      "account {} {}' counts its bytes",
+      flag, *dtype, flag, *dtype));
+}
+
 Forecast MakeForecast(const PredictOptions& options) {
+  RequireF32(options.dtype, "--dtype");
+  RequireF32(options.kv_dtype, "--kv-dtype");
   Forecast forecast;
   WorkloadOptions workload;
   workload.model = options.model;
@@ -269,6 +281,7 @@ void AddPredict(CLI::App& app, Session& session) {
   AddMatmul(command, options->matmul);
   AddAttention(command, options->attention);
   command->add_option("--convention", options->convention, ConventionHelp())->capture_default_str();
+  AddDataTypes(command, options->dtype, options->kv_dtype);
   AddCalibration(command, options->calibration);
   AddFormat(command, options->format);
   command->final_callback([options, &session] {

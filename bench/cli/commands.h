@@ -153,7 +153,9 @@ struct PredictOptions {
   std::string matmul = "packed";
   std::string attention = "fused";
   std::string convention = "matmul";
-  std::string calibration;  // empty: the user's own
+  std::optional<std::string> dtype;     // of the weights; absent: f32
+  std::optional<std::string> kv_dtype;  // of the KV cache; absent: f32
+  std::string calibration;              // empty: the user's own
   std::string format = "table";
 };
 int RunPredict(const PredictOptions& options, std::ostream& out);

@@ -19,6 +19,14 @@ class WrappedHelp : public CLI::Formatter {
  public:
   explicit WrappedHelp(std::size_t width) : width_(width) {}
 
+  /// CLI11's parts. Its releases differ in the blank lines before the footer: here there is one.
+  std::string make_help(const CLI::App* app, std::string name,
+                        CLI::AppFormatMode mode) const override {
+    const std::string footer = make_footer(app);
+    return make_description(app) + make_usage(app, name) + make_positionals(app) +
+           make_groups(app, mode) + make_subcommands(app, mode) +
+           (footer.empty() ? "" : "\n" + footer);
+  }
   std::string make_description(const CLI::App* app) const override {
     return Wrapped(app->get_description(), width_);
   }

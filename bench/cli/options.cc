@@ -44,6 +44,13 @@ std::string MatmulHelp() {
   return text;
 }
 
+void AddDataTypes(CLI::App* command, std::optional<std::string>& weights,
+                  std::optional<std::string>& kv_cache) {
+  command->add_option("--dtype", weights,
+                      "type of the weights in memory: f32 (default), bf16, f16, f8, int8, int4");
+  command->add_option("--kv-dtype", kv_cache, "type of the KV cache, likewise");
+}
+
 void AddCalibration(CLI::App* command, std::string& calibration) {
   command->add_option("--calibration", calibration,
                       "a file of 'flopledger calibrate'; default: the user's own");

@@ -51,6 +51,8 @@ void AddShape(CLI::App* command, std::optional<int64_t>& context, int64_t& batch
 void AddThreads(CLI::App* command, std::optional<int64_t>& threads);
 void AddMatmul(CLI::App* command, std::string& matmul);
 void AddAttention(CLI::App* command, std::string& attention);
+void AddDataTypes(CLI::App* command, std::optional<std::string>& weights,
+                  std::optional<std::string>& kv_cache);
 void AddCalibration(CLI::App* command, std::string& calibration);
 void AddBudget(CLI::App* command, double& percent);
 void AddFormat(CLI::App* command, std::string& format);

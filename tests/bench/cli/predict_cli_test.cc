@@ -197,6 +197,19 @@ TEST_F(Predicting, RunSetsPredictedBesideMeasuredInEveryRow) {
   EXPECT_NEAR(pass.seconds, *ledger.rows.back().time_s, 1e-12);
 }
 
+TEST_F(Predicting, AnotherDataTypeHasNoCalibration) {
+  for (const char* flag : {"--dtype", "--kv-dtype"}) {
+    const PredictOutcome outcome = Run({"predict", "--model", model_, flag, "bf16"});
+    EXPECT_EQ(outcome.code, kNotPossibleHere);
+    EXPECT_THAT(outcome.err,
+                HasSubstr(std::string(flag) + " bf16: there is no calibration for it"));
+    EXPECT_THAT(outcome.out, IsEmpty());
+  }
+  EXPECT_EQ(Run({"predict", "--model", model_, "--dtype", "b16"}).code, kBadInput);
+  SaveCalibration(CalibrationPath(), Flat());
+  EXPECT_EQ(Run({"predict", "--model", model_, "--dtype", "f32"}).code, kDone);
+}
+
 TEST_F(Predicting, RunWithoutACalibrationSaysSoOnOneLineAndLeavesTheColumnsEmpty) {
   const std::string path = folder_.path("out.csv");
   const PredictOutcome outcome = Run({"run", "--model", model_, "--csv", path,
