@@ -12,11 +12,16 @@ if(FLOPLEDGER_ARCH)
   endif()
 endif()
 
-# g++ 12 tunes for AMD's znver by splitting Eigen's micro-kernel badly. Eigen's product of
+# g++ 12 tunes for AMD's Zen by splitting Eigen's micro-kernel badly. Eigen's product of
 # 1024×4800×1600 on one Zen 4 core: 0.71 of the FMA peak with -march=native alone, 0.86 with
-# -mtune=haswell beside it, 0.87 with clang 14; tuned for Skylake it is as fast as for Haswell.
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  list(APPEND FLOPLEDGER_KERNEL_FLAGS -mtune=haswell)
+# -mtune=haswell beside it, 0.87 with clang 14; tuned for Skylake it is as fast as for Haswell. No other
+# compiler or processor was seen to gain.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13
+    AND FLOPLEDGER_ARCH STREQUAL "native" AND EXISTS /proc/cpuinfo)
+  file(STRINGS /proc/cpuinfo amd REGEX "^vendor_id.*AuthenticAMD" LIMIT_COUNT 1)
+  if(amd)
+    list(APPEND FLOPLEDGER_KERNEL_FLAGS -mtune=haswell)
+  endif()
 endif()
 
 message(STATUS "FlopLedger: kernels compiled with ${CMAKE_CXX_COMPILER_ID} "

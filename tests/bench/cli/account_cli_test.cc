@@ -14,6 +14,7 @@
 
 #include "analysis/text/csv.h"
 #include "analysis/text/figure.h"
+#include "tests/bench/cli/command_line.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flopledger {
@@ -24,25 +25,14 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-struct AccountOutcome {
-  int code = 0;
-  std::string out, err;
-};
-
-AccountOutcome Flopledger(const std::vector<std::string>& words) {
-  std::ostringstream out, err;
-  const int code = RunCli(words, out, err);
-  return {code, out.str(), err.str()};
-}
-
-AccountOutcome Account(std::vector<std::string> words) {
+Outcome Account(std::vector<std::string> words) {
   words.insert(words.begin(), "account");
-  return Flopledger(words);
+  return RunWords(words);
 }
 
 json AccountJson(std::vector<std::string> words) {
   words.insert(words.end(), {"--format", "json"});
-  const AccountOutcome outcome = Account(words);
+  const Outcome outcome = Account(words);
   EXPECT_EQ(outcome.code, kDone) << outcome.err;
   return json::parse(outcome.out);
 }
@@ -144,7 +134,7 @@ TEST(Account, TrainsAsTheSheetDoes) {
   EXPECT_EQ(training["memory"]["countings"]["sheet"]["largest_batch"], 2);
   EXPECT_EQ(training["flops"]["step"], 13'864'969'804'185'600);
   EXPECT_NEAR(training["time"]["days"].get<double>(), 6583.6, 0.05);
-  const AccountOutcome table = Account({"--model", "cs336-xl", "--training"});
+  const Outcome table = Account({"--model", "cs336-xl", "--training"});
   EXPECT_THAT(table.out, HasSubstr("15,517,753,344·B + 34,032,921,600"));
   EXPECT_TRUE(AccountJson({"--training"})["time"].is_null());
 }
@@ -204,7 +194,7 @@ TEST(Account, EveryFormIsDrawnInEveryFormat) {
         std::vector<std::string> words{"--model",  "cs336-small", "--convention",
                                        convention, "--format",    format};
         words.insert(words.end(), form.begin(), form.end());
-        const AccountOutcome outcome = Account(words);
+        const Outcome outcome = Account(words);
         EXPECT_EQ(outcome.code, kDone) << outcome.err;
         EXPECT_THAT(outcome.err, IsEmpty());
         EXPECT_GT(outcome.out.size(), 50u);
@@ -249,7 +239,7 @@ TEST(Account, RefusesWhatDoesNotGoTogetherInOneLine) {
       {{"--sweep", "num_heads=25", "--format", "xml"}, "table, csv, json, md"},
   };
   for (const auto& [words, says] : cases) {
-    const AccountOutcome outcome = Account(words);
+    const Outcome outcome = Account(words);
     EXPECT_EQ(outcome.code, kBadInput) << words.front();
     EXPECT_THAT(outcome.out, IsEmpty()) << words.front();
     EXPECT_THAT(outcome.err, HasSubstr(says));
@@ -302,7 +292,7 @@ TEST(AuditCommand, BadClaimsFilesGetOneLine) {
   std::vector<std::string> names{"folder.json", "missing.json"};
   for (const auto& [name, text] : files) names.push_back(name);
   for (const std::string& name : names) {
-    const AccountOutcome outcome = Flopledger({"audit", folder.path(name)});
+    const Outcome outcome = RunWords({"audit", folder.path(name)});
     EXPECT_EQ(outcome.code, kBadInput) << name << outcome.err;
     EXPECT_THAT(outcome.out, IsEmpty()) << name;
     EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << name << outcome.err;
@@ -318,8 +308,7 @@ TEST(AuditCommand, AnUnreadableValueIsOneClaimAndTheExitCodeIs1) {
         std::string("\"plenty\"")}) {
     folder.Write("claims.json", R"([{"quantity": "params.total", "value": )" + value +
                                     R"(}, {"quantity": "params.total", "value": "1.56 billion"}])");
-    const AccountOutcome outcome =
-        Flopledger({"audit", folder.path("claims.json"), "--format", "json"});
+    const Outcome outcome = RunWords({"audit", folder.path("claims.json"), "--format", "json"});
     EXPECT_EQ(outcome.code, kCheckFailed) << outcome.err;
     const json claims = json::parse(outcome.out)["claims"];
     EXPECT_EQ(claims[0]["verdict"], "unreadable");
@@ -334,12 +323,12 @@ TEST(AuditCommand, TakesTheNumberTypeAndAnotherToolsConvention) {
   folder.Write("claims.json", R"([{"quantity": "memory.weights", "value": 3115222400},
                                   {"quantity": "memory.kv_cache", "value": 157286400},
                                   {"quantity": "flops.total", "value": "3.18T"}])");
-  EXPECT_EQ(Flopledger({"audit", folder.path("claims.json"), "--dtype", "bf16", "--kv-dtype", "f8",
-                        "--convention", "linear-only"})
+  EXPECT_EQ(RunWords({"audit", folder.path("claims.json"), "--dtype", "bf16", "--kv-dtype", "f8",
+                      "--convention", "linear-only"})
                 .code,
             kDone);
-  EXPECT_EQ(Flopledger({"audit", folder.path("claims.json")}).code, kCheckFailed);
-  const AccountOutcome bad = Flopledger({"audit", folder.path("claims.json"), "--dtype", "bf17"});
+  EXPECT_EQ(RunWords({"audit", folder.path("claims.json")}).code, kCheckFailed);
+  const Outcome bad = RunWords({"audit", folder.path("claims.json"), "--dtype", "bf17"});
   EXPECT_EQ(bad.code, kBadInput);
   EXPECT_THAT(bad.err, HasSubstr("did you mean 'bf16'"));
 }
@@ -348,14 +337,14 @@ TEST(AuditCommand, StandardInputIsAFileToo) {
   const auto audit = [](const std::string& text) {
     std::istringstream in(text);
     std::streambuf* const terminal = std::cin.rdbuf(in.rdbuf());
-    const AccountOutcome outcome = Flopledger({"audit", "-", "--format", "json"});
+    const Outcome outcome = RunWords({"audit", "-", "--format", "json"});
     std::cin.rdbuf(terminal);
     return outcome;
   };
   EXPECT_EQ(audit("").code, kBadInput);
   EXPECT_EQ(audit("[]").code, kBadInput);
   EXPECT_EQ(audit(R"([{"quantity": "params.total", "claimed": 1557611200}])").code, kDone);
-  const AccountOutcome csv = audit("quantity,claimed\nparams.total,1557611200\n");
+  const Outcome csv = audit("quantity,claimed\nparams.total,1557611200\n");
   EXPECT_EQ(csv.code, kDone) << csv.err;
 }
 
@@ -365,8 +354,7 @@ TEST(AuditCommand, JsonIsEasyForAProgram) {
     {"text": "one head", "quantity": "flops.attention_values.head", "value": 65536},
     {"quantity": "flops.attention_values.block", "value": 1638400},
     {"quantity": "params.total", "value": "1.56B"}])");
-  const AccountOutcome outcome =
-      Flopledger({"audit", folder.path("claims.json"), "--format", "json"});
+  const Outcome outcome = RunWords({"audit", folder.path("claims.json"), "--format", "json"});
   EXPECT_EQ(outcome.code, kCheckFailed);
   const json claims = json::parse(outcome.out)["claims"];
   EXPECT_EQ(claims[0]["verdict"], "wrong");
@@ -378,7 +366,7 @@ TEST(AuditCommand, JsonIsEasyForAProgram) {
   EXPECT_EQ(claims[1]["follows_from"], json::array({"1"}));
   EXPECT_EQ(claims[2]["verdict"], "right");
   EXPECT_TRUE(claims[2]["cause"].is_null());
-  EXPECT_THAT(Flopledger({"audit", folder.path("claims.json")}).out, HasSubstr("1: one head"));
+  EXPECT_THAT(RunWords({"audit", folder.path("claims.json")}).out, HasSubstr("1: one head"));
 }
 
 }  // namespace

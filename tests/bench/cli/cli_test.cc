@@ -138,7 +138,7 @@ TEST_F(CommandLine, RunLeavesALedgerOfTheContractsColumns) {
   const Outcome outcome = Run({"run", "--model", "%DIR%/tiny.json", "--csv", "%DIR%/out.csv",
                                "--json", "%DIR%/out.json", "--threads", "1",
                                "--benchmark_repetitions=3", "--benchmark_min_time=0.01"});
-  ASSERT_EQ(outcome.code, kDone) << outcome.err;
+  ASSERT_TRUE(Ran(outcome)) << outcome.err;
   const std::string text = ReadFile(folder_.path("out.csv"));
   EXPECT_TRUE(text.starts_with(std::string(kColumns) + "\r\n") ||
               text.starts_with(std::string(kColumns) + "\n"));
@@ -186,7 +186,7 @@ TEST_F(CommandLine, FullCountFillsTheMeasuredColumnAndIsFoundAgain) {
                                        "--benchmark_repetitions=1",
                                        "--benchmark_min_time=0.01"};
   const Outcome first = Run(words);
-  ASSERT_EQ(first.code, kDone) << first.err;
+  ASSERT_TRUE(Ran(first)) << first.err;
   EXPECT_THAT(first.err, HasSubstr("counting"));
   EXPECT_THAT(first.out, HasSubstr("unexplained residual (measured - executed): 0 FLOPs"));
   for (const Record& row : RecordsFromCsv(ReadFile(folder_.path("out.csv")), "out.csv")) {
@@ -194,7 +194,7 @@ TEST_F(CommandLine, FullCountFillsTheMeasuredColumnAndIsFoundAgain) {
     EXPECT_EQ(row.measured_flops, row.executed_flops) << row.op;
   }
   const Outcome second = Run(words);
-  ASSERT_EQ(second.code, kDone);
+  ASSERT_TRUE(Ran(second)) << second.err;
   EXPECT_THAT(second.err, Not(HasSubstr("counting one layer")));
 }
 
@@ -202,7 +202,7 @@ TEST_F(CommandLine, WithoutACountNothingIsMeasuredAndItSaysWhy) {
   const Outcome outcome =
       Run({"run", "--model", "%DIR%/tiny.json", "--count", "off", "--csv", "%DIR%/out.csv",
            "--benchmark_repetitions=1", "--benchmark_min_time=0.01"});
-  ASSERT_EQ(outcome.code, kDone);
+  ASSERT_TRUE(Ran(outcome)) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("measured FLOPs: unavailable: "));
   for (const Record& row : RecordsFromCsv(ReadFile(folder_.path("out.csv")), "out.csv")) {
     EXPECT_EQ(row.flops_source, "none");
@@ -214,7 +214,7 @@ TEST_F(CommandLine, FewerLayersAreExtrapolatedInARowOfTheirOwn) {
   const Outcome outcome = Run({"run", "--model", "%DIR%/tiny.json", "--layers", "2", "--csv",
                                "%DIR%/out.csv", "--matmul", "eigen", "--attention", "reference",
                                "--benchmark_repetitions=1", "--benchmark_min_time=0.01"});
-  ASSERT_EQ(outcome.code, kDone) << outcome.err;
+  ASSERT_TRUE(Ran(outcome)) << outcome.err;
   const auto rows = RecordsFromCsv(ReadFile(folder_.path("out.csv")), "out.csv");
   EXPECT_EQ(rows.back().op, "total_extrapolated");
   EXPECT_EQ(rows.back().layers_run, 2);
@@ -227,7 +227,7 @@ TEST_F(CommandLine, DecodingIsReportedBesideThePass) {
   const Outcome outcome =
       Run({"run", "--model", "%DIR%/tiny.json", "--decode", "4", "--json", "%DIR%/out.json",
            "--benchmark_repetitions=2", "--benchmark_min_time=0.01"});
-  ASSERT_EQ(outcome.code, kDone) << outcome.err;
+  ASSERT_TRUE(Ran(outcome)) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("decoding 4 tokens after a prompt of 20, 2 times"));
   const auto ledger = nlohmann::json::parse(ReadFile(folder_.path("out.json")));
   const auto& decode = ledger["environment"]["decode"];
@@ -243,7 +243,7 @@ TEST_F(CommandLine, ReportMakesAPageOfARunAndLeavesNoneWhereItCannot) {
   const Outcome ran = Run({"run", "--model", "%DIR%/tiny.json", "--results", "%DIR%/results",
                            "--json", "%DIR%/out.json", "--trace", "%DIR%/trace.json",
                            "--benchmark_repetitions=2", "--benchmark_min_time=0.01"});
-  ASSERT_EQ(ran.code, kDone) << ran.err;
+  ASSERT_TRUE(Ran(ran)) << ran.err;
   std::vector<std::string> kinds;
   for (const auto& entry : std::filesystem::directory_iterator(folder_.path("results"))) {
     kinds.push_back(entry.path().extension().string());
@@ -298,7 +298,7 @@ TEST_F(CommandLine, RunsEveryBackendSideBySideInOneLedger) {
   const Outcome outcome = Run({"run", "--model", "%DIR%/tiny.json", "--matmul", "all", "--csv",
                                "%DIR%/all.csv", "--json", "%DIR%/all.json", "--threads", "2",
                                "--benchmark_repetitions=2", "--benchmark_min_time=0.001"});
-  ASSERT_EQ(outcome.code, kDone) << outcome.err;
+  ASSERT_TRUE(Ran(outcome)) << outcome.err;
   std::vector<std::string> expected = {"packed", "eigen"};
   for (const MatmulLibrary& library : MatmulLibraries()) {
     const std::string name(library.backend.name);
@@ -334,7 +334,7 @@ TEST_F(CommandLine, EachLibraryRunsOrSaysWhichPackageProvidesIt) {
         Run({"run", "--model", "%DIR%/tiny.json", "--matmul", name, "--attention", "reference",
              "--benchmark_repetitions=1", "--benchmark_min_time=0.001"});
     if (library.load().usable()) {
-      EXPECT_EQ(outcome.code, kDone) << outcome.err;
+      EXPECT_TRUE(Ran(outcome)) << outcome.err;
       EXPECT_THAT(outcome.out, HasSubstr(library.load().path));
     } else {
       EXPECT_EQ(outcome.code, kNotPossibleHere);

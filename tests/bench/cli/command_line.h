@@ -22,7 +22,22 @@ struct Outcome {
   std::string out, err;
 };
 
-/// What the program does with these words; %NAME% stands for fixtures and the temporary folder.
+/// What the program does with these words.
+inline Outcome RunWords(const std::vector<std::string>& words) {
+  std::ostringstream out, err;
+  const int code = RunCli(words, out, err);
+  return {code, out.str(), err.str()};
+}
+
+/// Whether a run has its ledger. A share above the peak ends it with exit code 1 all the same: a
+/// machine that does other work shows one, and the sanitizers, which slow the peak's chains but no
+/// library.
+inline bool Ran(const Outcome& run) {
+  const bool above = run.err.find("of the FMA peak, which cannot be") != std::string::npos;
+  return run.code == kDone || (run.code == kCheckFailed && above);
+}
+
+/// What the program does with words in which %NAME% stands for fixtures and the temporary folder.
 class CommandLine : public ::testing::Test {
  protected:
   CommandLine() {
@@ -31,18 +46,13 @@ class CommandLine : public ::testing::Test {
   }
 
   Outcome Run(const std::vector<std::string>& words) {
-    std::ostringstream out, err;
     std::vector<std::string> args;
     for (std::string word : words) {
       Replace(word, "%DIR%", folder_.path());
       Replace(word, "%GOLDEN%", FLOPLEDGER_FIXTURES);
       args.push_back(word);
     }
-    Outcome outcome;
-    outcome.code = RunCli(args, out, err);
-    outcome.out = out.str();
-    outcome.err = err.str();
-    return outcome;
+    return RunWords(args);
   }
 
   static void Replace(std::string& text, const std::string& from, const std::string& to) {

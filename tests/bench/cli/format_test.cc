@@ -12,6 +12,7 @@
 #include "analysis/text/csv.h"
 #include "analysis/text/markup.h"
 #include "bench/cli/cli.h"
+#include "tests/bench/cli/command_line.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flopledger {
@@ -31,11 +32,6 @@ constexpr char kClaims[] = R"({"model": "gpt2-xl", "claims": [
 
 constexpr char kShort[] = "--benchmark_min_time=0.001";  // of passes: their times are not looked at
 
-struct FormatOutcome {
-  int code = 0;
-  std::string out, err;
-};
-
 class Formats : public ::testing::Test {
  protected:
   Formats() {
@@ -43,25 +39,13 @@ class Formats : public ::testing::Test {
     model_ = folder_.Write("model.json", kModel);
     claims_ = folder_.Write("claims.json", kClaims);
     ledger_ = folder_.path("ledger.json");
-    const FormatOutcome run = Run({"run", model_, "-r", "2", "-t", "1", kShort, "--json", ledger_});
+    const Outcome run = Run({"run", model_, "-r", "2", "-t", "1", kShort, "--json", ledger_});
     EXPECT_TRUE(Ran(run)) << run.err;
   }
 
-  /// Whether a run has its ledger. On a machine that does other work the peak of a moment may be
-  /// below a share of it: that is told by exit code 1.
-  static bool Ran(const FormatOutcome& run) {
-    return run.code == kDone || run.code == kCheckFailed;
-  }
   ~Formats() override { unsetenv("COLUMNS"); }
 
-  static FormatOutcome Run(const std::vector<std::string>& words) {
-    std::ostringstream out, err;
-    FormatOutcome outcome;
-    outcome.code = RunCli(words, out, err);
-    outcome.out = out.str();
-    outcome.err = err.str();
-    return outcome;
-  }
+  static Outcome Run(const std::vector<std::string>& words) { return RunWords(words); }
 
   /// A call of each command that prints a result.
   std::vector<std::vector<std::string>> Calls() const {
@@ -101,7 +85,7 @@ TEST_F(Formats, EachCommandPrintsEachFormatAndNothingElse) {
     const std::string md = Run(With(words, {"--format", "md"})).out;
     EXPECT_TRUE(std::regex_search(md, std::regex("\\| ---:? \\|"))) << md.substr(0, 300);
     EXPECT_THAT(Run(With(words, {"--format", "table"})).out, HasSubstr("---"));
-    const FormatOutcome unknown = Run(With(words, {"--format", "xml"}));
+    const Outcome unknown = Run(With(words, {"--format", "xml"}));
     EXPECT_EQ(unknown.code, kBadInput);
     EXPECT_THAT(unknown.out, IsEmpty());
     EXPECT_THAT(unknown.err, HasSubstr("table, csv, json, md"));
@@ -117,7 +101,7 @@ TEST_F(Formats, TheFilesNameDecidesTheFormatAndStandardOutputStaysEmpty) {
   EXPECT_EQ(Run({"presets", "--out", csv, "--format", "md"}).code, kDone);
   EXPECT_THAT(ReadFile(csv), StartsWith("| model |"));
   EXPECT_THAT(Run({"presets", "--out", "-"}).out, StartsWith("model "));
-  const FormatOutcome nowhere = Run({"presets", "--out", "/proc/none/x.csv"});
+  const Outcome nowhere = Run({"presets", "--out", "/proc/none/x.csv"});
   EXPECT_EQ(nowhere.code, kBadInput);
   EXPECT_THAT(nowhere.out, IsEmpty());
 }
@@ -149,7 +133,7 @@ TEST_F(Formats, NoLineIsWiderThanTheTerminal) {
 }
 
 TEST_F(Formats, ADryRunSaysWhatWouldRunAndRunsNothing) {
-  const FormatOutcome plan =
+  const Outcome plan =
       Run({"run", "gpt2", "-p", "64", "--dry-run", "--csv", folder_.path("x.csv")});
   EXPECT_EQ(plan.code, kDone) << plan.err;
   EXPECT_THAT(plan.out, HasSubstr("plan: gpt2, 12 of 12 layers, context 64"));
@@ -160,9 +144,8 @@ TEST_F(Formats, ADryRunSaysWhatWouldRunAndRunsNothing) {
 
 TEST_F(Formats, ASweepIsOneLedgerATableAndAChart) {
   const std::string json = folder_.path("sweep.json");
-  const FormatOutcome sweep =
-      Run({"run", model_, "--layers", "1", "-p", "8:16:x2", "--batch", "1,2", "-r", "2", "-t", "1",
-           kShort, "--count", "off", "--json", json});
+  const Outcome sweep = Run({"run", model_, "--layers", "1", "-p", "8:16:x2", "--batch", "1,2",
+                             "-r", "2", "-t", "1", kShort, "--count", "off", "--json", json});
   ASSERT_TRUE(Ran(sweep)) << sweep.err;
   std::set<std::tuple<int64_t, int64_t>> points;
   std::set<std::string> runs;
@@ -186,7 +169,7 @@ TEST_F(Formats, ASweepIsOneLedgerATableAndAChart) {
         {{"-p", "1:24:+1", "--batch", "1,2,3"}, "more than 64 points"},
         {{"-t", "1,1000"}, "threads must be from 1"},
         {{"-p", "8,16", "-n", "2"}, "go with one"}}) {
-    const FormatOutcome bad = Run(With({"run", model_}, words));
+    const Outcome bad = Run(With({"run", model_}, words));
     EXPECT_EQ(bad.code, kBadInput);
     EXPECT_THAT(bad.err, HasSubstr(says));
   }
@@ -202,7 +185,7 @@ TEST_F(Formats, ColoursComeWhereTheyAreWantedOnly) {
 }
 
 TEST_F(Formats, ABareCallTeachesAndStartsNothing) {
-  const FormatOutcome bare = Run({});
+  const Outcome bare = Run({});
   EXPECT_EQ(bare.code, kDone);
   EXPECT_THAT(bare.out, HasSubstr("flopledger run"));
   EXPECT_LE(std::ranges::count(bare.out, '\n'), 12);
@@ -238,7 +221,7 @@ TEST_F(Formats, ErrorsAreInThisProgramsWords) {
   };
   for (const auto& [words, says] : cases) {
     SCOPED_TRACE(::testing::PrintToString(words));
-    const FormatOutcome outcome = Run(words);
+    const Outcome outcome = Run(words);
     EXPECT_EQ(outcome.code, kBadInput);
     EXPECT_THAT(outcome.out, IsEmpty());
     EXPECT_THAT(outcome.err, HasSubstr(says));

@@ -11,6 +11,7 @@
 #include "bench/calibration/probes.h"
 #include "bench/cli/cli.h"
 #include "bench/machine/machine.h"
+#include "tests/bench/cli/command_line.h"
 #include "tests/support/ledger_csv.h"
 #include "tests/support/temporary_folder.h"
 
@@ -21,30 +22,18 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-constexpr char kTinyModel[] = R"({"vocab_size": 50, "context_length": 24, "num_layers": 4,
+constexpr char kFourLayers[] = R"({"vocab_size": 50, "context_length": 24, "num_layers": 4,
   "d_model": 24, "num_heads": 3, "num_kv_heads": 1, "d_ff": 40, "ffn": "swiglu",
   "norm": "rmsnorm", "position": "rope", "bias": false, "tie_embeddings": false})";
-
-struct PredictOutcome {
-  int code = 0;
-  std::string out, err;
-};
 
 class Predicting : public ::testing::Test {
  protected:
   Predicting() {
     setenv("XDG_CACHE_HOME", folder_.path("cache").c_str(), 1);
-    model_ = folder_.Write("tiny.json", kTinyModel);
+    model_ = folder_.Write("tiny.json", kFourLayers);
   }
 
-  PredictOutcome Run(const std::vector<std::string>& words) {
-    std::ostringstream out, err;
-    PredictOutcome outcome;
-    outcome.code = RunCli(words, out, err);
-    outcome.out = out.str();
-    outcome.err = err.str();
-    return outcome;
-  }
+  Outcome Run(const std::vector<std::string>& words) { return RunWords(words); }
 
   /// A calibration of this machine, in which every op costs the same a unit of work.
   Calibration Flat() {
@@ -118,7 +107,7 @@ TEST_F(Predicting, WithoutACalibrationThatHoldsGivesOneLine) {
   };
   for (const Case& one : cases) {
     SCOPED_TRACE(::testing::PrintToString(one.words));
-    const PredictOutcome outcome = Run(one.words);
+    const Outcome outcome = Run(one.words);
     EXPECT_EQ(outcome.code, one.code);
     EXPECT_THAT(outcome.out, IsEmpty());
     EXPECT_THAT(outcome.err, HasSubstr(one.says));
@@ -131,7 +120,7 @@ TEST_F(Predicting, SaysTheSecondsOfAModelInEveryFormat) {
   const auto predict = [&](const std::string& format) {
     return Run({"predict", "--model", model_, "--calibration", calibration, "--format", format});
   };
-  const PredictOutcome table = predict("table");
+  const Outcome table = predict("table");
   EXPECT_EQ(table.code, kDone) << table.err;
   EXPECT_THAT(table.out, HasSubstr("this machine would need "));
   EXPECT_THAT(predict("md").out, HasSubstr("| ffn_up "));
@@ -144,7 +133,7 @@ TEST_F(Predicting, SaysTheSecondsOfAModelInEveryFormat) {
 
 TEST_F(Predicting, AModelThatDoesNotFitInMemoryHasSecondsAllTheSame) {
   const std::string calibration = Save(Flat());
-  const PredictOutcome outcome =
+  const Outcome outcome =
       Run({"predict", "--model", FLOPLEDGER_FIXTURES "/../../examples/llama-3-70b.json",
            "--context", "1024", "--calibration", calibration});
   ASSERT_EQ(outcome.code, kDone) << outcome.err;
@@ -155,7 +144,7 @@ TEST_F(Predicting, AModelThatDoesNotFitInMemoryHasSecondsAllTheSame) {
 TEST_F(Predicting, OpsWithoutSamplesAreUnavailableNotZero) {
   Calibration calibration = Flat();
   std::erase_if(calibration.samples, [](const OpSample& sample) { return sample.op == "rope"; });
-  const PredictOutcome outcome =
+  const Outcome outcome =
       Run({"predict", "--model", model_, "--calibration", Save(calibration), "--format", "json"});
   EXPECT_EQ(outcome.code, kNoAnswer);
   const auto json = nlohmann::json::parse(outcome.out);
@@ -165,9 +154,9 @@ TEST_F(Predicting, OpsWithoutSamplesAreUnavailableNotZero) {
 
 TEST_F(Predicting, RunSetsPredictedBesideMeasuredInEveryRow) {
   const std::string calibration = Save(Flat()), path = folder_.path("out.json");
-  const PredictOutcome outcome = Run({"run", "--model", model_, "--calibration", calibration,
-                                      "--json", path, "--sample", "--benchmark_min_time=0.001"});
-  ASSERT_EQ(outcome.code, kDone) << outcome.err;
+  const Outcome outcome = Run({"run", "--model", model_, "--calibration", calibration, "--json",
+                               path, "--sample", "--benchmark_min_time=0.001"});
+  ASSERT_TRUE(Ran(outcome)) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("extrapolated to 4 layers"));
   const Ledger ledger = LedgerFromJson(nlohmann::json::parse(ReadFile(path)), path);
   double sum = 0;
@@ -199,7 +188,7 @@ TEST_F(Predicting, RunSetsPredictedBesideMeasuredInEveryRow) {
 
 TEST_F(Predicting, AnotherDataTypeHasNoCalibration) {
   for (const char* flag : {"--dtype", "--kv-dtype"}) {
-    const PredictOutcome outcome = Run({"predict", "--model", model_, flag, "bf16"});
+    const Outcome outcome = Run({"predict", "--model", model_, flag, "bf16"});
     EXPECT_EQ(outcome.code, kNotPossibleHere);
     EXPECT_THAT(outcome.err,
                 HasSubstr(std::string(flag) + " bf16: there is no calibration for it"));
@@ -212,9 +201,9 @@ TEST_F(Predicting, AnotherDataTypeHasNoCalibration) {
 
 TEST_F(Predicting, RunWithoutACalibrationSaysSoOnOneLineAndLeavesTheColumnsEmpty) {
   const std::string path = folder_.path("out.csv");
-  const PredictOutcome outcome = Run({"run", "--model", model_, "--csv", path,
-                                      "--benchmark_min_time=0.001", "--benchmark_repetitions=1"});
-  ASSERT_EQ(outcome.code, kDone) << outcome.err;
+  const Outcome outcome = Run({"run", "--model", model_, "--csv", path,
+                               "--benchmark_min_time=0.001", "--benchmark_repetitions=1"});
+  ASSERT_TRUE(Ran(outcome)) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("seconds are not predicted: this machine is not calibrated: "
                                      "run 'flopledger calibrate'\n"));
   for (const Record& row : RecordsFromCsv(ReadFile(path), path)) {
