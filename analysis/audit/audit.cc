@@ -95,6 +95,18 @@ bool RightByHalves(Finding& finding) {
   return true;
 }
 
+/// Most people count the numbers of int8 and int4 without their scales.
+bool RightWithoutScales(Finding& finding) {
+  if (!finding.claim.quantity.starts_with("memory.")) return false;
+  AuditSetting setting = finding.claim.setting;
+  setting.scales = false;
+  const Catalogue numbers(setting);
+  const Exact& bare = numbers.Find(finding.claim.quantity)->value;
+  if (bare == finding.derived || !finding.claim.figure.Covers(bare)) return false;
+  finding.notes.push_back("the numbers alone, without their scales");
+  return true;
+}
+
 /// An elementwise quantity, which has a figure in the convention `all` alone.
 bool RightUnderAll(Finding& finding) {
   if (finding.derived != 0 || !finding.claim.quantity.starts_with("flops.")) return false;
@@ -120,7 +132,8 @@ void Judge(Finding& finding, const Quantity& quantity) {
         !finding.claim.figure.Covers(quantity.value) && reading.Covers(quantity.value);
     if (better) finding.claim.figure = reading;
   }
-  if (finding.claim.figure.Covers(quantity.value) || RightByHalves(finding)) {
+  if (finding.claim.figure.Covers(quantity.value) || RightByHalves(finding) ||
+      RightWithoutScales(finding)) {
     finding.verdict = Verdict::kRight;
   } else if (RightUnderAll(finding)) {
     finding.verdict = Verdict::kRightUnder;

@@ -1,6 +1,9 @@
 // Bytes: weights, AdamW's state, the KV cache, what training keeps for the backward pass.
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "analysis/accounting/accounting.h"
 #include "analysis/audit/quantities.h"
 
 namespace flopledger {
@@ -8,11 +11,32 @@ namespace {
 
 Factor BytesOf(const NumberType& type) { return {Show(type.bytes), type.bytes, false}; }
 
+/// The type of `account` by that name, where it keeps scales beside the numbers; else null.
+const DataType* ScaledType(const AuditSetting& setting, const NumberType& type) {
+  if (!setting.scales) return nullptr;
+  const auto found = std::ranges::find(DataTypes(), type.name, &DataType::name);
+  return found != DataTypes().end() && found->group > 0 ? &*found : nullptr;
+}
+
+/// The weights' bytes: of a scaled type, those of the scales besides.
+std::vector<Term> Weights(const Catalogue& c) {
+  const NumberType& number = c.setting().dtype;
+  std::vector<Term> terms{Times({BytesOf(number)}, "params.total.model")};
+  if (const DataType* type = ScaledType(c.setting(), number)) {
+    const ModelConfig& model = c.setting().model;
+    const MemoryFigures stored = CountMemory(
+        model, WholePass(model, c.setting().context, c.setting().batch), {*type, F32()});
+    const Exact besides =
+        Exact(stored.weights_bytes) - number.bytes * c.Find("params.total.model")->value;
+    terms.push_back(Product("scales, and gains and biases in 16 bits", {{Show(besides), besides}}));
+  }
+  return terms;
+}
+
 void AddState(Catalogue& c) {
   const Factor bytes = BytesOf(c.setting().dtype), two = Number(2);
   const std::string in = fmt::format("in {}", c.setting().dtype.name);
-  c.Add("memory.weights.model", Unit::kBytes, "the weights " + in,
-        {Times({bytes}, "params.total.model")});
+  c.Add("memory.weights.model", Unit::kBytes, "the weights " + in, Weights(c));
   c.Add("memory.gradients.model", Unit::kBytes, "the gradients " + in,
         {Times({bytes}, "params.total.model")});
   c.Add("memory.moments.model", Unit::kBytes, "AdamW's two moments " + in,
@@ -32,10 +56,15 @@ void AddCache(Catalogue& c) {
   const NumberType& type = c.setting().kv_dtype;
   const std::string in = fmt::format(", {}", type.name);
   const Factor B = c.S("B"), T = c.S("T");
+  std::vector<Term> token{
+      Product("KV cache of a token and layer", {Number(2), BytesOf(type), c.S("NKV"), c.S("HS")})};
+  if (const DataType* scaled = ScaledType(c.setting(), type)) {
+    const int64_t size = c.setting().model.head_size();
+    const Exact scales = Exact(StoredBytes(*scaled, 1, size)) - type.bytes * size;
+    token.push_back(Product("scales", {Number(2), c.S("NKV"), {Show(scales), scales}}));
+  }
   c.Add("memory.kv_cache_token.block", Unit::kBytes,
-        "keys and values of one token in one layer" + in,
-        {Product("KV cache of a token and layer",
-                 {Number(2), BytesOf(type), c.S("NKV"), c.S("HS")})});
+        "keys and values of one token in one layer" + in, std::move(token));
   c.Add("memory.kv_cache_token.model", Unit::kBytes, "keys and values of one token" + in,
         {Times({c.S("L")}, "memory.kv_cache_token.block")});
   c.Add("memory.kv_cache.block", Unit::kBytes, "keys and values of one layer at this context" + in,

@@ -50,13 +50,13 @@ void FitPositions(AuditSetting& setting) {
 std::string KeyOf(const AuditSetting& setting) {
   const AssumedPlan& plan = setting.plan;
   return fmt::format(
-      "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", ToJson(setting.model).dump(),
+      "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", ToJson(setting.model).dump(),
       setting.context, setting.batch, static_cast<int>(setting.convention),
       setting.tool == nullptr ? "" : setting.tool->name, setting.dtype.name, setting.kv_dtype.name,
       setting.activations ? static_cast<int>(*setting.activations) : -1, setting.from_context,
-      static_cast<int>(setting.pairs), TextOf(plan.memory_bytes), TextOf(plan.peak_flops_per_s),
-      TextOf(plan.mfu), TextOf(plan.step_seconds), TextOf(plan.tokens_per_second),
-      TextOf(plan.steps));
+      static_cast<int>(setting.pairs), setting.scales, TextOf(plan.memory_bytes),
+      TextOf(plan.peak_flops_per_s), TextOf(plan.mfu), TextOf(plan.step_seconds),
+      TextOf(plan.tokens_per_second), TextOf(plan.steps));
 }
 
 }  // namespace flopledger

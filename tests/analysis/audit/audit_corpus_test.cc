@@ -86,6 +86,8 @@ const Known kRight[] = {
     {"gpt2", "memory.checkpoint", "1.49 GB"},
     {"gpt2", "flops.total", "291.6 GF"},
     {"gpt2", "memory.kv_cache", "36 MiB", "", R"("dtype": "bf16")"},
+    {"gpt2", "memory.weights", "62,219,904", "", R"("dtype": "int4")"},
+    {"gpt2", "memory.weights", "64.3 MB", "", R"("dtype": "int4")"},
     {"gpt2-xl", "memory.kv_cache_token", "600 KiB"},
     {"gpt2-xl", "memory.kv_cache.block", "13.1 MB"},
     {"gpt2-xl", "intensity.decode", "0.50 FLOPs/byte"},

@@ -73,6 +73,22 @@ TEST(Quantities, AgreeWithTheAccountingOnRandomModels) {
   }
 }
 
+TEST(Quantities, OfScaledTypesHaveTheScales) {
+  AuditSetting setting = SettingOf("gpt2");
+  setting.dtype = ParseNumberType("q4", "test");
+  setting.kv_dtype = ParseNumberType("int8", "test");
+  const auto matrix = [](int64_t outputs, int64_t inputs) {  // 16 bits for each 128 inputs
+    return outputs * (inputs / 2 + 2 * (inputs / 128));
+  };
+  const int64_t vectors = 4 * 768 + 2304 + 768 + 3072 + 768;  // of a layer, 16 bits each
+  const int64_t layer =
+      matrix(2304, 768) + matrix(768, 768) + matrix(3072, 768) + matrix(768, 3072) + 2 * vectors;
+  const Catalogue catalogue = CatalogueOf(setting);
+  EXPECT_EQ(catalogue.Find("memory.weights")->value,
+            matrix(50257, 768) + matrix(1024, 768) + 12 * layer + 2 * 2 * 768);
+  EXPECT_EQ(catalogue.Find("memory.kv_cache")->value, 12 * 1024 * 2 * 12 * (64 + 2));
+}
+
 TEST(Audit, TheHandMadeExampleIsAnsweredWhole) {
   const std::string path = FLOPLEDGER_FIXTURES "/../../examples/gpt2-xl-by-hand.json";
   const std::vector<Finding> findings =
