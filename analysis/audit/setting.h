@@ -43,7 +43,7 @@ struct AuditSetting {
   int64_t from_context = 0;                   // what growth starts from; 0: the model's own
   AssumedPlan plan;
   CausalPairs pairs = CausalPairs::kKept;
-  bool scales = true;  // int8 and int4 have them beside their numbers
+  bool scales = true;         // int8 and int4 have them beside their numbers
   int64_t own_positions = 0;  // of a table of learned positions made longer; 0: it was not
 };
 
