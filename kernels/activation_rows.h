@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
+#include <unsupported/Eigen/SpecialFunctions>
 
 #include "kernels/eigen_map.h"
 #include "kernels/pointwise.h"
@@ -24,10 +26,15 @@ void WithNonlinearity(Nonlinearity nonlinearity, const Array& x, Use&& use) {
     }
     case Nonlinearity::kGeluErf: {
       const Scalar inverse_sqrt2(0.7071067811865476);
-      return use(Scalar(0.5) * x * (Scalar(1) + (x * inverse_sqrt2).unaryExpr([](const Scalar& v) {
-                   using std::erf;
-                   return erf(v);
-                 })));
+      if constexpr (std::same_as<Scalar, float>) {  // the others have no packets of it
+        return use(Scalar(0.5) * x * (Scalar(1) + (x * inverse_sqrt2).erf()));
+      } else {
+        return use(Scalar(0.5) * x *
+                   (Scalar(1) + (x * inverse_sqrt2).unaryExpr([](const Scalar& v) {
+                     using std::erf;
+                     return erf(v);
+                   })));
+      }
     }
     case Nonlinearity::kRelu: return use(x.max(Scalar(0)));
     case Nonlinearity::kReluSquared: return use(x.max(Scalar(0)).square());
