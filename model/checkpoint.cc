@@ -48,11 +48,6 @@ void CheckParts(const ModelConfig& config, const Naming& naming, const Safetenso
   });
 }
 
-/// What a stored gain is short of the factor that it stands for.
-float MissingGain(const ModelConfig& config, TensorId id) {
-  return IsGain(id) && config.norm_gain == NormGain::kOnePlusGain ? 1.0f : 0.0f;
-}
-
 template <class Scalar>
 void ReadPart(const ModelConfig& config, const StoredTensor& stored, const StoredPart& part,
               float missing, Weight<Scalar>& weight) {

@@ -67,6 +67,11 @@ inline bool IsGain(TensorId id) {
   }
 }
 
+/// What a stored gain is short of the factor that it stands for.
+inline float MissingGain(const ModelConfig& config, TensorId id) {
+  return IsGain(id) && config.norm_gain == NormGain::kOnePlusGain ? 1.0f : 0.0f;
+}
+
 /// True for gains and biases, which checkpoints store as [n].
 inline bool IsVector(TensorId id) {
   using enum TensorId;

@@ -97,9 +97,9 @@ bool RightByHalves(Finding& finding) {
 
 /// Most people count the numbers of int8 and int4 without their scales.
 bool RightWithoutScales(Finding& finding) {
-  if (!finding.claim.quantity.starts_with("memory.")) return false;
   AuditSetting setting = finding.claim.setting;
-  setting.scales = false;
+  if (setting.dtype.scaled == nullptr && setting.kv_dtype.scaled == nullptr) return false;
+  setting.dtype.scaled = setting.kv_dtype.scaled = nullptr;
   const Catalogue numbers(setting);
   const Exact& bare = numbers.Find(finding.claim.quantity)->value;
   if (bare == finding.derived || !finding.claim.figure.Covers(bare)) return false;

@@ -1,8 +1,6 @@
 // Bytes: weights, AdamW's state, the KV cache, what training keeps for the backward pass.
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "analysis/accounting/accounting.h"
 #include "analysis/audit/quantities.h"
 
@@ -11,21 +9,14 @@ namespace {
 
 Factor BytesOf(const NumberType& type) { return {Show(type.bytes), type.bytes, false}; }
 
-/// The type of `account` by that name, where it keeps scales beside the numbers; else null.
-const DataType* ScaledType(const AuditSetting& setting, const NumberType& type) {
-  if (!setting.scales) return nullptr;
-  const auto found = std::ranges::find(DataTypes(), type.name, &DataType::name);
-  return found != DataTypes().end() && found->group > 0 ? &*found : nullptr;
-}
-
 /// The weights' bytes: of a scaled type, those of the scales besides.
 std::vector<Term> Weights(const Catalogue& c) {
   const NumberType& number = c.setting().dtype;
   std::vector<Term> terms{Times({BytesOf(number)}, "params.total.model")};
-  if (const DataType* type = ScaledType(c.setting(), number)) {
+  if (number.scaled != nullptr) {
     const ModelConfig& model = c.setting().model;
     const MemoryFigures stored = CountMemory(
-        model, WholePass(model, c.setting().context, c.setting().batch), {*type, F32()});
+        model, WholePass(model, c.setting().context, c.setting().batch), {*number.scaled, F32()});
     const Exact besides =
         Exact(stored.weights_bytes) - number.bytes * c.Find("params.total.model")->value;
     terms.push_back(Product("scales, and gains and biases in 16 bits", {{Show(besides), besides}}));
@@ -58,9 +49,9 @@ void AddCache(Catalogue& c) {
   const Factor B = c.S("B"), T = c.S("T");
   std::vector<Term> token{
       Product("KV cache of a token and layer", {Number(2), BytesOf(type), c.S("NKV"), c.S("HS")})};
-  if (const DataType* scaled = ScaledType(c.setting(), type)) {
+  if (type.scaled != nullptr) {
     const int64_t size = c.setting().model.head_size();
-    const Exact scales = Exact(StoredBytes(*scaled, 1, size)) - type.bytes * size;
+    const Exact scales = Exact(StoredBytes(*type.scaled, 1, size)) - type.bytes * size;
     token.push_back(Product("scales", {Number(2), c.S("NKV"), {Show(scales), scales}}));
   }
   c.Add("memory.kv_cache_token.block", Unit::kBytes,

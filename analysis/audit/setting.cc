@@ -31,7 +31,11 @@ NumberType ParseNumberType(std::string_view name, const std::string& where) {
   std::string small(name);
   std::ranges::transform(small, small.begin(), [](unsigned char c) { return std::tolower(c); });
   const auto found = std::ranges::find(kTypes, small, &Spelling::spelling);
-  if (found != std::end(kTypes)) return {found->name, Exact(found->bits) / 8};
+  if (found != std::end(kTypes)) {
+    const auto stored = std::ranges::find(DataTypes(), found->name, &DataType::name);
+    const bool scaled = stored != DataTypes().end() && stored->group > 0;
+    return {found->name, Exact(found->bits) / 8, scaled ? &*stored : nullptr};
+  }
   throw InputError(
       fmt::format("{}: unknown number type '{}'{}", where, name.substr(0, 40),
                   Suggest(small, {"f32", "f64", "f16", "bf16", "f8", "int8", "int4", "f4"})));
@@ -50,13 +54,13 @@ void FitPositions(AuditSetting& setting) {
 std::string KeyOf(const AuditSetting& setting) {
   const AssumedPlan& plan = setting.plan;
   return fmt::format(
-      "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", ToJson(setting.model).dump(),
+      "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", ToJson(setting.model).dump(),
       setting.context, setting.batch, static_cast<int>(setting.convention),
       setting.tool == nullptr ? "" : setting.tool->name, setting.dtype.name, setting.kv_dtype.name,
       setting.activations ? static_cast<int>(*setting.activations) : -1, setting.from_context,
-      static_cast<int>(setting.pairs), setting.scales, TextOf(plan.memory_bytes),
-      TextOf(plan.peak_flops_per_s), TextOf(plan.mfu), TextOf(plan.step_seconds),
-      TextOf(plan.tokens_per_second), TextOf(plan.steps));
+      static_cast<int>(setting.pairs), TextOf(plan.memory_bytes), TextOf(plan.peak_flops_per_s),
+      TextOf(plan.mfu), TextOf(plan.step_seconds), TextOf(plan.tokens_per_second),
+      TextOf(plan.steps));
 }
 
 }  // namespace flopledger

@@ -16,8 +16,9 @@ namespace flopledger {
 
 /// How a number is stored.
 struct NumberType {
-  std::string_view name;  // "bf16"
-  Exact bytes;            // of one number; int4 has half a byte
+  std::string_view name;             // "bf16"
+  Exact bytes;                       // of one number; int4 has half a byte
+  const DataType* scaled = nullptr;  // how it is stored, where scales stand beside the numbers
 };
 
 /// By any usual name: f32, fp32, float32, bf16, half, … Throws InputError, naming `where`.
@@ -43,7 +44,6 @@ struct AuditSetting {
   int64_t from_context = 0;                   // what growth starts from; 0: the model's own
   AssumedPlan plan;
   CausalPairs pairs = CausalPairs::kKept;
-  bool scales = true;         // int8 and int4 have them beside their numbers
   int64_t own_positions = 0;  // of a table of learned positions made longer; 0: it was not
 };
 

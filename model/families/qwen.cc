@@ -4,6 +4,14 @@
 namespace flopledger {
 namespace {
 
+constexpr SizeDefaults kQwen2Sizes{.vocab_size = 151936,
+                                   .d_model = 4096,
+                                   .num_layers = 32,
+                                   .num_heads = 32,
+                                   .context = 32768,
+                                   .d_ff = 22016,
+                                   .num_kv_heads = 32};
+
 void ReadQwenBlock(const ObjectReader& in, const SizeDefaults& sizes, ModelConfig& config) {
   ReadSizes(in, sizes, config);
   UseRmsNorm(in, 1e-6, config);
@@ -63,15 +71,7 @@ void ReadQwen1(const ObjectReader& in, ModelConfig& config) {
 }
 
 void ReadQwen2(const ObjectReader& in, ModelConfig& config) {
-  ReadQwenBlock(in,
-                {.vocab_size = 151936,
-                 .d_model = 4096,
-                 .num_layers = 32,
-                 .num_heads = 32,
-                 .context = 32768,
-                 .d_ff = 22016,
-                 .num_kv_heads = 32},
-                config);
+  ReadQwenBlock(in, kQwen2Sizes, config);
   config.biases.qkv = true;
   in.Pass("attention_bias");  // they are there whatever it says
   ReadWindows(in, config);
@@ -104,16 +104,9 @@ void ReadQwen2Moe(const ObjectReader& in, ModelConfig& config) {
 }
 
 void ReadQwen3(const ObjectReader& in, ModelConfig& config) {
-  ReadQwenBlock(in,
-                {.vocab_size = 151936,
-                 .d_model = 4096,
-                 .num_layers = 32,
-                 .num_heads = 32,
-                 .context = 32768,
-                 .d_ff = 22016,
-                 .num_kv_heads = 32,
-                 .head_size = 128},
-                config);
+  SizeDefaults sizes = kQwen2Sizes;
+  sizes.head_size = 128;
+  ReadQwenBlock(in, sizes, config);
   config.biases.qkv = config.biases.attention_out = in.Flag("attention_bias", false);
   config.qk_norm = QkNorm::kHead;
   ReadWindows(in, config);

@@ -1,7 +1,6 @@
 // Checkpoints made from weights.
 #pragma once
 
-#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -62,8 +61,7 @@ inline void WriteWeights(const ModelConfig& config, const Weights<float>& weight
   const Naming naming = NamingToWrite(config);
   std::vector<NamedTensor> tensors;
   ForEachTensor(config, weights, [&](const TensorSpec& tensor, const Weight<float>& weight) {
-    const bool one_plus = IsGain(tensor.id) && config.norm_gain == NormGain::kOnePlusGain;
-    const float missing = one_plus ? 1.0f : 0.0f;
+    const float missing = MissingGain(config, tensor.id);
     for (const StoredPart& part : PartsOf(config, naming, tensor)) {
       NamedTensor stored{part.name, part.Shape(tensor), {}};
       stored.values.resize(static_cast<std::size_t>(tensor.inputs * part.cols));
