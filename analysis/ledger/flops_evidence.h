@@ -17,6 +17,7 @@ enum class CountMode {
   kOff,
   kSample,  // count small models; confirm the `executed` formulas, measure nothing at this shape
   kFull,    // count at the very shape that is run
+  kAuto,    // the one of these that the machine and a minute allow; evidence has another
 };
 
 /// Hardware counts of a region, all threads together. A quantity without a counter is absent.

@@ -13,6 +13,15 @@
 
 namespace flopledger {
 
+/// What the system did while something was timed.
+struct SystemActivity {
+  double seconds = 0;  // wall-clock
+  // Processor time, of all processors that this process may use together; absent where unknown.
+  std::optional<double> stolen_s{};  // that the hypervisor withheld
+  std::optional<double> others_s{};  // that other processes took
+  int64_t involuntary_switches = 0;  // of this process's threads
+};
+
 /// One accepted trial of Google Benchmark, per pass.
 struct Trial {
   int64_t passes = 0;
@@ -23,7 +32,9 @@ struct Trial {
   // Means of before and after; measured where seconds are predicted.
   std::optional<double> product_flops_per_s, read_bytes_per_s;
 
+  SystemActivity activity;
   std::string disturbed;  // why its times should not be trusted; empty where they may be
+  std::string replaces;  // why the one that it stands for was disturbed; empty where there was none
 
   double peak() const { return (peak_before_flops_per_s + peak_after_flops_per_s) / 2; }
 };

@@ -313,11 +313,13 @@ json ParseLooseJson(std::string_view text, const std::string& where) {
   }
 }
 
+void CheckBenchmarkJson(const json& json, const std::string& where) {
+  if (IsBenchmarkJson(json) && json["benchmarks"].is_array()) return;
+  throw InputError(fmt::format("{}: no JSON of Google Benchmark: 'benchmarks' is missing", where));
+}
+
 BenchmarkFile BenchmarkFromJson(const json& json, const std::string& where, bool one_run) {
-  if (!IsBenchmarkJson(json) || !json["benchmarks"].is_array()) {
-    throw InputError(
-        fmt::format("{}: no JSON of Google Benchmark: 'benchmarks' is missing", where));
-  }
+  CheckBenchmarkJson(json, where);
   BenchmarkFile file;
   if (json.contains("context") && json["context"].is_object()) file.context = json["context"];
   NameCounts names;

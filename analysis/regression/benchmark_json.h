@@ -41,6 +41,9 @@ struct BenchmarkFile {
 /// Whether `json` is of this form, rather than a ledger.
 bool IsBenchmarkJson(const nlohmann::json& json);
 
+/// Throws InputError naming `where` unless it is.
+void CheckBenchmarkJson(const nlohmann::json& json, const std::string& where);
+
 /// Parses what Google Benchmark writes although it is no JSON: bare NaN and Infinity (read as
 /// null), control characters and stray backslashes in names, bytes that are no UTF-8, and counters
 /// named like a standard key (the first of two equal keys is the standard one, and stays). Throws

@@ -158,9 +158,29 @@ ReportCheck CheckSpread(const ReportView& view) {
                       total->repetitions, 100 * *total->time_mad_s / *total->time_s)};
 }
 
+/// Whether repetitions were disturbed; nothing where the ledger says nothing of any.
+std::optional<ReportCheck> CheckDisturbances(const ReportView& view) {
+  const auto doubtful = std::ranges::find_if(view.named.ledger.rows, [](const Record& row) {
+    return !row.disturbed.empty() && row.pct_peak.value_or(0) <= 100;
+  });
+  if (doubtful != view.named.ledger.rows.end()) {
+    return ReportCheck{CheckState::kDisturbed, "Quiet machine",
+                       doubtful->disturbed + "; stop what else runs there, and run again"};
+  }
+  const auto& disturbances = view.named.ledger.environment.disturbances;
+  const auto replaced = std::ranges::count(disturbances, true, &Disturbance::replaced);
+  if (replaced == 0) return std::nullopt;
+  return ReportCheck{
+      CheckState::kNote, "Quiet machine",
+      fmt::format("{} repetition{} disturbed, and timed again: {}", replaced,
+                  replaced == 1 ? " was" : "s were",
+                  std::ranges::find(disturbances, true, &Disturbance::replaced)->reason)};
+}
+
 std::vector<ReportCheck> MakeChecks(const ReportView& view) {
   std::vector<ReportCheck> checks = {CheckFlops(view), CheckRoof(view), CheckSeconds(view),
                                      CheckPass(view), CheckSpread(view)};
+  if (auto disturbances = CheckDisturbances(view)) checks.push_back(*std::move(disturbances));
   const double steal_s = view.named.ledger.environment.steal_s.value_or(0);
   if (steal_s > 0) {
     checks.push_back({CheckState::kNote, "Steal",
@@ -171,11 +191,9 @@ std::vector<ReportCheck> MakeChecks(const ReportView& view) {
 }
 
 std::string Headline(const ReportView& view) {
-  const auto count = [&](CheckState state) {
-    return std::ranges::count(view.checks, state, &ReportCheck::state);
-  };
-  if (count(CheckState::kError) > 0) return "A check failed";
-  if (count(CheckState::kUnavailable) == 0) return "All checks passed";
+  if (view.Has(CheckState::kError)) return "A check failed";
+  if (view.Has(CheckState::kDisturbed)) return "Disturbed: do not rely on these times";
+  if (!view.Has(CheckState::kUnavailable)) return "All checks passed";
   return "No check failed";
 }
 
@@ -405,8 +423,8 @@ ReportView::ReportView(const NamedLedger& source) : named(source) {
   summary = Summary(*this);
 }
 
-bool ReportView::has_error() const {
-  return std::ranges::count(checks, CheckState::kError, &ReportCheck::state) > 0;
+bool ReportView::Has(CheckState state) const {
+  return std::ranges::count(checks, state, &ReportCheck::state) > 0;
 }
 
 std::optional<double> ReportView::ShareOfTime(const Record& row) const {

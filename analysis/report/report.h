@@ -37,7 +37,7 @@ void CheckReportable(const NamedLedger& named);
 
 // What both forms say, before it is dressed.
 
-enum class CheckState { kHolds, kError, kNote, kUnavailable };
+enum class CheckState { kHolds, kError, kNote, kUnavailable, kDisturbed };
 
 /// One thing that a reader wants to know before believing the figures.
 struct ReportCheck {
@@ -69,7 +69,7 @@ struct ReportView {
   std::string summary;                // a sentence with the figures
 
   const Record& first() const { return *ops.front(); }
-  bool has_error() const;
+  bool Has(CheckState state) const;  // among the checks
   /// Share of the pass, 0 to 1.
   std::optional<double> ShareOfTime(const Record& row) const;
 };

@@ -21,8 +21,8 @@ std::string OrUnavailable(std::string figure) {
 std::string Checks(const ReportView& view) {
   std::string text;
   for (const ReportCheck& check : view.checks) {
-    constexpr const char* kSigns[] = {"✅", "❌", "ℹ️", "➖"};
-    constexpr const char* kWords[] = {"", " **error**", "", " unavailable"};
+    constexpr const char* kSigns[] = {"✅", "❌", "ℹ️", "➖", "⚠️"};
+    constexpr const char* kWords[] = {"", " **error**", "", " unavailable", " **disturbed**"};
     const auto state = static_cast<std::size_t>(check.state);
     text += fmt::format("- {} **{}**{}: {}\n", kSigns[state], Text(check.name), kWords[state],
                         Text(check.text));

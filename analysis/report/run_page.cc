@@ -87,8 +87,10 @@ class RunSections {
     html_ += fmt::format(
         "<section class=\"verdict{}\" aria-labelledby=\"{}-verdict\">\n"
         "<h2 id=\"{}-verdict\">{}</h2>\n<p class=\"summary\">{}</p>\n<dl class=\"tiles\">\n",
-        view_.has_error() ? " wrong" : "", id_, id_, EscapedHtml(view_.headline),
-        EscapedHtml(view_.summary));
+        view_.Has(CheckState::kError)       ? " wrong"
+        : view_.Has(CheckState::kDisturbed) ? " disturbed"
+                                            : "",
+        id_, id_, EscapedHtml(view_.headline), EscapedHtml(view_.summary));
     Tiles();
     html_ += "</dl>\n<ul class=\"checks\">\n";
     for (const ReportCheck& check : view_.checks) {
@@ -97,7 +99,8 @@ class RunSections {
       } kStates[] = {{"holds", "✓", "holds"},
                      {"error", "✗", "error"},
                      {"note", "·", "note"},
-                     {"lacks", "–", "unavailable"}};
+                     {"lacks", "–", "unavailable"},
+                     {"disturbed", "!", "disturbed"}};
       const auto& state = kStates[static_cast<int>(check.state)];
       html_ += fmt::format(
           "<li class=\"{}\"><span class=\"sign\" aria-hidden=\"true\">{}</span><strong>{}</strong> "

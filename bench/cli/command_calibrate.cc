@@ -82,6 +82,16 @@ void PrintNotes(const Calibration& calibration, std::ostream& out) {
             "next: 'flopledger predict gpt2', or 'flopledger run' for seconds beside predicted");
 }
 
+/// Whether a calibration of this machine and build is there.
+bool Holds(const std::string& path) {
+  try {
+    LoadCalibration(path);
+    return true;
+  } catch (const std::runtime_error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err) {
@@ -93,6 +103,10 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
     std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
   }
   CheckWritable(path);
+  if (options.if_needed && Holds(path)) {
+    fmt::print(err, "flopledger: {} holds for this machine and build: kept\n", path);
+    return kDone;
+  }
   const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
   const InterruptGuard guard;
   Progress progress(err, on_terminal);
@@ -126,6 +140,8 @@ void AddCalibrate(CLI::App& app, Session& session) {
                       "'predict' look");
   AddFormat(command, options->format);
   command->add_flag("--quick", options->quick, "half a minute: fewer shapes, wider spread");
+  command->add_flag("--if-needed", options->if_needed,
+                    "measure nothing where there is a calibration of this machine and build");
   command->final_callback([options, &session] {
     session.run = [options, &session] { return RunCalibrate(*options, session.out, session.err); };
   });

@@ -325,7 +325,9 @@ void AddMeasurement(CLI::App* command, RunOptions& options) {
       ->add_option("--count", options.count,
                    "measure executed FLOPs by an exact, untimed counting run: off; sample (small "
                    "shapes, to confirm the formulas); full (this very shape; kept for next time); "
-                   "instructions (times nothing: one layer as 'count-instructions --model' does)")
+                   "auto (full where it takes at most a minute and no trusted hardware counter "
+                   "gives them; else sample); instructions (times nothing: one layer as "
+                   "'count-instructions --model' does)")
       ->capture_default_str();
   command
       ->add_option("--counters", options.counters,

@@ -65,7 +65,7 @@ struct RunOptions {
   std::string context, threads;  // "128:1024:x2", "1,2,4"; empty: the default
   std::string batch = "1";
   std::string convention = "matmul";
-  std::string count = "sample";
+  std::string count = "auto";
   std::string counters = "auto";
   bool sample = false;
   int64_t decode = 0;
@@ -141,6 +141,7 @@ struct CalibrateOptions {
   std::string out;  // empty: the user's cache
   std::string format = "table";
   bool quick = false;
+  bool if_needed = false;
 };
 int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err);
 

@@ -119,6 +119,32 @@ std::string WhatRan(const RunSettings& settings, const MemoryPlan& plan) {
                      settings.model.num_layers, settings.threads, settings.threads == 1 ? "" : "s");
 }
 
+}  // namespace
+
+void PrintDisturbed(std::span<const RunResult> results, std::ostream& out) {
+  std::vector<Disturbance> disturbed, replaced;
+  std::size_t repetitions = 0;
+  for (const RunResult& result : results) {
+    repetitions += result.trials.size();
+    for (const Disturbance& each : result.ledger.environment.disturbances) {
+      (each.replaced ? replaced : disturbed).push_back(each);
+    }
+  }
+  if (!disturbed.empty()) {
+    PrintNote(out, fmt::format("DISTURBED: {} of {} repetitions, also when they were timed again; "
+                               "the first: {}. Do not rely on these times: stop what else runs "
+                               "here, and run again",
+                               disturbed.size(), repetitions, disturbed.front().reason));
+  }
+  if (!replaced.empty()) {
+    PrintNote(out, fmt::format("{} of {} repetitions {} disturbed and timed again; the first: {}",
+                               replaced.size(), repetitions, replaced.size() == 1 ? "was" : "were",
+                               replaced.front().reason));
+  }
+}
+
+namespace {
+
 /// The machine, the build, and the libraries that ran.
 void PrintEnvironment(const Ledger& ledger, std::ostream& out) {
   PrintNote(out, OneLine(ledger.environment));
@@ -198,6 +224,7 @@ void PrintCoverage(const RunSettings& settings, const RunResult& result, std::os
 
 void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostream& out) {
   const Ledger& ledger = result.ledger;
+  PrintDisturbed({&result, 1}, out);
   PrintNote(out, fmt::format("{}, matmul {}, attention {}", WhatRan(settings, result.plan),
                              settings.kernels.matmul->name, NameOf(settings.kernels.attention)));
   PrintEnvironment(ledger, out);
@@ -235,6 +262,7 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
 
 void PrintSideBySide(const RunSettings& settings, std::span<const RunResult> results,
                      const Ledger& ledger, std::ostream& out) {
+  PrintDisturbed(results, out);
   PrintNote(out, fmt::format("{}, attention {}", WhatRan(settings, results.front().plan),
                              NameOf(settings.kernels.attention)));
   PrintEnvironment(ledger, out);

@@ -30,7 +30,7 @@ std::string TimeText(std::span<const RunSettings> side_by_side, const MemoryPlan
     pass_s += *pass.total.seconds;
   }
   // One more pass warms up and is verified.
-  return fmt::format("about {} for {} repetition{}, besides filling the weights",
+  return fmt::format("about {} for {} repetition{}, besides filling the weights and counting FLOPs",
                      HumanSeconds(pass_s * static_cast<double>(repetitions + 1)), repetitions,
                      Plural(repetitions));
 }

@@ -103,6 +103,7 @@ void PrintPoints(const RunSettings& settings, std::span<const RunResult> results
     if (const Record* total = TotalOf(result)) points.push_back(total);
   }
   const std::vector<PointKey> keys = KeysThatDiffer(points);
+  PrintDisturbed(results, out);
   PrintNote(out, fmt::format("{}: {} points, {} of {} layers; repetitions interleaved at random, "
                              "each verified before it was timed",
                              settings.model.name, points.size(), results.front().plan.layers,

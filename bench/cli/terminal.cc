@@ -47,8 +47,9 @@ std::string Coloured(std::string text, std::ostream& out) {
   if (ColourSlot(out) == 0) return text;
   constexpr int kGreen = 32, kRed = 31, kYellow = 33;
   constexpr std::pair<std::string_view, int> kVerdicts[] = {
-      {"PASS", kGreen},          {"FAIL", kRed},     {"NOT COMPARABLE", kYellow},
-      {"INCONCLUSIVE", kYellow}, {"  wrong ", kRed}, {"  follows  ", kYellow}};
+      {"PASS", kGreen},          {"FAIL", kRed},         {"NOT COMPARABLE", kYellow},
+      {"INCONCLUSIVE", kYellow}, {"DISTURBED", kYellow}, {"  wrong ", kRed},
+      {"  follows  ", kYellow}};
   for (const auto& [verdict, colour] : kVerdicts) {
     for (std::size_t at = 0; (at = text.find(verdict, at)) != std::string::npos;) {
       const std::string coloured = fmt::format("\x1b[{}m{}\x1b[0m", colour, verdict);
@@ -91,6 +92,8 @@ std::string Drawn(const Table& table, Format format, std::ostream& out) {
   }
 }
 
-void PrintNote(std::ostream& out, std::string_view text) { out << Wrapped(text, WidthOf(out), 2); }
+void PrintNote(std::ostream& out, std::string_view text) {
+  out << Coloured(Wrapped(text, WidthOf(out), 2), out);
+}
 
 }  // namespace flopledger

@@ -147,16 +147,19 @@ double CountingRate() {
   return 2.0 * kSize * kSize * kSize / SecondsSince(start);
 }
 
-void CheckMemory(const CountRequest& request) {
+double SecondsToCount(const CountRequest& request) {
+  const int64_t flops = CountFlops(request.model, OneLayer(request), Convention::kAll).total;
+  return static_cast<double>(flops) / CountingRate();
+}
+
+/// Why there is not enough memory to count; empty where there is.
+std::string WhyNoMemory(const CountRequest& request) {
   const MemoryFigures memory = CountMemory(request.model, OneLayer(request));
   const int64_t needed = memory.weights_bytes + memory.activation_bytes;
   const auto available = AvailableMemoryBytes();
-  if (available && needed > *available) {
-    throw CannotMeasure(
-        fmt::format("the counting run needs {}, and {} is available; use --count "
-                    "sample, or a shorter --context",
-                    HumanBytes(needed), HumanBytes(*available)));
-  }
+  if (!available || needed <= *available) return "";
+  return fmt::format("the counting run needs {}, and {} is available", HumanBytes(needed),
+                     HumanBytes(*available));
 }
 
 /// A small model with the request's features: `scale` moves every size, none of them round.
@@ -187,11 +190,12 @@ ModelConfig Shrunk(const ModelConfig& model, int64_t scale) {
 }  // namespace
 
 CountMode ParseCountMode(std::string_view name) {
+  if (name == "auto") return CountMode::kAuto;
   if (name == "off") return CountMode::kOff;
   if (name == "sample") return CountMode::kSample;
   if (name == "full") return CountMode::kFull;
-  throw InputError(
-      fmt::format("unknown --count '{}'{}", name, Suggest(name, {"off", "sample", "full"})));
+  throw InputError(fmt::format("unknown --count '{}'{}", name,
+                               Suggest(name, {"auto", "off", "sample", "full"})));
 }
 
 bool IsCountable(const KernelChoice& kernels) { return CountingTwin(kernels) != nullptr; }
@@ -206,10 +210,12 @@ std::vector<OpCount> CountFully(const CountRequest& request, std::ostream& log,
     fmt::print(log, "flopledger: counts of this build and shape found in {}\n", path);
     return *kept;
   }
-  CheckMemory(request);
-  const auto flops = static_cast<double>(CountFlops(request.model, shape, Convention::kAll).total);
-  fmt::print(log, "flopledger: counting one layer and the head, {:.1f} GFLOP: about {:.0f} s\n",
-             flops / 1e9, 1 + flops / CountingRate());
+  if (const std::string why_not = WhyNoMemory(request); !why_not.empty()) {
+    throw CannotMeasure(why_not + "; use --count sample, or a shorter --context");
+  }
+  if (const double seconds = SecondsToCount(request); seconds > 1) {
+    fmt::print(log, "flopledger: counting one layer and the head: about {:.0f} s\n", seconds);
+  }
   std::vector<OpCount> counts = CountOneLayer(request, progress);
   progress.Clear();
   KeepCounts(path, key, ops, counts, log);
@@ -241,6 +247,24 @@ SampleResult CountSamples(const CountRequest& request) {
     }
   }
   return result;
+}
+
+CountMode AffordableCount(const CountRequest& request, double budget_s, std::ostream& log) {
+  if (!IsCountable(request.kernels)) return CountMode::kSample;  // which says why there is none
+  const json key = KeyOf(request);
+  if (ReadCounts(CacheFile(key), key, ForwardOps(request.model, OneLayer(request)))) {
+    return CountMode::kFull;
+  }
+  std::string why_not = WhyNoMemory(request);
+  if (const double seconds = SecondsToCount(request); why_not.empty() && seconds > budget_s) {
+    why_not = fmt::format("an exact count at this shape takes about {:.0f} s", seconds);
+  }
+  if (why_not.empty()) return CountMode::kFull;
+  fmt::print(log,
+             "flopledger: {}: small shapes are counted instead, to confirm the formulas "
+             "(--count full counts all the same)\n",
+             why_not);
+  return CountMode::kSample;
 }
 
 FlopsEvidence GatherEvidence(CountMode mode, const CountRequest& request, std::ostream& log,

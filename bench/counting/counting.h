@@ -15,7 +15,7 @@
 
 namespace flopledger {
 
-/// "off", "sample" or "full". Throws InputError, with a suggestion, for another name.
+/// "auto", "off", "sample" or "full". Throws InputError, with a suggestion, for another name.
 CountMode ParseCountMode(std::string_view name);
 
 /// What is counted: a model at a shape, and its kernels.
@@ -39,16 +39,20 @@ struct OpCount {
 std::vector<OpCount> CountOneLayer(const CountRequest& request, Progress& progress);
 
 /// The same for long counts. Counts one layer, and what stands around the layers, at the requested
-/// shape with all threads. Says on `log` beforehand how long it will take. Finished counts are
-/// kept in the user's cache under the identity of this executable and the request, and found there
-/// the next time. Throws CannotMeasure where memory does not suffice.
+/// shape with all threads. Says on `log` beforehand how long it will take, if that is over a
+/// second. Finished counts are kept in the user's cache under the identity of this executable and
+/// the request, and found there the next time. Throws CannotMeasure where memory does not suffice.
 std::vector<OpCount> CountFully(const CountRequest& request, std::ostream& log, Progress& progress);
 
 /// Counts several small models of the request's family, features and kernels.
 SampleResult CountSamples(const CountRequest& request);
 
-/// Counts as `mode` asks. A backend that does not run on Counted<float> (an external library) is
-/// no error: the evidence says why there is none.
+/// kFull where its counts are kept, or take no longer than `budget_s` and the memory that there is;
+/// else kSample, saying on `log` why.
+CountMode AffordableCount(const CountRequest& request, double budget_s, std::ostream& log);
+
+/// Counts as `mode` (not kAuto) asks. A backend that does not run on Counted<float> (an external
+/// library) is no error: the evidence says why there is none.
 FlopsEvidence GatherEvidence(CountMode mode, const CountRequest& request, std::ostream& log,
                              Progress& progress);
 

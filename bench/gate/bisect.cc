@@ -200,7 +200,15 @@ class Search {
       settings.arguments.push_back(FilterOf({report_.row}));
       settings.metrics = {report_.metric};
     }
-    const GateReport answer = RunGate(settings, progress_);
+    GateReport answer = RunGate(settings, progress_);
+    if (answer.decision == Decision::kInconclusive && !interrupted) {
+      GateRule& rule = settings.rule;
+      rule.first_blocks = rule.most_blocks;
+      rule.most_blocks *= 2;
+      progress_.Say(fmt::format("no answer: again, with {} to {} blocks", rule.first_blocks,
+                                rule.most_blocks));
+      answer = RunGate(settings, progress_);
+    }
     gate.sentence = answer.headline;
     if (answer.decision == Decision::kPass) gate.verdict = kPass;
     end_of_no_answer_ = answer.decision == Decision::kNotComparable

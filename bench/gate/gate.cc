@@ -48,8 +48,8 @@ void SayHowLong(const Pilot& pilot, const GateRule& rule, Progress& progress) {
       HumanSeconds(most)));
 }
 
-void RunTiming(const GateSettings& settings, const Runner& runner, const Pilot& pilot,
-               Progress& progress, GateReport& report) {
+void RunTiming(const GateSettings& settings, Runner& runner, const Pilot& pilot, Progress& progress,
+               GateReport& report) {
   Timing timing(settings, runner, pilot);
   std::string stopped;
   Decision because = Decision::kInconclusive;
@@ -62,6 +62,10 @@ void RunTiming(const GateSettings& settings, const Runner& runner, const Pilot& 
     because = Decision::kNotComparable;
   }
   ReportRows(settings, pilot, timing, report);
+  if (runner.repeats_by_runs()) {
+    report.warnings.emplace_back(
+        "the baseline fails under --benchmark_repetitions: each repetition was a run of its own");
+  }
   if (stopped.empty()) return;
   // An interruption is no answer; a crash does not undo the FAIL of another row.
   const bool stays = because == Decision::kNotComparable && report.decision == Decision::kFail;
@@ -70,7 +74,7 @@ void RunTiming(const GateSettings& settings, const Runner& runner, const Pilot& 
 }
 
 void RunPilotAndTiming(const GateSettings& settings, Progress& progress, GateReport& report) {
-  const Runner runner(settings);
+  Runner runner(settings);
   progress.Show("pilot: one repetition of each binary");
   const Pilot pilot = RunPilot(settings, runner);
   report.settings["context"] = pilot.context;
@@ -119,7 +123,7 @@ Plan RunPlan(const GateSettings& settings, double seconds, Progress& progress) {
   GateSettings against_itself = settings;
   against_itself.candidate = settings.baseline;
   against_itself.rule.first_blocks = against_itself.rule.most_blocks = 1'000'000;  // never decides
-  const Runner runner(against_itself);
+  Runner runner(against_itself);
   try {
     const auto start = Clock::now();
     const Pilot pilot = RunPilot(against_itself, runner);

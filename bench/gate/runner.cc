@@ -21,6 +21,15 @@ CannotMeasure Failure(bool candidate, const std::string& what, const std::string
       fmt::format("{} {}{}{}", SideName(candidate), what, said.empty() ? "" : "; it said: ", said));
 }
 
+BenchmarkFile Rows(bool candidate, const nlohmann::json& results, bool one_run) {
+  BenchmarkFile file = BenchmarkFromJson(results, "its results", one_run);
+  if (file.rows.empty()) {
+    throw CannotMeasure(
+        fmt::format("{} has no row: does --benchmark_filter match any?", SideName(candidate)));
+  }
+  return file;
+}
+
 }  // namespace
 
 bool IsElf(const std::string& path) {
@@ -58,7 +67,7 @@ Runner::Stamp Runner::StampOf(const std::string& path) {
   return {std::filesystem::file_size(path, gone), std::filesystem::last_write_time(path, gone)};
 }
 
-BenchmarkFile Runner::Run(bool candidate, const std::vector<std::string>& flags) const {
+nlohmann::json Runner::Execute(bool candidate, const std::vector<std::string>& flags) const {
   const std::string results = folder_.path(Letter(candidate) + ".json"),
                     log = folder_.path(Letter(candidate) + ".txt");
   std::vector<std::string> words{programs_[candidate]};
@@ -78,29 +87,54 @@ BenchmarkFile Runner::Run(bool candidate, const std::vector<std::string>& flags)
     throw Failure(candidate, child.ToText() + " (--time-limit)", log);
   }
   if (!child.ok()) throw Failure(candidate, child.ToText(), log);
-  return Read(candidate, results, log);
-}
-
-BenchmarkFile Runner::Read(bool candidate, const std::string& results,
-                           const std::string& log) const {
-  std::error_code ignored;
   if (!std::filesystem::exists(results, ignored)) {
     throw Failure(candidate, "left no results: it does not know --benchmark_out, or ran nothing",
                   log);
   }
-  BenchmarkFile file;
   try {
-    file = BenchmarkFromJson(ParseLooseJson(ReadTextFile(results), "its results"), "its results",
-                             /*one_run=*/true);
+    nlohmann::json json = ParseLooseJson(ReadTextFile(results), "its results");
+    CheckBenchmarkJson(json, "its results");
+    return json;
   } catch (const InputError& error) {
     throw Failure(candidate, fmt::format("left no results that can be read: {}", error.what()),
                   log);
   }
-  if (file.rows.empty()) {
-    throw CannotMeasure(
-        fmt::format("{} has no row: does --benchmark_filter match any?", SideName(candidate)));
+}
+
+BenchmarkFile Runner::Run(bool candidate, const std::vector<std::string>& flags) const {
+  return Rows(candidate, Execute(candidate, flags), /*one_run=*/true);
+}
+
+bool Runner::Fails(bool candidate, const std::vector<std::string>& flags) const {
+  try {
+    Execute(candidate, flags);
+    return false;
+  } catch (const CannotMeasure&) {
+    return true;
   }
-  return file;
+}
+
+BenchmarkFile Runner::RunRepeated(bool candidate, int repetitions,
+                                  const std::vector<std::string>& flags) {
+  std::vector<std::string> at_once = flags, once = flags;
+  at_once.push_back(fmt::format("--benchmark_repetitions={}", repetitions));
+  once.emplace_back("--benchmark_repetitions=1");
+  if (!repeats_by_runs_) {
+    try {
+      return Run(candidate, at_once);
+    } catch (const CannotMeasure&) {
+      // Twice, for a crash by chance is a crash.
+      repeats_by_runs_ = !Fails(false, once) && Fails(false, at_once) && Fails(false, at_once);
+      if (!repeats_by_runs_) throw;
+    }
+  }
+  nlohmann::json all = Execute(candidate, once);
+  for (int i = 1; i < repetitions; ++i) {
+    for (auto& entry : Execute(candidate, once)["benchmarks"]) {
+      all["benchmarks"].push_back(std::move(entry));
+    }
+  }
+  return Rows(candidate, all, /*one_run=*/false);
 }
 
 std::string FilterOf(const std::vector<std::string>& rows) {

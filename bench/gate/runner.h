@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,17 +27,26 @@ class Runner {
   /// no row in them, Interrupted where it was interrupted.
   BenchmarkFile Run(bool candidate, const std::vector<std::string>& flags) const;
 
+  /// `repetitions` of each row that these flags select: of one run; or, where the baseline too ends
+  /// in an error as often as it is asked for more than one, of as many runs. Throws as Run does.
+  BenchmarkFile RunRepeated(bool candidate, int repetitions, const std::vector<std::string>& flags);
+  /// Whether the latter was found.
+  bool repeats_by_runs() const { return repeats_by_runs_; }
+
  private:
   /// What tells a file from another build at the same path.
   using Stamp = std::pair<std::uintmax_t, std::filesystem::file_time_type>;
   static Stamp StampOf(const std::string& path);
   std::string Program(bool candidate, std::size_t longest) const;
-  BenchmarkFile Read(bool candidate, const std::string& results, const std::string& log) const;
+  /// The results of one run, as they are.
+  nlohmann::json Execute(bool candidate, const std::vector<std::string>& flags) const;
+  bool Fails(bool candidate, const std::vector<std::string>& flags) const;
 
   const GateSettings& settings_;
   PrivateFolder folder_;
   std::string programs_[2];
   Stamp stamps_[2];
+  bool repeats_by_runs_ = false;
 };
 
 /// The flag that selects exactly these rows.

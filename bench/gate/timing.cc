@@ -35,7 +35,7 @@ std::vector<std::string> LabelsOf(const Pilot& pilot) {
 
 }  // namespace
 
-Timing::Timing(const GateSettings& settings, const Runner& runner, const Pilot& pilot)
+Timing::Timing(const GateSettings& settings, Runner& runner, const Pilot& pilot)
     : settings_(settings),
       runner_(runner),
       pilot_(pilot),
@@ -71,9 +71,7 @@ std::string Timing::ProgressLine(const SlotRequest& request, double elapsed_s) c
 
 /// Runs and feeds one slot; the sentinel after it is the one before the next.
 std::optional<double> Timing::RunSlot(const SlotRequest& request, std::optional<double> before) {
-  std::vector<std::string> flags{
-      fmt::format("--benchmark_repetitions={}", pilot_.warm_ups + kSamples),
-      fmt::format("--benchmark_min_time={}", pilot_.sample_s)};
+  std::vector<std::string> flags{fmt::format("--benchmark_min_time={}", pilot_.sample_s)};
   std::vector<std::string> names;
   for (const std::size_t row : request.rows) {
     const std::string& name = pilot_.rows[row].name;  // several metrics of one row stand together
@@ -83,7 +81,8 @@ std::optional<double> Timing::RunSlot(const SlotRequest& request, std::optional<
     flags.push_back(FilterOf(names));
   }
   const auto start = Clock::now();
-  const BenchmarkFile file = runner_.Run(request.candidate, flags);
+  const BenchmarkFile file =
+      runner_.RunRepeated(request.candidate, pilot_.warm_ups + kSamples, flags);
   const double seconds = SecondsSince(start);
   const auto after = MeasureSentinel();
 

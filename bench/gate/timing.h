@@ -24,7 +24,7 @@ struct RowHistory {
 
 class Timing {
  public:
-  Timing(const GateSettings& settings, const Runner& runner, const Pilot& pilot);
+  Timing(const GateSettings& settings, Runner& runner, const Pilot& pilot);
 
   /// Runs until every row is decided, or `seconds` (absent: no limit) and three blocks are over.
   /// Throws CannotMeasure where a binary fails, Interrupted; what came before stays.
@@ -42,7 +42,7 @@ class Timing {
                                 const BenchmarkFile& file, nlohmann::json& rows);
 
   const GateSettings& settings_;
-  const Runner& runner_;
+  Runner& runner_;
   const Pilot& pilot_;
   GateSchedule schedule_;
   std::vector<RowHistory> history_;

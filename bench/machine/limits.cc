@@ -93,11 +93,19 @@ const ProcessorLimit& ProcessorLimits::Decisive() const {
   return *std::ranges::min_element(limits, {}, &ProcessorLimit::processors);
 }
 
+std::vector<int> InitialAffinity() {
+  std::vector<int> processors;
+  const int64_t count = has_initial_affinity ? CPU_SETSIZE : sysconf(_SC_NPROCESSORS_ONLN);
+  for (int i = 0; i < count; ++i) {
+    if (!has_initial_affinity || CPU_ISSET(i, &initial_affinity)) processors.push_back(i);
+  }
+  return processors;
+}
+
 LimitSources SystemLimitSources() {
-  LimitSources sources{
-      .files = KernelFiles(), .affinity = sysconf(_SC_NPROCESSORS_ONLN), .variable = getenv};
-  if (has_initial_affinity) sources.affinity = CPU_COUNT(&initial_affinity);
-  return sources;
+  return {.files = KernelFiles(),
+          .affinity = static_cast<int64_t>(InitialAffinity().size()),
+          .variable = getenv};
 }
 
 ProcessorLimits FindProcessorLimits(const LimitSources& sources) {

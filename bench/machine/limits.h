@@ -32,6 +32,8 @@ struct LimitSources {
   int64_t affinity = 1;
   std::function<const char*(const char*)> variable;  // getenv
 };
+/// Numbers of the processors that the process was started on.
+std::vector<int> InitialAffinity();
 /// Those of this process.
 LimitSources SystemLimitSources();
 

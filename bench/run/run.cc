@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "analysis/ledger/disturbance.h"
 #include "analysis/ledger/rows.h"
 #include "analysis/prediction/predict.h"
 #include "analysis/text/table.h"
@@ -98,13 +99,28 @@ struct BackendRun {
   RunResult result;
 };
 
-/// Takes the memory, fills it and verifies a pass.
-void Prepare(BackendRun& run, WeightStore& weights, std::ostream& log, Progress& progress) {
+/// How FLOPs are measured. Where that is for us to say: by a trusted hardware counter, besides
+/// samples; else by the count that `budget_s` seconds allow.
+CountMode CountModeOf(const RunSettings& settings, const CountRequest& request, double budget_s,
+                      std::ostream& log) {
+  if (settings.count != CountMode::kAuto) return settings.count;
+  if (settings.counters) {
+    Counters counters(settings.threads);
+    if (counters.Has(CounterQuantity::kFlops) && CheckCounters(counters).passed()) {
+      return CountMode::kSample;
+    }
+  }
+  return AffordableCount(request, budget_s, log);
+}
+
+/// Counts, takes the memory, fills it and verifies a pass.
+void Prepare(BackendRun& run, WeightStore& weights, double count_budget_s, std::ostream& log,
+             Progress& progress) {
   const RunSettings& settings = run.settings;
   RunResult& result = run.result;
-  result.evidence = GatherEvidence(
-      settings.count, {settings.model, settings.context, settings.batch, settings.kernels}, log,
-      progress);
+  const CountRequest request{settings.model, settings.context, settings.batch, settings.kernels};
+  result.evidence =
+      GatherEvidence(CountModeOf(settings, request, count_budget_s, log), request, log, progress);
   progress.Show(fmt::format("filling {} of weights", HumanBytes(result.plan.needed_bytes)));
   const auto start = Clock::now();
   run.workload = std::make_unique<Workload>(settings, result.plan.layers, weights);
@@ -138,6 +154,9 @@ void Predict(const RunSettings& settings, const MeasuredRun& measured, RunResult
 void MakeRows(BackendRun& run, const std::string& run_id) {
   RunResult& result = run.result;
   result.trials = Accepted(run.trials);
+  MarkDisturbed(result.trials, TeamOf(run.settings));
+  result.ledger.environment.disturbances =
+      DisturbancesOf(result.trials, std::string(run.settings.kernels.matmul->name));
   const MeasuredRun measured = run.settings.Measured(result.plan.layers, run_id);
   result.ledger.rows = MakeRecords(measured, result.trials, result.evidence);
   const ModelConfig& model = run.settings.model;
@@ -195,7 +214,7 @@ Environment SharedEnvironment(std::span<const RunSettings> side_by_side,
 }
 
 /// What a run of one or several backends shares.
-struct Session {
+struct RunSession {
   std::string run_id;
   WeightStore weights;
   std::vector<BackendRun> runs;
@@ -206,9 +225,13 @@ struct Session {
 
 /// One repetition of a backend; the first takes the memory, and only if the filter selects this
 /// benchmark at all.
-void Repeat(Session& session, BackendRun& run, benchmark::State& state) {
+void Repeat(RunSession& session, BackendRun& run, benchmark::State& state) {
   try {
-    if (!run.workload) Prepare(run, session.weights, session.log, session.progress);
+    if (!run.workload) {
+      constexpr double kSecondsToCount = 60;  // all points together
+      Prepare(run, session.weights, kSecondsToCount / static_cast<double>(session.runs.size()),
+              session.log, session.progress);
+    }
   } catch (const Interrupted&) {
     return state.SkipWithError("interrupted");
   }
@@ -223,7 +246,7 @@ void Repeat(Session& session, BackendRun& run, benchmark::State& state) {
 }
 
 /// Registers a benchmark for each backend and runs those that the filter selects.
-void TimeAll(Session& session) {
+void TimeAll(RunSession& session) {
   benchmark::ClearRegisteredBenchmarks();
   for (BackendRun& run : session.runs) {
     const RunSettings& settings = run.settings;
@@ -241,12 +264,34 @@ void TimeAll(Session& session) {
   benchmark::ClearRegisteredBenchmarks();
 }
 
+/// Times each repetition that was disturbed once more; the fresh one takes its place.
+void ReplaceDisturbed(RunSession& session) {
+  for (BackendRun& run : session.runs) {
+    if (run.result.trials.empty() || interrupted) continue;
+    UseThreads(run.settings.threads);
+    run.trials = run.result.trials;
+    for (Trial& trial : run.trials) {
+      if (trial.disturbed.empty()) continue;
+      Trial fresh = run.workload->TimeAgain(trial.passes, session.progress);
+      if (fresh.passes == 0) return;
+      fresh.replaces = trial.disturbed;
+      trial = std::move(fresh);
+    }
+    MakeRows(run, session.run_id);
+    session.on_trial(MergedLedger(ResultsOf(session.runs)));
+  }
+}
+
 }  // namespace
 
 Ledger MergedLedger(std::span<const RunResult> results) {
   Ledger merged = results.front().ledger;
+  std::vector<Disturbance>& disturbances = merged.environment.disturbances;
   for (const RunResult& result : results.subspan(1)) {
-    merged.rows.insert(merged.rows.end(), result.ledger.rows.begin(), result.ledger.rows.end());
+    const Ledger& ledger = result.ledger;
+    merged.rows.insert(merged.rows.end(), ledger.rows.begin(), ledger.rows.end());
+    disturbances.insert(disturbances.end(), ledger.environment.disturbances.begin(),
+                        ledger.environment.disturbances.end());
   }
   return merged;
 }
@@ -258,12 +303,12 @@ std::vector<RunResult> RunUnderGoogleBenchmark(const RunRequest& request, std::o
   const RunSettings& first = request.settings.front();
   UseThreads(first.threads);
   Progress progress(log, on_terminal);
-  Session session{.run_id = NewRunId(first.model),
-                  .weights = {},
-                  .runs = {},
-                  .log = log,
-                  .progress = progress,
-                  .on_trial = on_trial};
+  RunSession session{.run_id = NewRunId(first.model),
+                     .weights = {},
+                     .runs = {},
+                     .log = log,
+                     .progress = progress,
+                     .on_trial = on_trial};
   const Environment environment = SharedEnvironment(request.settings, session.run_id);
   for (const RunSettings& settings : request.settings) {
     session.runs.push_back({.settings = settings, .workload = {}, .trials = {}, .result = {}});
@@ -272,6 +317,7 @@ std::vector<RunResult> RunUnderGoogleBenchmark(const RunRequest& request, std::o
   }
   const auto steal_before = StealSeconds();
   TimeAll(session);
+  ReplaceDisturbed(session);
   for (BackendRun& run : session.runs) {
     UseThreads(run.settings.threads);
     CountByHardware(run, session.run_id, progress);

@@ -24,7 +24,7 @@ struct RunSettings {
   int threads = 1;
   KernelChoice kernels;
   Convention convention = Convention::kMatmul;
-  CountMode count = CountMode::kSample;
+  CountMode count = CountMode::kAuto;
   bool counters = true;  // hardware counters, where there are any
   bool trace = false;    // one more pass, traced
   int64_t decode = 0;    // tokens to decode after the prompt, beside the pass

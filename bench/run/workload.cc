@@ -5,11 +5,15 @@
 
 #include <cstring>
 #include <ostream>
+#include <ranges>
 #include <utility>
 
+#include "analysis/ledger/disturbance.h"
 #include "bench/calibration/calibrate.h"
 #include "bench/counting/counting.h"
+#include "bench/machine/activity.h"
 #include "bench/machine/interrupt.h"
+#include "bench/machine/limits.h"
 #include "bench/machine/op_meter.h"
 #include "bench/machine/stopwatch.h"
 #include "bench/machine/threads.h"
@@ -96,23 +100,25 @@ Verification Workload::Verify(Progress& progress) {
   return verifier.result();
 }
 
-Trial Workload::Time(benchmark::State& state, Progress& progress) {
+template <class Iterations>
+Trial Workload::TimePasses(Iterations&& iterations, const char* stage, Progress& progress) {
   Trial trial;
-  PassProgress pass_progress(progress, "timing", forward_->shape().num_layers);
+  PassProgress pass_progress(progress, stage, forward_->shape().num_layers);
   OpTimer timer({}, &pass_progress);
   double seconds = 0;
+  const ActivityWatch watch;
   const auto before = speed_ ? speed_->Measure(settings_.threads) : SpeedProbe::Rates{};
   trial.peak_before_flops_per_s = MeasureFmaPeak(settings_.threads);
-  for (auto _ : state) {
-    const auto start = Clock::now();
-    try {
+  try {
+    for ([[maybe_unused]] auto _ : iterations) {
+      const auto start = Clock::now();
       forward_->Run(tokens_, timer);
-    } catch (const Interrupted&) {
-      state.SkipWithError("interrupted");
-      break;
+      seconds += SecondsSince(start);
+      ++trial.passes;
     }
-    seconds += SecondsSince(start);
-    ++trial.passes;
+  } catch (const Interrupted&) {
+    progress.Clear();
+    return {};
   }
   benchmark::DoNotOptimize(forward_->logits().data);
   trial.peak_after_flops_per_s = MeasureFmaPeak(settings_.threads);
@@ -121,12 +127,22 @@ Trial Workload::Time(benchmark::State& state, Progress& progress) {
     trial.read_bytes_per_s = (before.read_bytes_per_s + after.read_bytes_per_s) / 2;
     trial.product_flops_per_s = (before.product_flops_per_s + after.product_flops_per_s) / 2;
   }
+  trial.activity = watch.Stop();
   progress.Clear();
-  if (trial.passes == 0) return trial;
   const auto passes = static_cast<double>(trial.passes);
   trial.pass_s = seconds / passes;
   for (const Op& op : forward_->ops()) trial.op_s.push_back(timer.of(op.id) / passes);
   return trial;
+}
+
+Trial Workload::Time(benchmark::State& state, Progress& progress) {
+  Trial trial = TimePasses(state, "timing", progress);
+  if (trial.passes == 0) state.SkipWithError("interrupted");
+  return trial;
+}
+
+Trial Workload::TimeAgain(int64_t passes, Progress& progress) {
+  return TimePasses(std::views::iota(int64_t{0}, passes), "timing again", progress);
 }
 
 CounterEvidence Workload::Count(Counters& counters, Progress& progress) {
@@ -177,7 +193,9 @@ void Workload::TimeOp(benchmark::State& state, const Op& op) {
     state.SkipWithError(verifier.result().first_failure.c_str());
     return;
   }
-  const double peak_before = MeasureFmaPeak(settings_.threads);
+  Trial trial;
+  const ActivityWatch watch;
+  trial.peak_before_flops_per_s = MeasureFmaPeak(settings_.threads);
   double seconds = 0;
   for (auto _ : state) {
     if (in_place) std::memcpy(operands.y.data, input.data(), bytes);
@@ -188,7 +206,10 @@ void Workload::TimeOp(benchmark::State& state, const Op& op) {
     seconds += elapsed;
     benchmark::ClobberMemory();
   }
-  const double peak = (peak_before + MeasureFmaPeak(settings_.threads)) / 2;
+  trial.peak_after_flops_per_s = MeasureFmaPeak(settings_.threads);
+  trial.activity = watch.Stop();
+  MarkDisturbed({&trial, 1}, TeamOf(settings_));
+  if (!trial.disturbed.empty()) state.SetLabel("disturbed: " + trial.disturbed);
   if (counters().Has(CounterQuantity::kInstructions)) {
     counters().Start();
     forward_->Execute(op, operands, tokens_);
@@ -208,7 +229,7 @@ void Workload::TimeOp(benchmark::State& state, const Op& op) {
   state.counters["bytes/s"] = Counter(traffic, Counter::kIsIterationInvariantRate);
   const auto executed = state.counters.find("executed_flops");
   state.counters["of_peak"] = (executed == state.counters.end() ? flops : executed->second.value) *
-                              static_cast<double>(state.iterations()) / seconds / peak;
+                              static_cast<double>(state.iterations()) / seconds / trial.peak();
 }
 
 void Workload::ExportFlops(benchmark::State& state, std::span<const Op> ops, const RunShape& shape,
@@ -247,6 +268,19 @@ void ExportCounters(benchmark::State& state, const CounterFigures& figures) {
     state.counters["ipc"] = *figures.instructions / *figures.cycles;
   }
   if (figures.cache_misses) state.counters["llc_misses"] = *figures.cache_misses;
+}
+
+TeamFacts TeamOf(const RunSettings& settings) {
+  TeamFacts team{.threads = settings.threads,
+                 .processors = static_cast<int64_t>(InitialAffinity().size()),
+                 .calibrated_flops_per_s = {}};
+  if (!settings.calibration) return team;
+  for (const Ceilings& ceilings : settings.calibration->ceilings) {
+    if (ceilings.threads == settings.threads) {
+      team.calibrated_flops_per_s = ceilings.peak_flops_per_s();
+    }
+  }
+  return team;
 }
 
 double MeasureObserverSeconds() {

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "analysis/ledger/disturbance.h"
 #include "analysis/ledger/flops_evidence.h"
 #include "analysis/ledger/trial.h"
 #include "bench/calibration/speed.h"
@@ -47,9 +48,12 @@ class Workload {
   /// One untimed pass (which is also the warm-up) whose every op is checked at sampled outputs.
   Verification Verify(Progress& progress);
 
-  /// The body of the Google Benchmark: measures the peak, times passes, measures the peak again.
-  /// Marks the state as failed when interrupted.
+  /// The body of the Google Benchmark: measures the peak, times passes, measures the peak again,
+  /// and watches what else the system does. Marks the state as failed when interrupted.
   Trial Time(benchmark::State& state, Progress& progress);
+
+  /// The same of `passes` passes, without Google Benchmark; no passes where it was interrupted.
+  Trial TimeAgain(int64_t passes, Progress& progress);
 
   /// One pass with the counters read around each op, after what is timed.
   CounterEvidence Count(Counters& counters, Progress& progress);
@@ -59,7 +63,7 @@ class Workload {
 
   /// Times one op of layer 0 alone, on what the ops before it left it; operands that it overwrites
   /// in place are restored outside the timed region. FLOP/s, bytes/s, the share of the FMA peak and
-  /// what ExportFlops says become counters.
+  /// what ExportFlops says become counters; what disturbed it is its label.
   void TimeOp(benchmark::State& state, const Op& op);
 
   /// What the gate holds to be exact, of these ops in one pass of `shape`: predicted_flops under
@@ -73,6 +77,10 @@ class Workload {
   Counters& counters();
 
  private:
+  /// A trial with a pass for each element of `iterations`; no passes where it was interrupted.
+  template <class Iterations>
+  Trial TimePasses(Iterations&& iterations, const char* stage, Progress& progress);
+
   /// Runs what comes before `op` in a pass through one layer.
   void RunUpTo(const Op& op);
 
@@ -87,6 +95,9 @@ class Workload {
 
 /// Instructions, instructions a cycle and last-level misses as counters, where they were counted.
 void ExportCounters(benchmark::State& state, const CounterFigures& figures);
+
+/// What decides whether a repetition of these settings was disturbed.
+TeamFacts TeamOf(const RunSettings& settings);
 
 /// Seconds that timing one op costs by itself: the observer around an empty op.
 double MeasureObserverSeconds();

@@ -9,6 +9,7 @@
 namespace flopledger {
 namespace {
 
+using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -229,6 +230,25 @@ TEST_F(OddRow, ThatFailsLaterLeavesTheOthersToTheirBlocks) {
   const RowReport gone = Beside(sound, "[ $runs -ge 3 ] || " + sound).rows[1];
   EXPECT_EQ(gone.decision, Decision::kNotComparable);
   EXPECT_EQ(gone.reason, "missing in a later run of the candidate");
+}
+
+TEST_F(Gate, BinariesThatBearNoRepetitionsAreRunOftener) {
+  Fake alone;
+  alone.before = "[ $n = 1 ] || { echo no repetitions, please; exit 1; }";
+  Fake slower = alone;
+  slower.rows.front().second = "200";
+  EXPECT_EQ(Run(Settings(alone, alone)).decision, Decision::kPass);
+  const GateReport report = Run(Settings(alone, slower));
+  EXPECT_EQ(report.decision, Decision::kFail);
+  EXPECT_THAT(report.warnings, Contains(HasSubstr("each repetition was a run of its own")));
+  // Where the candidate alone fails so, it is a crash.
+  EXPECT_EQ(Run(Settings(Fake{}, alone)).decision, Decision::kNotComparable);
+}
+
+TEST_F(Gate, ACrashThatComesOnceIsACrash) {
+  Fake once;
+  once.before = "[ $runs != 2 ] || exit 1";
+  EXPECT_EQ(Run(Settings(once, once)).decision, Decision::kNotComparable);
 }
 
 TEST_F(Gate, MissingRowsBlockUnlessAllowed) {

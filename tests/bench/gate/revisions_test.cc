@@ -185,6 +185,17 @@ TEST_F(BisectRevisions, ASkippedCommitBesideTheSlowOneLeavesTwo) {
   EXPECT_EQ(report.subjects, (std::vector<std::string>{"commit-18", "commit-19"}));
 }
 
+TEST_F(BisectRevisions, WithoutAnAnswerItTakesTwiceTheBlocks) {
+  MakeCommit(17, "$((104 + runs % 3))", false);  // about what the budget allows
+  std::ostringstream log;
+  Progress telling(log, false);
+  BisectSettings settings = Bisect();
+  settings.good = "good";
+  const BisectReport report = RunBisect(settings, telling, log);
+  EXPECT_EQ(report.end, BisectReport::End::kInconclusive);
+  EXPECT_THAT(log.str(), HasSubstr("no answer: again, with 3 to 6 blocks"));
+}
+
 TEST_F(BisectRevisions, SaysWhereThereIsNothingToFind) {
   BisectSettings settings = Bisect();
   std::ostringstream log;

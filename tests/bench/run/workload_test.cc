@@ -42,6 +42,23 @@ TEST(RunUnderGoogleBenchmark, AnInterruptedRunKeepsTheRepetitionsThatFinished) {
   interrupted = false;
 }
 
+TEST(Workload, ARepetitionIsTimedAgainAndWatched) {
+  const InterruptGuard guard;
+  RunSettings settings = SmallRun();
+  WeightStore weights;
+  Workload workload(settings, 1, weights);
+  std::ostream nowhere(nullptr);
+  Progress progress(nowhere, false);
+  const Trial trial = workload.TimeAgain(3, progress);
+  EXPECT_EQ(trial.passes, 3);
+  EXPECT_EQ(trial.op_s.size(), workload.forward().ops().size());
+  EXPECT_GE(trial.activity.seconds, 3 * trial.pass_s);
+  EXPECT_GT(trial.peak_after_flops_per_s, 0);
+  interrupted = true;
+  EXPECT_EQ(workload.TimeAgain(3, progress).passes, 0);
+  interrupted = false;
+}
+
 /// Keeps what the benchmarks report.
 class KeepingReporter : public benchmark::BenchmarkReporter {
  public:
