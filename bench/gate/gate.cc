@@ -64,7 +64,8 @@ void RunTiming(const GateSettings& settings, Runner& runner, const Pilot& pilot,
   ReportRows(settings, pilot, timing, report);
   if (runner.repeats_by_runs()) {
     report.warnings.emplace_back(
-        "the baseline fails under --benchmark_repetitions: each repetition was a run of its own");
+        "the baseline fails when it is asked for single rows or for repetitions: each repetition "
+        "was a run of its own");
   }
   if (stopped.empty()) return;
   // An interruption is no answer; a crash does not undo the FAIL of another row.

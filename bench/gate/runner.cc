@@ -114,23 +114,25 @@ bool Runner::Fails(bool candidate, const std::vector<std::string>& flags) const 
   }
 }
 
-BenchmarkFile Runner::RunRepeated(bool candidate, int repetitions,
-                                  const std::vector<std::string>& flags) {
-  std::vector<std::string> at_once = flags, once = flags;
-  at_once.push_back(fmt::format("--benchmark_repetitions={}", repetitions));
-  once.emplace_back("--benchmark_repetitions=1");
+BenchmarkFile Runner::RunRepeated(bool candidate, int repetitions, double sample_s,
+                                  const std::vector<std::string>& rows) {
+  const std::vector<std::string> whole{"--benchmark_repetitions=1",
+                                       fmt::format("--benchmark_min_time={}", sample_s)};
+  std::vector<std::string> asked{fmt::format("--benchmark_repetitions={}", repetitions),
+                                 whole.back()};
+  if (!rows.empty()) asked.push_back(FilterOf(rows));
   if (!repeats_by_runs_) {
     try {
-      return Run(candidate, at_once);
+      return Run(candidate, asked);
     } catch (const CannotMeasure&) {
       // Twice, for a crash by chance is a crash.
-      repeats_by_runs_ = !Fails(false, once) && Fails(false, at_once) && Fails(false, at_once);
+      repeats_by_runs_ = Fails(false, asked) && Fails(false, asked) && !Fails(false, whole);
       if (!repeats_by_runs_) throw;
     }
   }
-  nlohmann::json all = Execute(candidate, once);
+  nlohmann::json all = Execute(candidate, whole);
   for (int i = 1; i < repetitions; ++i) {
-    for (auto& entry : Execute(candidate, once)["benchmarks"]) {
+    for (auto& entry : Execute(candidate, whole)["benchmarks"]) {
       all["benchmarks"].push_back(std::move(entry));
     }
   }

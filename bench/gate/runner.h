@@ -27,9 +27,11 @@ class Runner {
   /// no row in them, Interrupted where it was interrupted.
   BenchmarkFile Run(bool candidate, const std::vector<std::string>& flags) const;
 
-  /// `repetitions` of each row that these flags select: of one run; or, where the baseline too ends
-  /// in an error as often as it is asked for more than one, of as many runs. Throws as Run does.
-  BenchmarkFile RunRepeated(bool candidate, int repetitions, const std::vector<std::string>& flags);
+  /// `repetitions`, of at least `sample_s` seconds each, of `rows` (empty: all): of one run; or,
+  /// where the baseline too ends in an error as often as it is asked for that, of as many runs of
+  /// the whole binary. Throws as Run does.
+  BenchmarkFile RunRepeated(bool candidate, int repetitions, double sample_s,
+                            const std::vector<std::string>& rows);
   /// Whether the latter was found.
   bool repeats_by_runs() const { return repeats_by_runs_; }
 

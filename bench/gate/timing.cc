@@ -71,18 +71,15 @@ std::string Timing::ProgressLine(const SlotRequest& request, double elapsed_s) c
 
 /// Runs and feeds one slot; the sentinel after it is the one before the next.
 std::optional<double> Timing::RunSlot(const SlotRequest& request, std::optional<double> before) {
-  std::vector<std::string> flags{fmt::format("--benchmark_min_time={}", pilot_.sample_s)};
   std::vector<std::string> names;
   for (const std::size_t row : request.rows) {
     const std::string& name = pilot_.rows[row].name;  // several metrics of one row stand together
     if (names.empty() || names.back() != name) names.push_back(name);
   }
-  if (request.rows.size() < pilot_.rows.size() || !pilot_.settled.empty()) {
-    flags.push_back(FilterOf(names));
-  }
+  if (request.rows.size() == pilot_.rows.size() && pilot_.settled.empty()) names.clear();
   const auto start = Clock::now();
   const BenchmarkFile file =
-      runner_.RunRepeated(request.candidate, pilot_.warm_ups + kSamples, flags);
+      runner_.RunRepeated(request.candidate, pilot_.warm_ups + kSamples, pilot_.sample_s, names);
   const double seconds = SecondsSince(start);
   const auto after = MeasureSentinel();
 
