@@ -2,6 +2,10 @@
 install(TARGETS flopledger bench_forward bench_matmul bench_attention bench_elementwise
   RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 
+if(TARGET flopledger-mpi)
+  install(TARGETS flopledger-mpi RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
 # The man page and the completions are written by the program itself, from its options.
 set(manual ${PROJECT_BINARY_DIR}/manual)
 set(flopledger_manual_files "")

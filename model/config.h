@@ -224,7 +224,9 @@ struct ModelConfig {
 
   bool tie_embeddings = true;  // the logits' matrix is the token table; without an LM head, unread
   Head head = Head::kLm;
-  int64_t num_labels = 0;  // of a score head
+  int64_t num_labels = 0;    // of a score head
+  int64_t head_columns = 0;  // of the LM head, where they are not the whole vocabulary but one
+                             // rank's part of it (model/shard.h); no config says so
 
   std::string dtype;               // that the config names for its weights ("bf16"); empty: none
   std::vector<std::string> notes;  // what a reader of the figures should know of the config
@@ -244,7 +246,8 @@ struct ModelConfig {
   }
   int64_t embedded_size() const { return embedding_size > 0 ? embedding_size : d_model; }
   int64_t outputs() const {  // of the head
-    return head == Head::kLm ? vocab_size : head == Head::kScore ? num_labels : 0;
+    const int64_t logits = head_columns > 0 ? head_columns : vocab_size;
+    return head == Head::kLm ? logits : head == Head::kScore ? num_labels : 0;
   }
   bool has_gate() const { return ffn.gated; }
   bool has_norm_bias() const { return biases.norm; }

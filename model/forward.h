@@ -20,6 +20,7 @@
 #include "kernels/pointwise.h"
 #include "kernels/rope.h"
 #include "kernels/rowwise.h"
+#include "model/collectives.h"
 #include "model/kv_cache.h"
 #include "model/ops.h"
 #include "model/rope.h"
@@ -96,12 +97,15 @@ class Forward {
     if (config.is_parallel()) ffn_normed_ = Matrix<Scalar>(R, stride(C));
     shared_ = Matrix<Scalar>(R, SharedColumns(stride));
     projected_ = Shared(0, C);
+    // What is summed over ranks is one message.
+    if (!shape.shard.is_whole()) projected_.stride = C;
     embedded_ = Shared(0, config.embedded_size());
     qkv_ = Shared(stride(C), config.qkv_size());
     hidden_ = Shared(stride(C), config.d_ff);
     if (config.has_gate()) gate_ = Shared(stride(C) + stride(config.d_ff), config.d_ff);
-    logits_ = {shared_.data(), R, config.vocab_size, config.vocab_size};
+    logits_ = {shared_.data(), R, config.outputs(), config.outputs()};
     AllocateAttention();
+    AllocateMessages();
     if (config.position == Position::kRope) FillRopeTable();
   }
 
@@ -111,6 +115,12 @@ class Forward {
   const RunShape& shape() const { return shape_; }
   const RopeTable<Scalar>& rope() const { return rope_; }
 
+  /// The ranks that share the pass, before Run, where the shape says that there are several. `link`
+  /// must outlive it. Each has RankModel's config and weights, and runs the same shape but for its
+  /// rank.
+  void Connect(Link& link) { link_ = &link; }
+  Link& link() const { return *link_; }
+
   /// The shape of attention in `layer`, which executes `op`.
   AttentionShape AttentionOf(const Op& op, int64_t layer) const {
     AttentionShape shape = attention_;
@@ -119,8 +129,11 @@ class Forward {
     return shape;
   }
 
-  /// Logits at every position of the last Run: [R, V].
-  ConstMatrixView<Scalar> logits() const { return logits_; }
+  /// Logits at every position of the last Run: [R, V]; of several ranks the rank's own columns,
+  /// unless they were gathered here.
+  ConstMatrixView<Scalar> logits() const {
+    return gathered_.size() > 0 ? ConstMatrixView<Scalar>(gathered_.view()) : logits_;
+  }
 
   /// Bytes of the activations: what the accounting calls activation memory.
   int64_t ActivationBytes() const {
@@ -130,11 +143,12 @@ class Forward {
            (stream_.rows() * columns + rope_.cosine.size() + rope_.sine.size());
   }
 
-  /// Bytes of the kernels' own working memory: attention's tiles, and what makes the activations'
-  /// rows an odd number of cache lines.
+  /// Bytes of the kernels' own working memory: attention's tiles, what makes the activations' rows
+  /// an odd number of cache lines, and what other ranks send.
   int64_t ScratchBytes() const {
     const int64_t elements = stream_.size() + normed_.size() + ffn_normed_.size() + shared_.size() +
-                             rope_.cosine.size() + rope_.sine.size() + attention_scratch_.size();
+                             rope_.cosine.size() + rope_.sine.size() + attention_scratch_.size() +
+                             received_.size() + gathered_.size();
     return static_cast<int64_t>(sizeof(Scalar)) * elements - ActivationBytes();
   }
 
@@ -149,6 +163,7 @@ class Forward {
   template <class Observer>
   void Run(std::span<const int32_t> tokens, Observer& observer) {
     FL_CHECK(static_cast<int64_t>(tokens.size()) == stream_.rows(), tokens.size(), stream_.rows());
+    FL_CHECK(shape_.shard.is_whole() || (link_ != nullptr && link().shard() == shape_.shard));
     ForEachExecution(config_, ops_, shape_.num_layers, [&](const Op& op, int64_t layer) {
       const Operands<Scalar> operands = Bind(op, layer);
       observer.Before(op, layer, operands);
@@ -189,6 +204,9 @@ class Forward {
         if (config_.has_gate()) return {.a = gate_, .b = hidden_, .y = gate_};
         return {.a = hidden_, .y = hidden_};
       case OpKind::kResidual: return {.a = stream, .b = projected_, .y = stream};
+      case OpKind::kAllReduce: return {.a = projected_, .y = projected_};
+      case OpKind::kLogitsGather:
+        return {.a = logits_, .y = gathered_.size() > 0 ? gathered_.view() : logits_};
       case OpKind::kRouting:
       case OpKind::kCombine: break;  // model/runnable.h names the models that have these
     }
@@ -238,6 +256,8 @@ class Forward {
         if (config_.has_gate()) return ActivateGate(Function(), o.y, o.b);
         return Activate(Function(), o.y);
       case OpKind::kResidual: return AddResidual(o.y, o.b, config_.residual_multiplier);
+      case OpKind::kAllReduce: return AllReduceSum<Scalar>(link(), o.y, received_.view());
+      case OpKind::kLogitsGather: return GatherColumns<Scalar>(link(), o.a, o.y, received_.view());
       case OpKind::kRouting:
       case OpKind::kCombine: FL_CHECK(false, op.name());
     }
@@ -266,7 +286,7 @@ class Forward {
     const int64_t attention =
         stride(config_.qkv_size()) + (stores_scores ? config_.num_heads * shape_.context : 0);
     const int64_t ffn = (config_.has_gate() ? 2 : 1) * stride(config_.d_ff);
-    return std::max({stride(config_.d_model) + std::max(attention, ffn), config_.vocab_size,
+    return std::max({stride(config_.d_model) + std::max(attention, ffn), config_.outputs(),
                      stride(config_.embedded_size())});
   }
 
@@ -289,6 +309,18 @@ class Forward {
       const int64_t T = shape_.context;
       scores_ = {shared_.data() + stream_.rows() * before, attention_.products() * T, T, T};
     }
+  }
+
+  /// Room for what other ranks send, and for all logits where they are gathered here.
+  void AllocateMessages() {
+    const Shard& shard = shape_.shard;
+    const int64_t R = stream_.rows();
+    int64_t received = AllReduceScratch(R * config_.d_model, shard.ranks);
+    if (shape_.gathers_logits && !shard.is_whole() && shard.rank == 0) {
+      gathered_ = Matrix<Scalar>(R, config_.vocab_size);
+      received = std::max(received, R * config_.outputs());
+    }
+    if (received > 0) received_ = Matrix<Scalar>(1, received);
   }
 
   /// The rotation of every position. In a cache, each position's is that of the length at which it
@@ -438,6 +470,7 @@ class Forward {
   RunShape shape_;
   const MatmulBackend<Scalar> matmul_;
   KvCache<Scalar>* cache_;
+  Link* link_ = nullptr;
   const AttentionShape attention_;  // what all layers share
   std::vector<Op> ops_;
   RopeTable<Scalar> rope_;
@@ -452,7 +485,9 @@ class Forward {
   MatrixView<Scalar> scores_;     // [B·NH·T, T]
   MatrixView<Scalar> hidden_;     // [R, F]
   MatrixView<Scalar> gate_;       // [R, F], where the FFN is gated
-  MatrixView<Scalar> logits_;     // [R, V]
+  MatrixView<Scalar> logits_;     // [R, V], or the rank's columns of it
+  Matrix<Scalar> gathered_;       // [R, V], where the logits of all ranks are gathered
+  Matrix<Scalar> received_;       // what other ranks send
   Matrix<Scalar>
       attention_scratch_;  // [threads, …] fused attention's tiles, or cached one's scores
 };

@@ -33,6 +33,7 @@ constexpr OpRow kOpTable[] = {
     {OpId::kAttentionValues, "attention_values", OpKind::kAttentionValues, true},
     {OpId::kAttention, "attention", OpKind::kAttention, true},
     {OpId::kAttentionOut, "attention_out", OpKind::kMatmul, true},
+    {OpId::kAttentionAllReduce, "attention_all_reduce", OpKind::kAllReduce, true},
     {OpId::kAttentionPostNorm, "attention_post_norm", OpKind::kNorm, true},
     {OpId::kAttentionResidual, "attention_residual", OpKind::kResidual, true},
     {OpId::kFfnNorm, "ffn_norm", OpKind::kNorm, true},
@@ -53,12 +54,14 @@ constexpr OpRow kOpTable[] = {
     {OpId::kSharedDown, "shared_down", OpKind::kMatmul, true},
     {OpId::kSharedScale, "shared_scale", OpKind::kMatmul, true},
     {OpId::kSharedCombine, "shared_combine", OpKind::kCombine, true},
+    {OpId::kFfnAllReduce, "ffn_all_reduce", OpKind::kAllReduce, true},
     {OpId::kFfnPostNorm, "ffn_post_norm", OpKind::kNorm, true},
     {OpId::kFfnResidual, "ffn_residual", OpKind::kResidual, true},
     {OpId::kFinalNorm, "final_norm", OpKind::kNorm, false},
     {OpId::kHeadProjection, "head_projection", OpKind::kMatmul, false},
     {OpId::kLmHead, "lm_head", OpKind::kMatmul, false},
     {OpId::kScoreHead, "score_head", OpKind::kMatmul, false},
+    {OpId::kLogitsGather, "logits_gather", OpKind::kLogitsGather, false},
 };
 
 constexpr bool TableIsInOrder() {
@@ -66,7 +69,7 @@ constexpr bool TableIsInOrder() {
   for (const OpRow& row : kOpTable) {
     if (static_cast<int>(row.id) != expected++) return false;
   }
-  return true;
+  return expected == kNumOpIds;
 }
 static_assert(TableIsInOrder());
 
@@ -85,13 +88,13 @@ std::vector<OpId> LayerOrder(const ModelConfig& config) {
   if (config.is_parallel()) order.push_back(kFfnNorm);
   order.insert(order.end(), {kAttentionQkv, kQueryDown, kQueryNorm, kQueryUp, kKvDown, kKvNorm,
                              kKvUp, kQkNorm, kRope, kAttentionScores, kAttentionSoftmax,
-                             kAttentionValues, kAttention, kAttentionOut});
+                             kAttentionValues, kAttention, kAttentionOut, kAttentionAllReduce});
   for (const OpId id : last_of_half(kAttentionPostNorm, kAttentionResidual)) order.push_back(id);
   if (!config.is_parallel()) order.push_back(kFfnNorm);
   order.insert(order.end(),
                {kFfnGate, kFfnUp, kFfnActivation, kFfnDown, kRouter, kRouting, kExpertGate,
                 kExpertUp, kExpertActivation, kExpertDown, kExpertCombine, kSharedGate, kSharedUp,
-                kSharedActivation, kSharedDown, kSharedScale, kSharedCombine});
+                kSharedActivation, kSharedDown, kSharedScale, kSharedCombine, kFfnAllReduce});
   for (const OpId id : last_of_half(kFfnPostNorm, kFfnResidual)) order.push_back(id);
   return order;
 }
@@ -190,7 +193,7 @@ class OpMaker {
       case kHeadProjection: return When(E != C, Weight(id, rows_, E, C, false));
       case kLmHead:
         return When(config_.head == Head::kLm,
-                    Weight(id, rows_, config_.vocab_size, E, biases.lm_head));
+                    Weight(id, rows_, config_.outputs(), E, biases.lm_head));
       case kScoreHead:
         return When(config_.head == Head::kScore,
                     Weight(id, shape_.batch, config_.num_labels, E, false));
@@ -264,6 +267,11 @@ class OpMaker {
       case kSharedCombine:
         if (!kind.experts || experts.shared_d_ff == 0) return std::nullopt;
         return Elementwise(id, rows_, C);
+      case kAttentionAllReduce:
+      case kFfnAllReduce: return When(!shape_.shard.is_whole(), Elementwise(id, rows_, C));
+      case kLogitsGather:
+        return When(!shape_.shard.is_whole() && shape_.gathers_logits && config_.head == Head::kLm,
+                    Elementwise(id, rows_, config_.vocab_size));
       default: return std::nullopt;
     }
   }
@@ -282,7 +290,8 @@ class OpMaker {
 
   /// Products add onto the stream where nothing stands between them and the residual.
   bool FusesResiduals() const {
-    return config_.norm_placement == NormPlacement::kBefore && config_.residual_multiplier == 1;
+    return config_.norm_placement == NormPlacement::kBefore && config_.residual_multiplier == 1 &&
+           shape_.shard.is_whole();
   }
 
   int64_t QkvSize() const {
@@ -347,6 +356,8 @@ std::string_view KindName(OpKind kind) {
     case OpKind::kResidual: return "residual";
     case OpKind::kRouting: return "routing";
     case OpKind::kCombine: return "combine";
+    case OpKind::kAllReduce: return "all_reduce";
+    case OpKind::kLogitsGather: return "logits_gather";
   }
   return "";
 }
@@ -362,7 +373,7 @@ std::vector<Op> ForwardOps(const ModelConfig& config, const RunShape& shape) {
   };
   add_once({kEmbedding, kEmbeddingProjection, kEmbeddingNorm});
   for (const OpId id : LayerOrder(config)) AddLayerOps(config, shape, maker, id, ops);
-  add_once({kFinalNorm, kHeadProjection, kLmHead, kScoreHead});
+  add_once({kFinalNorm, kHeadProjection, kLmHead, kScoreHead, kLogitsGather});
   return ops;
 }
 

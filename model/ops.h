@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "model/config.h"
+#include "model/shard.h"
 
 namespace flopledger {
 
@@ -28,6 +29,8 @@ enum class OpKind {
   kResidual,          // x += y, or x += residual_multiplier·y
   kRouting,           // the weights of the experts from the router's logits, and their choice
   kCombine,           // y += weight·x, row by row
+  kAllReduce,         // the sum over all ranks of m rows of n, which each of them then has
+  kLogitsGather,      // m rows of n logits, gathered at the first rank
 };
 
 /// Which op of the block this is. The order is that of kOpTable in ops.cc.
@@ -50,7 +53,8 @@ enum class OpId {
   kAttentionValues,
   kAttention,
   kAttentionOut,
-  kAttentionPostNorm,  // after attention's projection, or (kAfterResidual) after the residual
+  kAttentionAllReduce,  // where there are several ranks
+  kAttentionPostNorm,   // after attention's projection, or (kAfterResidual) after the residual
   kAttentionResidual,
   kFfnNorm,
   kFfnGate,
@@ -70,13 +74,16 @@ enum class OpId {
   kSharedDown,
   kSharedScale,  // [C, 1], where the shared experts have a gate of their own
   kSharedCombine,
+  kFfnAllReduce,  // of the FFN, or of all experts together
   kFfnPostNorm,
   kFfnResidual,
   kFinalNorm,
   kHeadProjection,  // [C, E]
   kLmHead,
   kScoreHead,  // [C, num_labels], of one position of each sequence
+  kLogitsGather,
 };
+inline constexpr int kNumOpIds = static_cast<int>(OpId::kLogitsGather) + 1;
 
 /// What a product does to its output besides: an op that then has no row of its own.
 enum class OpEpilogue { kNone, kActivation, kResidual };
@@ -110,13 +117,16 @@ struct RunShape {
   bool fused_attention = false;  // attention is one op, and its scores are not stored
   bool fused_epilogues = false;  // activations and residuals are left to the products before them
   int64_t past = 0;  // positions before these, whose keys and values are cached; then too it is one
+  Shard shard = {};  // which of the ranks that compute the pass together
+  bool gathers_logits = false;  // at the first of several ranks
 };
 
 /// Every distinct op of a forward pass in the order of execution: those before the layers, those of
 /// the layers (per_layer), those after. Where layers are of several kinds, ops that are alike in
 /// them stand once; what differs (a window, RoPE, experts) stands once a kind, one after the other,
-/// and `kinds` tells which layers execute it. Logits are computed at every position. Throws
-/// InputError where a size overflows 64 bits.
+/// and `kinds` tells which layers execute it. Logits are computed at every position. Of
+/// several ranks, `config` is the model of the shape's own (RankModel), whose list this is: all
+/// ranks have the same ops, of other sizes. Throws InputError where a size overflows 64 bits.
 std::vector<Op> ForwardOps(const ModelConfig& config, const RunShape& shape);
 
 /// The shape of step i ≥ 0 of decoding after a prompt of `prompt`'s context: one new position of

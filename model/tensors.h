@@ -160,8 +160,9 @@ void ForEachTensor(const ModelConfig& config, AnyWeights& weights, const Visit& 
   if (config.final_norm && norm_bias)
     visit(TensorSpec{kFinalNormBias, -1, 1, C}, weights.final_norm_bias);
   if (projects) visit(TensorSpec{kHeadProjection, -1, C, E}, weights.head_projection);
-  if (!config.tie_embeddings) visit(TensorSpec{kLmHead, -1, E, V}, weights.lm_head);
-  if (config.biases.lm_head) visit(TensorSpec{kLmHeadBias, -1, 1, V}, weights.lm_head_bias);
+  const int64_t outputs = config.outputs();
+  if (!config.tie_embeddings) visit(TensorSpec{kLmHead, -1, E, outputs}, weights.lm_head);
+  if (config.biases.lm_head) visit(TensorSpec{kLmHeadBias, -1, 1, outputs}, weights.lm_head_bias);
 }
 
 }  // namespace flopledger

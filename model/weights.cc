@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/counted.h"
-#include "model/tensors.h"
+#include "model/slice.h"
 
 namespace flopledger {
 namespace {
@@ -47,14 +47,26 @@ void ForEachParameter(WeightView<Scalar> w, Fill&& fill) {
   }
 }
 
-/// centre ± half_width, uniform. Element (k, n) comes from SplitMix64's output at its index in
-/// row-major [inputs, outputs], whatever the layout.
+/// The numbers of a uniform distribution.
+struct Uniform {
+  uint64_t key;
+  float centre, half_width;
+};
+
+/// Element (k, n) comes from SplitMix64's output at its index in the whole tensor, row-major
+/// [inputs, outputs], whatever the layout.
 template <class Scalar>
-void FillUniform(Weight<Scalar>& weight, uint64_t key, float centre, float half_width) {
+void FillUniform(Weight<Scalar>& weight, const Slice& slice, const Uniform& uniform) {
+  const uint64_t key = uniform.key;
+  const float centre = uniform.centre, half_width = uniform.half_width;
   const float step = half_width * 0x1p-23f;  // 24 random bits become −half_width … half_width
-  const int64_t N = weight.outputs();
-  ForEachParameter(weight.view(), [&](int64_t k, int64_t n, Scalar& element) {
-    const uint64_t bits = Mix(key + 0x9e3779b97f4a7c15u * static_cast<uint64_t>(k * N + n + 1));
+  const int64_t N = slice.whole.outputs;
+  std::vector<int64_t> columns;
+  for (int64_t n = 0; n < weight.outputs(); ++n) columns.push_back(slice.WholeColumn(n) + 1);
+  const int64_t* const column = columns.data();
+  ForEachParameter(weight.view(), [=](int64_t k, int64_t n, Scalar& element) {
+    const int64_t index = (slice.first_input + k) * N + column[n];
+    const uint64_t bits = Mix(key + 0x9e3779b97f4a7c15u * static_cast<uint64_t>(index));
     element = Scalar(centre + step * (static_cast<float>(bits >> 40) - 8388607.5f));
   });
 }
@@ -82,22 +94,25 @@ Weights<Scalar> AllocateWeights(const ModelConfig& config, int64_t num_layers, b
 
 template <class Scalar>
 Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uint64_t seed,
-                              bool packed) {
+                              bool packed, const Shard& shard) {
   constexpr float kHalfWidth = 0.02f * 1.7320508f;  // of a uniform with standard deviation 0.02
-  auto weights = AllocateWeights<Scalar>(config, num_layers, packed);
-  ForEachTensor(config, weights, [&](const TensorSpec& tensor, Weight<Scalar>& weight) {
+  const ModelConfig own = RankModel(config, shard);
+  auto weights = AllocateWeights<Scalar>(own, num_layers, packed);
+  ForEachTensor(own, weights, [&](const TensorSpec& tensor, Weight<Scalar>& weight) {
+    const Slice slice = SliceOf(config, shard, tensor);
     const auto key = Mix(Mix(seed) + static_cast<uint64_t>(tensor.layer + 1) * 64 +
-                         static_cast<uint64_t>(tensor.id));
+                         static_cast<uint64_t>(slice.whole.id));
     const bool gain = IsGain(tensor.id);
-    FillUniform(weight, key, gain ? 1.0f : 0.0f, gain ? 0.1f : kHalfWidth);
+    FillUniform<Scalar>(weight, slice, {key, gain ? 1.0f : 0.0f, gain ? 0.1f : kHalfWidth});
   });
   return weights;
 }
 
-#define FLOPLEDGER_INSTANTIATE(Scalar)                                                 \
-  template int64_t WeightBytes<Scalar>(const ModelConfig&, const Weights<Scalar>&);    \
-  template Weights<Scalar> AllocateWeights<Scalar>(const ModelConfig&, int64_t, bool); \
-  template Weights<Scalar> SeededWeights<Scalar>(const ModelConfig&, int64_t, uint64_t, bool);
+#define FLOPLEDGER_INSTANTIATE(Scalar)                                                        \
+  template int64_t WeightBytes<Scalar>(const ModelConfig&, const Weights<Scalar>&);           \
+  template Weights<Scalar> AllocateWeights<Scalar>(const ModelConfig&, int64_t, bool);        \
+  template Weights<Scalar> SeededWeights<Scalar>(const ModelConfig&, int64_t, uint64_t, bool, \
+                                                 const Shard&);
 FLOPLEDGER_INSTANTIATE(float)
 FLOPLEDGER_INSTANTIATE(double)
 FLOPLEDGER_INSTANTIATE(Counted<float>)

@@ -10,6 +10,7 @@
 #include "kernels/weight.h"
 #include "model/config.h"
 #include "model/safetensors.h"
+#include "model/shard.h"
 
 namespace flopledger {
 
@@ -72,17 +73,19 @@ Weights<Scalar> AllocateWeights(const ModelConfig& config, int64_t num_layers, b
 /// Weights drawn from `seed`, in parallel: element i of a tensor depends on the seed, the tensor
 /// and i alone, so neither the thread count nor the layout changes a value. Matrices and biases are
 /// uniform with GPT-2's standard deviation, 0.02 (Radford et al. 2019); gains lie within 10 % of 1.
+/// Of several ranks, the shard's own: the weights of RankModel, with the numbers that they have in
+/// the whole model.
 template <class Scalar>
 Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uint64_t seed,
-                              bool packed = false);
+                              bool packed = false, const Shard& shard = {});
 
 /// Reads a checkpoint with Hugging Face's tensor names, GPT-2's ("wte.weight", with or without
 /// "transformer.") or Llama's ("embed_tokens.weight", with or without "model."); F32, F16 or BF16.
 /// A tied table may stand there as "lm_head.weight" alone, as safetensors' save_model leaves it.
-/// Throws InputError for a tensor that is missing, has another shape, or belongs to no part of the
-/// model.
+/// Of several ranks, the shard's own. Throws InputError for a tensor that is missing, has another
+/// shape, or belongs to no part of the model.
 template <class Scalar>
 Weights<Scalar> ReadWeights(const ModelConfig& config, const SafetensorsFile& file,
-                            bool packed = false);
+                            bool packed = false, const Shard& shard = {});
 
 }  // namespace flopledger

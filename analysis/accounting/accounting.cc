@@ -4,8 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "analysis/accounting/collectives.h"
 #include "analysis/accounting/parameters.h"
-
 #include "model/checked.h"
 
 namespace flopledger {
@@ -113,7 +113,9 @@ int64_t ElementwiseFlops(const ModelConfig& config, const Op& op) {
     case OpKind::kMatmul:
     case OpKind::kAttentionScores:
     case OpKind::kAttentionValues:
-    case OpKind::kAttention: break;
+    case OpKind::kAttention:
+    case OpKind::kAllReduce:
+    case OpKind::kLogitsGather: break;
   }
   NoFormula(op.name());
 }
@@ -225,6 +227,9 @@ std::string_view ComponentOf(OpId id) {
     case OpId::kSharedCombine: return "shared_experts";
     case OpId::kLmHead: return "lm_head";
     case OpId::kScoreHead: return "score_head";
+    case OpId::kAttentionAllReduce:
+    case OpId::kFfnAllReduce: return "all_reduce";
+    case OpId::kLogitsGather: return "logits_gather";
   }
   NoFormula("this op");
 }
@@ -280,13 +285,37 @@ Convention ParseConvention(std::string_view name) {
 int64_t OpFlops(const ModelConfig& config, const RunShape& shape, const Op& op,
                 Convention convention) {
   if (convention == Convention::kRuleOfThumb) NoFormula("a single op by the rule of thumb");
+  if (op.kind == OpKind::kLogitsGather) return 0;
+  if (op.kind == OpKind::kAllReduce) {
+    if (convention != Convention::kAll) return 0;
+    const AllReduceCost cost = CostOfAllReduce(CheckedMul(op.m, op.n), shape.shard);
+    return CheckedMul(cost.additions, TotalCount(op, shape));
+  }
   return CheckedMul(ProductFlops(config, op, convention), TotalCount(op, shape));
 }
 
+namespace {
+
+/// Grouped queries share keys and values: NKV of them are read for NH products.
+int64_t KvBlocks(const ModelConfig& config, const Op& op) {
+  return op.products / config.num_heads * config.num_kv_heads;
+}
+
+/// Queries in and outputs out for each head, keys and values shared.
+int64_t OneOpAttentionFloats(const ModelConfig& config, const RunShape& shape, const Op& op) {
+  const int64_t sizes = CheckedAdd(op.k, config.value_size()), kv_blocks = KvBlocks(config, op);
+  const int64_t floats =
+      CheckedMul(sizes, CheckedAdd(CheckedMul(op.products, op.m), CheckedMul(kv_blocks, op.n)));
+  if (shape.past == 0) return floats;
+  // Those of new positions are written into the cache as well.
+  return CheckedAdd(floats, CheckedMul(sizes, kv_blocks, op.m));
+}
+
+}  // namespace
+
 int64_t OpBytes(const ModelConfig& config, const RunShape& shape, const Op& op) {
   const int64_t elements = CheckedMul(op.m, op.n);
-  // Grouped queries share keys and values: NKV of them are read for NH products.
-  const int64_t kv_blocks = op.products / config.num_heads * config.num_kv_heads;
+  const int64_t kv_blocks = KvBlocks(config, op);
   const int64_t gain = config.norm_gain == NormGain::kNone ? 0 : 1;
   int64_t floats = 0;  // of one execution
   switch (op.kind) {
@@ -327,19 +356,14 @@ int64_t OpBytes(const ModelConfig& config, const RunShape& shape, const Op& op) 
       floats = CheckedAdd(CheckedMul(op.products, CheckedAdd(CheckedMul(op.m, op.k), elements)),
                           CheckedMul(kv_blocks, op.k, op.n));
       break;
-    case OpKind::kAttention: {  // queries in and outputs out for each head, keys and values shared
-      const int64_t sizes = CheckedAdd(op.k, config.value_size());
-      floats =
-          CheckedMul(sizes, CheckedAdd(CheckedMul(op.products, op.m), CheckedMul(kv_blocks, op.n)));
-      // Those of new positions are written into the cache as well.
-      if (shape.past > 0) floats = CheckedAdd(floats, CheckedMul(sizes, kv_blocks, op.m));
-      break;
-    }
+    case OpKind::kAttention: floats = OneOpAttentionFloats(config, shape, op); break;
     case OpKind::kActivation:
       floats = CheckedMul(int64_t{config.has_gate() ? 3 : 2}, elements);
       break;
     case OpKind::kCombine:
     case OpKind::kResidual: floats = CheckedMul(int64_t{3}, elements); break;
+    case OpKind::kAllReduce: floats = CostOfAllReduce(elements, shape.shard).sent; break;
+    case OpKind::kLogitsGather: floats = SentOfLogitsGather(op.m, op.n, shape.shard); break;
   }
   return CheckedMul(kBytesPerFloat, floats, Executions(op, shape));
 }

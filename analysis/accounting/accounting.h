@@ -51,6 +51,7 @@ int64_t OpFlops(const ModelConfig& config, const RunShape& shape, const Op& op,
                 Convention convention);
 
 /// Bytes (fp32) that every execution of `op` in one pass must move at the least: each operand once.
+/// Of a collective, those that the rank sends.
 int64_t OpBytes(const ModelConfig& config, const RunShape& shape, const Op& op);
 
 /// Parameters, biases with the component that they belong to; lm_head is 0 when tied. Components

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "analysis/accounting/collectives.h"
 #include "model/checked.h"
 
 namespace flopledger {
@@ -159,6 +160,8 @@ std::optional<int64_t> Block(const ModelConfig& config, const RunShape& shape, c
     case OpKind::kActivation: return CheckedMul(ActivationElement(config.ffn), elements);
     case OpKind::kResidual:
       return CheckedMul(int64_t{config.residual_multiplier == 1 ? 1 : 2}, elements);
+    case OpKind::kAllReduce: return CostOfAllReduce(elements, shape.shard).additions;
+    case OpKind::kLogitsGather: return 0;
     case OpKind::kRouting:
     case OpKind::kCombine: break;  // not executed
   }
@@ -212,6 +215,8 @@ std::string ExecutedNote(const ModelConfig& config, const Op& op, const KernelFa
     case OpKind::kResidual:
       return config.residual_multiplier == 1 ? "one addition for each element"
                                              : "a product and an addition for each element";
+    case OpKind::kAllReduce: return "the additions of the sum over ranks";
+    case OpKind::kLogitsGather: return "";
     case OpKind::kRouting:
     case OpKind::kCombine: break;  // not executed
   }

@@ -126,7 +126,7 @@ class TensorList {
   }
 
   void AddHead() {
-    const int64_t V = config_.vocab_size, E = config_.embedded_size();
+    const int64_t V = config_.outputs(), E = config_.embedded_size();
     if (config_.has_own_lm_head()) Add("lm_head", E, V, 1);
     if (config_.head == Head::kLm && config_.biases.lm_head) Add("lm_head", 1, V, 1);
     if (config_.head == Head::kScore) Add("score_head", E, config_.num_labels, 1);

@@ -151,6 +151,27 @@ json ToJson(const Disturbance& disturbance) {
           {"replaced", disturbance.replaced}};
 }
 
+json ToJson(const RankFacts& facts) {
+  json collectives = json::array();
+  for (const CollectiveSplit& split : facts.collectives) {
+    collectives.push_back(
+        {{"op", split.op}, {"waiting_s", split.waiting_s}, {"transfer_s", split.transfer_s}});
+  }
+  return {{"ranks", facts.ranks}, {"hosts", facts.hosts}, {"collectives", std::move(collectives)}};
+}
+
+RankFacts ReadRanks(const JsonReader& in) {
+  RankFacts facts;
+  facts.ranks = in["ranks"].Count();
+  in["hosts"].ForEach([&](const JsonReader& host) { facts.hosts.push_back(host.Text()); });
+  in["collectives"].ForEach([&](const JsonReader& row) {
+    facts.collectives.push_back({.op = row["op"].Text(),
+                                 .waiting_s = row["waiting_s"].NonNegative(),
+                                 .transfer_s = row["transfer_s"].NonNegative()});
+  });
+  return facts;
+}
+
 json CachesToJson(const std::vector<CacheFacts>& caches) {
   json list = json::array();
   for (const CacheFacts& cache : caches) {
@@ -245,6 +266,7 @@ json ToJson(const Environment& environment) {
   if (environment.calibration) described["calibration"] = ToJson(*environment.calibration);
   if (environment.extrapolation) described["extrapolation"] = ToJson(*environment.extrapolation);
   if (environment.decode) described["decode"] = ToJson(*environment.decode);
+  if (environment.ranks) described["ranks"] = ToJson(*environment.ranks);
   described["disturbances"] = json::array();
   for (const Disturbance& disturbance : environment.disturbances) {
     described["disturbances"].push_back(ToJson(disturbance));
@@ -270,6 +292,7 @@ Environment EnvironmentFromJson(const JsonReader& in) {
     environment.extrapolation = ReadExtrapolation(*facts);
   }
   if (const auto figures = in.IfAny("decode")) environment.decode = DecodeFiguresFromJson(*figures);
+  if (const auto facts = in.IfAny("ranks")) environment.ranks = ReadRanks(*facts);
   if (const auto disturbances = in.IfAny("disturbances")) {
     disturbances->ForEach([&](const JsonReader& each) {
       Disturbance& disturbance = environment.disturbances.emplace_back();

@@ -98,6 +98,24 @@ struct Disturbance {
   bool operator==(const Disturbance&) const = default;
 };
 
+/// The sum over ranks in a pass of its own, with a barrier before each: what a rank waited for the
+/// slowest, and what the sum then took. Seconds of one pass, the mean over the ranks.
+struct CollectiveSplit {
+  std::string op;
+  double waiting_s = 0, transfer_s = 0;
+
+  bool operator==(const CollectiveSplit&) const = default;
+};
+
+/// The processes of a run that share each pass.
+struct RankFacts {
+  int64_t ranks = 1;
+  std::vector<std::string> hosts;  // of each rank, in order
+  std::vector<CollectiveSplit> collectives;
+
+  bool operator==(const RankFacts&) const = default;
+};
+
 struct Environment {
   struct Machine {
     std::optional<std::string> cpu, cpu_family, cpu_model, architecture, kernel;
@@ -135,6 +153,7 @@ struct Environment {
   std::optional<CalibrationFacts> calibration;
   std::optional<ExtrapolationFacts> extrapolation;
   std::optional<DecodeFigures> decode;
+  std::optional<RankFacts> ranks;  // absent of one process
   std::optional<double> steal_s;  // that the hypervisor withheld during the run; doctor: since boot
   std::vector<Disturbance> disturbances;
 

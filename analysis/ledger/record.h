@@ -68,6 +68,7 @@ struct Record {
   std::optional<double> instructions, cycles, ipc, llc_misses;
   std::optional<double> memory_bytes;   // last-level misses · 64
   std::optional<double> counter_scale;  // time enabled / time running; above 1 it was multiplexed
+  std::optional<double> imbalance;      // of several ranks: the slowest's time / the mean, a median
 
   bool operator==(const Record&) const = default;
 };
@@ -127,6 +128,7 @@ void ForEachJsonField(AnyRecord& record, Visit&& visit) {
   visit("llc_misses", record.llc_misses);
   visit("memory_bytes", record.memory_bytes);
   visit("counter_scale", record.counter_scale);
+  visit("imbalance", record.imbalance);
 }
 
 /// A run's rows and where they come from.

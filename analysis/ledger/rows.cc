@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "analysis/ledger/extrapolation.h"
+#include "analysis/ledger/ranks.h"
 #include "analysis/text/stats.h"
 #include "model/checked.h"
 
@@ -21,6 +22,7 @@ Record BaseRecord(const MeasuredRun& run, std::span<const Trial> trials) {
   record.batch = run.shape.batch;
   record.layers_run = run.shape.num_layers;
   record.layers_total = run.model.num_layers;
+  record.ranks = run.shape.shard.ranks;
   record.threads = run.threads;
   record.matmul = run.kernels.matmul;
   record.attention = run.kernels.attention;
@@ -82,17 +84,33 @@ void SetTimes(Record& record, Samples samples, int64_t executed_flops) {
   record.samples_s = std::move(samples.seconds);
 }
 
-/// The FLOPs that an op executes; of libraries, which have no formula, those that the mask keeps.
-int64_t FlopsExecuted(const MeasuredRun& run, const RunShape& shape, const Op& op) {
-  const auto executed = ExecutedFlops(run.model, shape, op, run.kernels);
-  return executed ? *executed : OpFlops(run.model, shape, op, Convention::kCausal);
+/// What op i costs all ranks together; absent where it is of one.
+template <class Cost>
+std::optional<int64_t> SumOverRanks(std::span<const RankList> lists, std::size_t i,
+                                    const Cost& cost) {
+  int64_t sum = 0;
+  for (const RankList& list : lists) {
+    const std::optional<int64_t> of_rank = cost(list, list.ops[i]);
+    if (!of_rank) return std::nullopt;
+    sum = CheckedAdd(sum, *of_rank);
+  }
+  return sum;
+}
+
+/// The FLOPs that op i executes; of libraries, which have no formula, those that the mask keeps.
+int64_t FlopsExecuted(const MeasuredRun& run, std::span<const RankList> lists, std::size_t i) {
+  return *SumOverRanks(lists, i, [&](const RankList& list, const Op& op) {
+    const auto executed = ExecutedFlops(list.model, list.shape, op, run.kernels);
+    return executed ? executed
+                    : std::optional(OpFlops(list.model, list.shape, op, Convention::kCausal));
+  });
 }
 
 /// The same of a pass.
-int64_t FlopsExecuted(const MeasuredRun& run, const RunShape& shape) {
+int64_t FlopsExecuted(const MeasuredRun& run, std::span<const RankList> lists) {
   int64_t executed = 0;
-  for (const Op& op : ForwardOps(run.model, shape)) {
-    executed = CheckedAdd(executed, FlopsExecuted(run, shape, op));
+  for (std::size_t i = 0; i < lists.front().ops.size(); ++i) {
+    executed = CheckedAdd(executed, FlopsExecuted(run, lists, i));
   }
   return executed;
 }
@@ -193,10 +211,10 @@ void SetTotalFlops(Record& total, std::span<const Record> rows) {
 }
 
 /// What op i of the list did: its accounting, its counts and its times. `base` has what all rows
-/// share.
-Record OpRow(const MeasuredRun& run, const Record& base, std::span<const Op> ops, std::size_t i,
-             const FlopsEvidence& evidence) {
-  const Op& op = ops[i];
+/// share. Of several ranks, shapes are the first's, and FLOPs and bytes those of all.
+Record OpRow(const MeasuredRun& run, const Record& base, std::span<const RankList> lists,
+             std::size_t i, const FlopsEvidence& evidence) {
+  const Op& op = lists.front().ops[i];
   Record row = base;
   row.op = op.name();
   row.kind = KindName(op.kind);
@@ -204,18 +222,24 @@ Record OpRow(const MeasuredRun& run, const Record& base, std::span<const Op> ops
   row.n = op.n;
   if (op.k > 0) row.k = op.k;
   row.count = TotalCount(op, run.shape);
-  row.predicted_flops = OpFlops(run.model, run.shape, op, run.convention);
-  row.executed_flops = ExecutedFlops(run.model, run.shape, op, run.kernels);
+  row.predicted_flops = SumOverRanks(lists, i, [&](const RankList& list, const Op& own) {
+    return std::optional(OpFlops(list.model, list.shape, own, run.convention));
+  });
+  row.executed_flops = SumOverRanks(lists, i, [&](const RankList& list, const Op& own) {
+    return ExecutedFlops(list.model, list.shape, own, run.kernels);
+  });
   const CounterFigures* figures = evidence.counters ? &evidence.counters->by_op[i] : nullptr;
   if (figures != nullptr) SetCounters(row, *figures);
   SetMeasuredFlops(row, op.id, *row.count / op.products, figures, evidence);
-  SetBytes(row, OpBytes(run.model, run.shape, op));
+  SetBytes(row, *SumOverRanks(lists, i, [](const RankList& list, const Op& own) {
+             return std::optional(OpBytes(list.model, list.shape, own));
+           }));
   return row;
 }
 
 /// The sums over the ops' rows, and the pass's own times.
-Record TotalRow(const MeasuredRun& run, const Record& base, std::span<const Record> rows,
-                std::span<const Trial> trials) {
+Record TotalRow(const Record& base, std::span<const Record> rows, std::span<const Trial> trials,
+                int64_t executed_flops) {
   Record total = base;
   total.op = total.kind = "total";
   total.predicted_flops = 0;
@@ -227,8 +251,13 @@ Record TotalRow(const MeasuredRun& run, const Record& base, std::span<const Reco
   SetTotalFlops(total, rows);
   SetBytes(total, bytes);
   Samples passes{.trials = trials, .seconds = {}};
-  for (const Trial& trial : trials) passes.seconds.push_back(trial.pass_s);
-  SetTimes(total, std::move(passes), FlopsExecuted(run, run.shape));
+  std::vector<double> imbalances;
+  for (const Trial& trial : trials) {
+    passes.seconds.push_back(trial.pass_s);
+    if (trial.pass_imbalance) imbalances.push_back(*trial.pass_imbalance);
+  }
+  SetTimes(total, std::move(passes), executed_flops);
+  if (!imbalances.empty()) total.imbalance = Median(imbalances);
   return total;
 }
 
@@ -239,11 +268,16 @@ Record ExtrapolatedRow(const MeasuredRun& run, const Record& base, std::span<con
   whole.op = "total_extrapolated";
   whole.kind = "extrapolated";
   whole.repetitions = 0;
-  whole.predicted_flops = CountFlops(run.model, run.WholeShape(), run.convention).total;
+  const std::vector<RankList> lists = ListsOfRanks(run, run.WholeShape());
+  whole.predicted_flops = 0;
+  for (const RankList& list : lists) {
+    whole.predicted_flops = CheckedAdd(*whole.predicted_flops,
+                                       CountFlops(list.model, list.shape, run.convention).total);
+  }
   whole.time_s = ExtrapolatePass(run, trials).seconds;
   whole.gflops = static_cast<double>(*whole.predicted_flops) / *whole.time_s / 1e9;
   whole.mfu_pct = 100 * *whole.gflops / *whole.peak_gflops;
-  whole.pct_peak = 100 * static_cast<double>(FlopsExecuted(run, run.WholeShape())) / *whole.time_s /
+  whole.pct_peak = 100 * static_cast<double>(FlopsExecuted(run, lists)) / *whole.time_s /
                    (*whole.peak_gflops * 1e9);
   whole.flops_note = "extrapolated from the layers that ran, not measured";
   return whole;
@@ -254,15 +288,20 @@ Record ExtrapolatedRow(const MeasuredRun& run, const Record& base, std::span<con
 std::vector<Record> MakeRecords(const MeasuredRun& run, std::span<const Trial> trials,
                                 const FlopsEvidence& evidence) {
   const Record base = BaseRecord(run, trials);
-  const std::vector<Op> ops = ForwardOps(run.model, run.shape);
+  const std::vector<RankList> lists = ListsOfRanks(run, run.shape);
   std::vector<Record> rows;
-  for (std::size_t i = 0; i < ops.size(); ++i) {
-    Record& row = rows.emplace_back(OpRow(run, base, ops, i, evidence));
+  for (std::size_t i = 0; i < lists.front().ops.size(); ++i) {
+    Record& row = rows.emplace_back(OpRow(run, base, lists, i, evidence));
     Samples samples{.trials = trials, .seconds = {}};
-    for (const Trial& trial : trials) samples.seconds.push_back(trial.op_s[i]);
-    SetTimes(row, std::move(samples), FlopsExecuted(run, run.shape, ops[i]));
+    std::vector<double> imbalances;
+    for (const Trial& trial : trials) {
+      samples.seconds.push_back(trial.op_s[i]);
+      if (!trial.op_imbalance.empty()) imbalances.push_back(trial.op_imbalance[i]);
+    }
+    SetTimes(row, std::move(samples), FlopsExecuted(run, lists, i));
+    if (!imbalances.empty()) row.imbalance = Median(imbalances);
   }
-  rows.push_back(TotalRow(run, base, rows, trials));
+  rows.push_back(TotalRow(base, rows, trials, FlopsExecuted(run, lists)));
   if (run.shape.num_layers < run.model.num_layers) {
     rows.push_back(ExtrapolatedRow(run, base, trials));
   }

@@ -36,17 +36,23 @@ struct Trial {
   std::string disturbed;  // why its times should not be trusted; empty where they may be
   std::string replaces;  // why the one that it stands for was disturbed; empty where there was none
 
+  // Of several ranks together, seconds are those of the slowest, and rates those of all.
+  int64_t ranks = 1;
+  std::optional<double> pass_imbalance;  // slowest / mean over the ranks
+  std::vector<double> op_imbalance;      // likewise; empty of one rank
+
   double peak() const { return (peak_before_flops_per_s + peak_after_flops_per_s) / 2; }
 };
 
 /// What was run: enough to account for each of its ops.
 struct MeasuredRun {
-  ModelConfig model;
-  RunShape shape;  // its num_layers are those that ran
+  ModelConfig model;  // the whole one
+  RunShape shape;     // its num_layers are those that ran; of several ranks, the first's
   KernelFacts kernels;
   int64_t threads = 1;
   Convention convention = Convention::kMatmul;
   std::string run_id;
+  int64_t hosts = 1;  // that its ranks are on
 
   /// The shape of a pass through all layers.
   RunShape WholeShape() const {

@@ -10,7 +10,9 @@
 #include <stdexcept>
 
 #include "analysis/accounting/accounting.h"
+#include "analysis/accounting/collectives.h"
 #include "analysis/ledger/json_reader.h"
+#include "model/checked.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -49,6 +51,28 @@ OpSample ReadSample(const JsonReader& in) {
   sample.read_bytes = in["read_bytes"].Positive();
   sample.spread = in["spread"].NonNegative();
   sample.repetitions = in["repetitions"].Count();
+  return sample;
+}
+
+json ToJson(const CollectiveSample& sample) {
+  return {{"ranks", sample.ranks},         {"hosts", sample.hosts},
+          {"threads", sample.threads},     {"bytes", sample.bytes},
+          {"algorithm", sample.algorithm}, {"seconds", sample.seconds},
+          {"spread", sample.spread},       {"repetitions", sample.repetitions},
+          {"mpi_s", sample.mpi_s}};
+}
+
+CollectiveSample ReadCollective(const JsonReader& in) {
+  CollectiveSample sample;
+  sample.ranks = in["ranks"].Count();
+  sample.hosts = in["hosts"].Count();
+  sample.threads = in["threads"].Count();
+  sample.bytes = in["bytes"].Count();
+  sample.algorithm = in["algorithm"].Text();
+  sample.seconds = in["seconds"].Positive();
+  sample.spread = in["spread"].NonNegative();
+  sample.repetitions = in["repetitions"].Count();
+  sample.mpi_s = in["mpi_s"].Positive();
   return sample;
 }
 
@@ -206,20 +230,44 @@ double MemorySeconds(const Calibration& calibration, const PredictedRun& run, co
   return CeilingAt(calibration, run.threads, seconds);
 }
 
+/// What a collective moves one step after the other, and adds.
+struct NetworkCost {
+  double steps = 0, bytes = 0, additions = 0;
+};
+
+NetworkCost CostOverNetwork(const Op& op, const RunShape& shape) {
+  const Shard& shard = shape.shard;
+  if (op.kind == OpKind::kLogitsGather) {  // the first rank receives one part after another
+    const int64_t others = op.m * (op.n - PartOf(op.n, 0, shard.ranks).size);
+    return {static_cast<double>(shard.ranks - 1), static_cast<double>(kBytesPerFloat * others), 0};
+  }
+  const int64_t elements = op.m * op.n;
+  const AllReduceCost cost = CostOfAllReduce(elements, shard);
+  const auto steps = static_cast<double>(cost.steps);
+  // A step of the ring moves a chunk, one of recursive doubling all numbers.
+  const bool ring = cost.algorithm == AllReduceAlgorithm::kRing;
+  const int64_t of_step = ring ? CeilDiv(elements, shard.ranks) : elements;
+  return {steps, steps * static_cast<double>(kBytesPerFloat * of_step),
+          ring ? static_cast<double>(cost.additions) : steps * static_cast<double>(elements)};
+}
+
 }  // namespace
 
 // --- What the header declares
 // ----------------------------------------------------------------------
 
 json ToJson(const Calibration& calibration) {
-  json ceilings = json::array(), samples = json::array();
+  json ceilings = json::array(), samples = json::array(), collectives = json::array();
   for (const Ceilings& each : calibration.ceilings) ceilings.push_back(ToJson(each));
   for (const OpSample& sample : calibration.samples) samples.push_back(ToJson(sample));
-  return {{"calibration", kCalibrationSchema},
-          {"identity", calibration.identity},
-          {"taken", calibration.taken},
-          {"ceilings", std::move(ceilings)},
-          {"samples", std::move(samples)}};
+  for (const auto& each : calibration.collectives) collectives.push_back(ToJson(each));
+  json document = {{"calibration", kCalibrationSchema},
+                   {"identity", calibration.identity},
+                   {"taken", calibration.taken},
+                   {"ceilings", std::move(ceilings)},
+                   {"samples", std::move(samples)}};
+  if (!collectives.empty()) document["collectives"] = std::move(collectives);
+  return document;
 }
 
 Calibration CalibrationFromJson(const json& json, const std::string& where) {
@@ -242,6 +290,10 @@ Calibration CalibrationFromJson(const json& json, const std::string& where) {
   in["samples"].ForEach(
       [&](const JsonReader& row) { calibration.samples.push_back(ReadSample(row)); });
   if (calibration.samples.empty()) in["samples"].Fail("is empty");
+  if (json.contains("collectives")) {
+    in["collectives"].ForEach(
+        [&](const JsonReader& row) { calibration.collectives.push_back(ReadCollective(row)); });
+  }
   return calibration;
 }
 
@@ -272,6 +324,8 @@ std::string SampleKey(const ModelConfig& config, const Op& op) {
     case OpKind::kQkNorm:
     case OpKind::kRouting:
     case OpKind::kCombine:
+    case OpKind::kAllReduce:
+    case OpKind::kLogitsGather:
     case OpKind::kResidual: return kind;
   }
   throw std::logic_error("no name for samples of this op");
@@ -309,6 +363,7 @@ std::string_view NameOf(Bound bound) {
     case Bound::kCompute: return "compute";
     case Bound::kMemory: return "memory";
     case Bound::kOverhead: return "overhead";
+    case Bound::kNetwork: return "network";
   }
   throw std::logic_error("no name for this bound");
 }
@@ -322,7 +377,45 @@ double InterpolateLog(const std::vector<CurvePoint>& points, double x) {
   return below->y * std::pow(above->y / below->y, share);
 }
 
+OpPrediction PredictCollective(const Calibration& calibration, const PredictedRun& run,
+                               const Op& op) {
+  OpPrediction prediction;
+  prediction.bound = Bound::kNetwork;
+  const int64_t elements = op.m * op.n, ranks = run.shape.shard.ranks;
+  const auto executions = static_cast<double>(Executions(op, run.shape));
+  if (run.network) {
+    const NetworkCost cost = CostOverNetwork(op, run.shape);
+    // An addition reads two numbers and writes one.
+    const double adding_s = 12 * cost.additions / run.speed.read_bytes_per_s;
+    prediction.seconds = executions * (cost.steps * run.network->latency_s +
+                                       cost.bytes / run.network->bytes_per_s + adding_s);
+    return prediction;
+  }
+  std::vector<CurvePoint> curve;
+  for (const CollectiveSample& sample : calibration.collectives) {
+    if (sample.ranks != ranks || sample.hosts != run.hosts) continue;
+    curve.push_back({static_cast<double>(sample.bytes), sample.seconds});
+  }
+  if (curve.empty() || op.kind != OpKind::kAllReduce) {
+    prediction.unavailable_because = fmt::format(
+        "the calibration has no collectives of {} ranks on {} host{}: 'mpirun -n {} flopledger-mpi "
+        "calibrate' adds them",
+        ranks, run.hosts, run.hosts == 1 ? "" : "s", ranks);
+    return prediction;
+  }
+  std::ranges::sort(curve, {}, &CurvePoint::x);
+  const auto bytes = static_cast<double>(kBytesPerFloat * elements);
+  // Beyond the largest, seconds grow with the bytes.
+  const double beyond = std::max(1.0, bytes / curve.back().x);
+  prediction.seconds = executions * InterpolateLog(curve, bytes) * beyond;
+  prediction.beyond_samples = bytes > 2 * curve.back().x || bytes < curve.front().x / 2;
+  return prediction;
+}
+
 OpPrediction PredictOp(const Calibration& calibration, const PredictedRun& run, const Op& op) {
+  if (op.kind == OpKind::kAllReduce || op.kind == OpKind::kLogitsGather) {
+    return PredictCollective(calibration, run, op);
+  }
   const std::string key = SampleKey(run.model, op), backend = SampleBackend(run.matmul, op);
   std::map<int64_t, Columns> by_threads = SamplesOf(calibration, key, backend);
   const bool by_similar = by_threads.empty();
@@ -362,7 +455,7 @@ OpPrediction PredictOp(const Calibration& calibration, const PredictedRun& run, 
 
 PassPrediction PredictPass(const Calibration& calibration, const PredictedRun& run) {
   PassPrediction pass;
-  std::array<double, 3> by_bound{};
+  std::array<double, 4> by_bound{};
   pass.total.seconds = 0;
   for (const Op& op : ForwardOps(run.model, run.shape)) {
     const OpPrediction& part = pass.ops.emplace_back(PredictOp(calibration, run, op));

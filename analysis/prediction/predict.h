@@ -36,11 +36,26 @@ struct OpSample {
   bool operator==(const OpSample&) const = default;
 };
 
+/// The sum of all ranks' numbers, as a pass makes it, measured between the ranks of one launch.
+struct CollectiveSample {
+  int64_t ranks = 2, hosts = 1;
+  int64_t threads = 1;  // of each rank
+  int64_t bytes = 0;    // of a rank's numbers
+  std::string algorithm;
+  double seconds = 0;  // median over repetitions of the slowest rank's time
+  double spread = 0;   // MAD / median
+  int64_t repetitions = 0;
+  double mpi_s = 0;  // the same by the library's own MPI_Allreduce
+
+  bool operator==(const CollectiveSample&) const = default;
+};
+
 struct Calibration {
   std::map<std::string, std::string> identity;  // of the machine and build that it holds for
   std::string taken;                            // UTC, "2026-11-24T20:00:00Z"
   std::vector<Ceilings> ceilings;               // by rising threads
   std::vector<OpSample> samples;
+  std::vector<CollectiveSample> collectives;  // of launches with several ranks; may be none
 
   bool operator==(const Calibration&) const = default;
 };
@@ -72,17 +87,25 @@ double WorkOf(const Op& op);
 /// As it was when it was calibrated.
 MachineSpeed CalibratedSpeed(const Calibration& calibration, int64_t threads);
 
-enum class Bound { kCompute, kMemory, kOverhead };
-/// "compute", "memory", "overhead".
+enum class Bound { kCompute, kMemory, kOverhead, kNetwork };
+/// "compute", "memory", "overhead", "network".
 std::string_view NameOf(Bound bound);
+
+/// What connects ranks: a message of n bytes takes latency_s + n / bytes_per_s, as Hockney (1994)
+/// has it; the alpha-beta model of Thakur et al. 2005.
+struct Network {
+  double bytes_per_s = 0, latency_s = 0;
+};
 
 /// What is predicted: a model at a shape, with these kernels, at this speed.
 struct PredictedRun {
-  ModelConfig model;
+  ModelConfig model;  // of several ranks, the first's: its share is the largest
   RunShape shape;
   std::string matmul;
   int64_t threads = 1;
   MachineSpeed speed;
+  int64_t hosts = 1;                    // that the ranks are on, whose collectives were calibrated
+  std::optional<Network> network = {};  // in place of what was calibrated
 };
 
 struct OpPrediction {
@@ -99,6 +122,12 @@ struct OpPrediction {
 /// memory scales with the bandwidth of the moment, other products of weights with the reference
 /// GEMM, all else with the FMA peak.
 OpPrediction PredictOp(const Calibration& calibration, const PredictedRun& run, const Op& op);
+
+/// The time of every execution of a collective in one pass: interpolated between what was measured
+/// with as many ranks and hosts; or, over run.network, that of the algorithm's messages, bytes and
+/// additions, one step after the other.
+OpPrediction PredictCollective(const Calibration& calibration, const PredictedRun& run,
+                               const Op& op);
 
 struct PassPrediction {
   std::vector<OpPrediction> ops;  // in the order of ForwardOps

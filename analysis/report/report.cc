@@ -2,6 +2,7 @@
 #include "analysis/report/report.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -226,6 +227,18 @@ std::string Summary(const ReportView& view) {
   return text + fmt::format(". {} take {:.0f} % of the time.", Names(names), 100 * share);
 }
 
+/// The ranks that shared each pass, and what they waited for one another.
+void AddRanks(const ReportView& view, std::vector<ReportFact>& facts) {
+  const auto& ranks = view.named.ledger.environment.ranks;
+  if (!ranks) return;
+  facts.push_back({"ranks", Grouped(ranks->ranks)});
+  facts.push_back({"hosts of the ranks", fmt::format("{}", fmt::join(ranks->hosts, ", "))});
+  for (const CollectiveSplit& split : ranks->collectives) {
+    facts.push_back({split.op, fmt::format("{:.3f} ms of waiting, {:.3f} ms of transfer",
+                                           split.waiting_s * 1e3, split.transfer_s * 1e3)});
+  }
+}
+
 std::vector<ReportFact> RunFacts(const ReportView& view) {
   const Record& row = view.first();
   std::vector<ReportFact> facts = {
@@ -240,6 +253,7 @@ std::vector<ReportFact> RunFacts(const ReportView& view) {
       {"repetitions", Grouped(row.repetitions)},
       {"run", row.run_id},
   };
+  AddRanks(view, facts);
   for (ReportFact& fact : facts) {
     if (fact.value->empty()) fact.value.reset();
   }
@@ -321,7 +335,10 @@ std::vector<std::string> Commands(const ReportView& view) {
                         ? "# model.json: the model's configuration, which the ledger lacks"
                         : fmt::format("printf '%s' {} > {}", Quoted(config), model));
   }
-  std::string run = fmt::format("scripts/run --model {} --context {} --batch {}", Quoted(model),
+  const std::string program = row.ranks > 1
+                                  ? fmt::format("mpirun -n {} build/flopledger-mpi run", row.ranks)
+                                  : "scripts/run";
+  std::string run = fmt::format("{} --model {} --context {} --batch {}", program, Quoted(model),
                                 row.context, row.batch);
   if (row.layers_run != row.layers_total) run += fmt::format(" --layers {}", row.layers_run);
   run += fmt::format(" --threads {} --matmul {} --attention {} --convention {}", row.threads,

@@ -187,8 +187,8 @@ bool Helped(const std::vector<std::string>& args, CLI::App& app, std::ostream& o
   return true;
 }
 
-int Run(std::vector<std::string> args, std::ostream& out, std::ostream& err) {
-  Session session{out, err, {}, {}, {}};
+int Run(std::vector<std::string> args, std::ostream& out, std::ostream& err, Team* team) {
+  Session session{out, err, {}, {}, {}, team};
   Globals globals;
   CLI::App app(
       "FlopLedger is the ledger of a transformer forward pass on a CPU: what each operation "
@@ -228,12 +228,12 @@ int Run(std::vector<std::string> args, std::ostream& out, std::ostream& err) {
 
 }  // namespace
 
-int RunCli(const std::vector<std::string>& args, std::ostream& out, std::ostream& err) {
+int RunCli(const std::vector<std::string>& args, std::ostream& out, std::ostream& err, Team* team) {
   const auto say = [&](std::string_view what) {
     fmt::print(err, "flopledger: {}\n", OneLine(std::string(what)));
   };
   try {
-    const int code = Run(args, out, err);
+    const int code = Run(args, out, err, team);
     if (!out.flush()) throw InputError("standard output cannot be written");
     return code;
   } catch (const InputError& error) {

@@ -12,6 +12,7 @@
 
 #include "analysis/text/table.h"
 #include "bench/calibration/calibration_file.h"
+#include "bench/calibration/collectives.h"
 #include "bench/calibration/probes.h"
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
@@ -92,6 +93,78 @@ bool Holds(const std::string& path) {
   }
 }
 
+/// The sums over ranks that were added, and what MPI's own take.
+Table CollectiveTable(const std::vector<CollectiveSample>& samples) {
+  Table table{{{"bytes"}, {"all-reduce", false}, {"us"}, {"± %"}, {"GB/s"}, {"MPI_Allreduce us"}},
+              {}};
+  for (const CollectiveSample& sample : samples) {
+    table.rows.push_back(
+        {Grouped(sample.bytes), sample.algorithm, fmt::format("{:.1f}", sample.seconds * 1e6),
+         fmt::format("{:.1f}", 100 * sample.spread),
+         fmt::format("{:.3f}", static_cast<double>(sample.bytes) / sample.seconds / 1e9),
+         fmt::format("{:.1f}", sample.mpi_s * 1e6)});
+  }
+  return table;
+}
+
+/// The calibration to which samples of collectives are added. The other ranks are told whether
+/// there is one.
+std::optional<Calibration> CalibrationToExtend(Team& team, const std::string& path) {
+  if (!team.leads()) {
+    if (!Broadcast(team.link, "").empty()) return Calibration{};
+    return std::nullopt;
+  }
+  try {
+    Calibration calibration = LoadCalibration(path);
+    Broadcast(team.link, "there is one");
+    return calibration;
+  } catch (const std::exception& error) {
+    Broadcast(team.link, "");
+    throw CannotMeasure(
+        fmt::format("no calibration to add collectives to: {}; 'flopledger calibrate' makes one",
+                    error.what()));
+  }
+}
+
+/// Every rank calls it: adds what sums over them take to the calibration at `path`.
+int AddCollectives(const CalibrateOptions& options, const std::string& path, std::ostream& out,
+                   std::ostream& err) {
+  const Format format = ParseFormat(options.format);
+  Team& team = *options.team;
+  auto calibration = CalibrationToExtend(team, path);
+  if (!calibration) return kDone;  // the first rank says why
+  Progress progress(err, team.leads() && &err == &std::cerr && isatty(STDERR_FILENO) != 0);
+  const auto samples = SampleCollectives(team, AvailableProcessors(), progress);
+  if (!team.leads()) return kDone;
+  std::erase_if(calibration->collectives, [&](const CollectiveSample& old) {
+    return old.ranks == samples.front().ranks && old.hosts == samples.front().hosts;
+  });
+  calibration->collectives.insert(calibration->collectives.end(), samples.begin(), samples.end());
+  SaveCalibration(path, *calibration);
+  if (format == Format::kJson) {
+    out << ToJson(*calibration).dump(1) << '\n';
+  } else {
+    out << Drawn(CollectiveTable(samples), format, out);
+    if (format != Format::kCsv) {
+      PrintNote(out, fmt::format("{} ranks on {} host{}, {} thread{} each: medians of the slowest "
+                                 "rank's time after a barrier; GB/s are a rank's bytes over it",
+                                 samples.front().ranks, team.hosts, team.hosts == 1 ? "" : "s",
+                                 samples.front().threads, samples.front().threads == 1 ? "" : "s"));
+    }
+  }
+  fmt::print(err, "flopledger: added collectives of {} ranks to {}\n", samples.front().ranks, path);
+  return kDone;
+}
+
+/// The collectives of the calibration that is replaced, where they hold for this machine and build.
+std::vector<CollectiveSample> KeptCollectives(const std::string& path) {
+  try {
+    return LoadCalibration(path).collectives;
+  } catch (const std::exception&) {  // there is none to keep
+    return {};
+  }
+}
+
 }  // namespace
 
 int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err) {
@@ -102,6 +175,7 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
     std::error_code ignored;  // the check says what is wrong
     std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
   }
+  if (options.team != nullptr) return AddCollectives(options, path, out, err);
   CheckWritable(path);
   if (options.if_needed && Holds(path)) {
     fmt::print(err, "flopledger: {} holds for this machine and build: kept\n", path);
@@ -118,6 +192,7 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
   CeilingProbe ceilings(threads);
   calibration.samples = SampleOps(DefaultPlan(options.quick), threads, ceilings, progress);
   calibration.ceilings = ceilings.Result();
+  calibration.collectives = KeptCollectives(path);
   SaveCalibration(path, calibration);
   if (format == Format::kJson) {
     out << ToJson(calibration).dump(1) << '\n';
@@ -134,7 +209,8 @@ void AddCalibrate(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand(
       "calibrate",
       "Measures the machine's ceilings and samples of every operation, from which seconds are "
-      "predicted. Takes at most two minutes, on a machine that does nothing else.");
+      "predicted. Takes at most two minutes, on a machine that does nothing else. Several ranks of "
+      "flopledger-mpi add what sums over them take.");
   command->add_option("--out", options->out,
                       "write the calibration here; default: the user's cache, where 'run' and "
                       "'predict' look");
@@ -143,6 +219,7 @@ void AddCalibrate(CLI::App& app, Session& session) {
   command->add_flag("--if-needed", options->if_needed,
                     "measure nothing where there is a calibration of this machine and build");
   command->final_callback([options, &session] {
+    options->team = session.team;
     session.run = [options, &session] { return RunCalibrate(*options, session.out, session.err); };
   });
 }

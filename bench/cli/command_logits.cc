@@ -9,6 +9,7 @@
 #include "bench/counting/kernel_choice.h"
 #include "bench/machine/files.h"
 #include "bench/machine/machine.h"
+#include "bench/machine/team.h"
 #include "bench/machine/threads.h"
 #include "model/forward.h"
 #include "model/json.h"
@@ -50,23 +51,31 @@ std::string ToCsv(ConstMatrixView<float> logits) {
 }  // namespace
 
 int RunLogits(const LogitsOptions& options, std::ostream& out) {
-  if (!options.out.empty()) CheckWritable(options.out);
+  Team* const team = options.team;
+  const bool prints = team == nullptr || team->leads();
+  const Shard shard = team != nullptr ? team->link.shard() : Shard{};
+  if (!options.out.empty() && prints) CheckWritable(options.out);
   const KernelChoice kernels{.matmul = &ParseMatmul(options.matmul),
                              .attention = ParseAttention(options.attention)};
   UseThreads(CheckedThreads(options.threads));
   const ModelConfig model = LoadModel(options.model);
   CheckComputed(model, "logits");
+  CheckRanks(model, shard.ranks);
   const std::vector<int32_t> tokens = ReadTokens(options.tokens, model);
   const auto context = static_cast<int64_t>(tokens.size());
   ValidateRunShape(model, context, 1);
   const SafetensorsFile file(options.weights);
   const MatmulBackend<float>& matmul = *kernels.matmul;
-  const auto weights = ReadWeights<float>(model, file, matmul.packs_weights);
+  const auto weights = ReadWeights<float>(model, file, matmul.packs_weights, shard);
   CheckValues(model, file);
-  const RunShape shape = kernels.Apply({.context = context, .num_layers = model.num_layers});
-  Forward<float> forward(model, weights, shape, matmul);
+  const RunShape shape = kernels.Apply(
+      {.context = context, .num_layers = model.num_layers, .shard = shard, .gathers_logits = true});
+  const ModelConfig own = RankModel(model, shard);
+  Forward<float> forward(own, weights, shape, matmul);
+  if (team != nullptr) forward.Connect(team->link);
   NoObserver observer;
   forward.Run(tokens, observer);
+  if (!prints) return kDone;
   const std::string text = ToCsv(forward.logits());
   if (options.out.empty()) {
     out << text;
@@ -93,6 +102,7 @@ void AddLogits(CLI::App& app, Session& session) {
   AddMatmul(command, options->matmul);
   AddAttention(command, options->attention);
   command->final_callback([options, &session] {
+    options->team = session.team;
     session.run = [options, &session] { return RunLogits(*options, session.out); };
   });
 }

@@ -13,6 +13,7 @@
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
 #include "bench/cli/options.h"
+#include "bench/cli/predict_ranks.h"
 #include "bench/cli/terminal.h"
 #include "bench/machine/machine.h"
 #include "bench/run/settings.h"
@@ -253,6 +254,12 @@ Table PlainTable(const Forecast& forecast) {
 }  // namespace
 
 int RunPredict(const PredictOptions& options, std::ostream& out) {
+  if (!options.ranks.empty()) {
+    RequireF32(options.dtype, "--dtype");
+    RequireF32(options.kv_dtype, "--kv-dtype");
+    return RunPredictRanks(options, out);
+  }
+  if (!options.network.empty()) throw InputError("--network goes with --ranks");
   const Format format = ParseFormat(options.format);
   const Forecast forecast = MakeForecast(options);
   switch (format) {
@@ -283,6 +290,13 @@ void AddPredict(CLI::App& app, Session& session) {
   command->add_option("--convention", options->convention, ConventionHelp())->capture_default_str();
   AddDataTypes(command, options->dtype, options->kv_dtype);
   AddCalibration(command, options->calibration);
+  command->add_option("--ranks", options->ranks,
+                      "numbers of processes that share the pass (tensor parallelism), as 1,2,4: "
+                      "seconds, communication, efficiency and memory of each");
+  command->add_option("--network", options->network,
+                      "with --ranks: each on a machine like this one, and between them this "
+                      "bandwidth and latency, as 12.5GB/s,2us; default: all on this machine, as "
+                      "calibrated");
   AddFormat(command, options->format);
   command->final_callback([options, &session] {
     session.run = [options, &session] { return RunPredict(*options, session.out); };

@@ -64,6 +64,8 @@ RunSettings MakeSettings(const RunOptions& options, const std::string& matmul) {
   }
   RunSettings settings = ParseWorkload(workload);
   CheckComputed(settings.model, "run");
+  settings.team = options.team;
+  CheckRanks(settings.model, settings.shard().ranks);
   settings.decode = options.decode;
   ValidateRunShape(settings.model, CheckedAdd(settings.context, settings.decode), settings.batch);
   if (options.sample && !settings.layers) {
@@ -379,6 +381,10 @@ int RunRun(const RunOptions& asked, std::ostream& out, std::ostream& err) {
     out << plan_text;
     return kDone;
   }
+  if (options.team != nullptr && !options.team->leads()) {
+    RunUnderGoogleBenchmark({side_by_side, plan, flags}, err, false, {});
+    return kDone;
+  }
   const Outputs outputs = PrepareOutputs(options, side_by_side.front());
   PrintLeftOut(options.workload.matmul, err);
   const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
@@ -444,6 +450,7 @@ void AddRun(CLI::App& app, Session& session) {
     options->model_given = command->get_option("--model")->count() > 0;
     session.run = [options, &session] {
       options->benchmark_flags = session.benchmark_flags;
+      options->team = session.team;
       return RunRun(*options, session.out, session.err);
     };
   });

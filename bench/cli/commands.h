@@ -13,6 +13,8 @@
 
 namespace flopledger {
 
+struct Team;  // bench/machine/team.h
+
 /// Options of `account`, with their defaults.
 struct AccountOptions {
   std::string model = "gpt2-xl";
@@ -78,6 +80,7 @@ struct RunOptions {
   std::string format = "table";
   std::string csv, json, trace, results;
   std::vector<std::string> benchmark_flags;
+  Team* team = nullptr;  // the ranks that share each pass; null of one process
 };
 int RunRun(const RunOptions& options, std::ostream& out, std::ostream& err);
 
@@ -142,6 +145,7 @@ struct CalibrateOptions {
   std::string format = "table";
   bool quick = false;
   bool if_needed = false;
+  Team* team = nullptr;  // the ranks between which collectives are sampled; null of one process
 };
 int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err);
 
@@ -157,6 +161,8 @@ struct PredictOptions {
   std::optional<std::string> dtype;     // of the weights; absent: f32
   std::optional<std::string> kv_dtype;  // of the KV cache; absent: f32
   std::string calibration;              // empty: the user's own
+  std::string ranks;                    // "1,2,4,8": another form; empty: one process
+  std::string network;                  // "12.5GB/s,2us": between ranks on a machine each
   std::string format = "table";
 };
 int RunPredict(const PredictOptions& options, std::ostream& out);
@@ -167,6 +173,7 @@ struct LogitsOptions {
   std::string matmul = "packed";
   std::string attention = "fused";
   std::optional<int64_t> threads;
+  Team* team = nullptr;  // the ranks that share the pass; null of one process
 };
 int RunLogits(const LogitsOptions& options, std::ostream& out);
 

@@ -19,6 +19,8 @@ class Option;
 
 namespace flopledger {
 
+struct Team;  // bench/machine/team.h
+
 /// The streams of one call of the program, and what was chosen on its command line.
 struct Session {
   std::ostream& out;  // results
@@ -26,6 +28,7 @@ struct Session {
   std::function<int()> run;
   std::vector<std::string> benchmark_flags;  // --benchmark_*, of the commands that take them
   std::vector<std::string> after_dashes;     // what follows "--"
+  Team* team = nullptr;                      // the ranks that share the command; null of one
 };
 
 // Each describes the options of one command, in that command's file, and sets Session::run when the

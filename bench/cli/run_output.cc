@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -16,6 +17,7 @@
 #include "bench/run/decode.h"
 #include "bench/run/predictions.h"
 #include "kernels/matmul_library.h"
+#include "model/all_reduce.h"
 #include "model/checked.h"
 
 namespace flopledger {
@@ -81,9 +83,10 @@ Table FlopsTable(const Ledger& ledger) {
 void PrintExecutedNotes(const RunSettings& settings, const Ledger& ledger, std::ostream& out) {
   const KernelFacts facts = FactsOf(settings.kernels);
   std::vector<std::pair<std::string, std::string>> notes;  // the note, the operations
-  for (const Op& op : ForwardOps(settings.model, settings.OneLayer())) {
+  const ModelConfig model = settings.OwnModel();
+  for (const Op& op : ForwardOps(model, settings.OneLayer())) {
     if (std::ranges::find(ledger.rows, op.name(), &Record::op) == ledger.rows.end()) continue;
-    const std::string note = ExecutedNote(settings.model, op, facts);
+    const std::string note = ExecutedNote(model, op, facts);
     if (note.empty()) continue;
     auto known = std::ranges::find(notes, note, &std::pair<std::string, std::string>::first);
     if (known == notes.end()) {
@@ -114,9 +117,11 @@ void PrintResidual(const Ledger& ledger, std::ostream& out) {
 }
 
 std::string WhatRan(const RunSettings& settings, const MemoryPlan& plan) {
-  return fmt::format("{}: context {}, batch {}, {} of {} layers, {} thread{}", settings.model.name,
-                     Grouped(settings.context), settings.batch, plan.layers,
-                     settings.model.num_layers, settings.threads, settings.threads == 1 ? "" : "s");
+  const int64_t ranks = settings.shard().ranks;
+  return fmt::format("{}: context {}, batch {}, {} of {} layers, {}{} thread{}",
+                     settings.model.name, Grouped(settings.context), settings.batch, plan.layers,
+                     settings.model.num_layers, ranks > 1 ? fmt::format("{} ranks of ", ranks) : "",
+                     settings.threads, settings.threads == 1 ? "" : "s");
 }
 
 }  // namespace
@@ -194,6 +199,28 @@ void PrintPredicted(const RunSettings& settings, const RunResult& result, std::o
   }
 }
 
+/// How the ranks shared the pass, and what they waited for one another.
+void PrintRanks(const Ledger& ledger, std::ostream& out) {
+  const auto& facts = ledger.environment.ranks;
+  if (!facts) return;
+  const std::set<std::string> hosts(facts->hosts.begin(), facts->hosts.end());
+  const Record& total = *std::ranges::find(ledger.rows, "total", &Record::op);
+  PrintNote(out,
+            fmt::format("{} ranks on {} host{}: seconds are the slowest rank's ({:.3f} of the "
+                        "mean for the pass); FLOPs, bytes, rates and the peak are those of all "
+                        "ranks; shapes are the first rank's",
+                        facts->ranks, hosts.size(), hosts.size() == 1 ? "" : "s",
+                        total.imbalance.value_or(1)));
+  for (const CollectiveSplit& split : facts->collectives) {
+    const Record& row = *std::ranges::find(ledger.rows, split.op, &Record::op);
+    PrintNote(out,
+              fmt::format("{} by {}: {:.3f} ms of waiting for the slowest rank, then {:.3f} ms "
+                          "(means over the ranks, of one more pass with a barrier before each)",
+                          split.op, NameOf(AlgorithmOf(*row.m * *row.n, facts->ranks)),
+                          split.waiting_s * 1e3, split.transfer_s * 1e3));
+  }
+}
+
 /// The peak around the repetitions, and how much of the pass the operations' times add up to.
 void PrintCoverage(const RunSettings& settings, const RunResult& result, std::ostream& out) {
   std::vector<double> before, after, covered;
@@ -205,7 +232,7 @@ void PrintCoverage(const RunSettings& settings, const RunResult& result, std::os
     covered.push_back(100 * ops / trial.pass_s);
   }
   int64_t executions = 0;
-  ForEachExecution(settings.model, ForwardOps(settings.model, settings.OneLayer()),
+  ForEachExecution(settings.model, ForwardOps(settings.OwnModel(), settings.OneLayer()),
                    result.plan.layers, [&](const Op&, int64_t) { ++executions; });
   const double observer_s = result.observer_s * static_cast<double>(executions);
   PrintNote(out,
@@ -245,6 +272,7 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
   PrintResidual(ledger, out);
 
   if (const auto& counters = ledger.environment.counters) PrintNote(out, Summary(*counters));
+  PrintRanks(ledger, out);
   PrintCoverage(settings, result, out);
   PrintPredicted(settings, result, out);
   PrintExtrapolated(settings, {&result, 1}, out);

@@ -21,11 +21,12 @@ std::string TimeText(std::span<const RunSettings> side_by_side, const MemoryPlan
       return "time unavailable: this machine is not calibrated ('flopledger calibrate')";
     }
     const PassPrediction pass = PredictPass(
-        *settings.calibration, {.model = settings.model,
+        *settings.calibration, {.model = settings.OwnModel(),
                                 .shape = settings.Shape(plan.layers),
                                 .matmul = std::string(settings.kernels.matmul->name),
                                 .threads = settings.threads,
-                                .speed = CalibratedSpeed(*settings.calibration, settings.threads)});
+                                .speed = CalibratedSpeed(*settings.calibration, settings.threads),
+                                .hosts = settings.team != nullptr ? settings.team->hosts : 1});
     if (!pass.total.seconds) return "time unavailable: " + pass.total.unavailable_because;
     pass_s += *pass.total.seconds;
   }
@@ -40,16 +41,19 @@ std::string TimeText(std::span<const RunSettings> side_by_side, const MemoryPlan
 std::string PlanText(std::span<const RunSettings> side_by_side, const MemoryPlan& plan,
                      int64_t repetitions, std::size_t width) {
   const RunSettings& settings = side_by_side.front();
+  const int64_t ranks = settings.shard().ranks;
   const int64_t flops =
       CountFlops(settings.model, settings.Shape(plan.layers), Convention::kMatmul).total;
   std::string text = fmt::format(
-      "plan: {}, {} of {} layers, context {}, batch {}, {} thread{}{}: {} a pass (matmul), {} of "
+      "plan: {}, {} of {} layers, context {}, batch {}, {}{} thread{}{}: {} a pass (matmul), {} of "
       "memory{}; {}\n",
       settings.model.name, plan.layers, settings.model.num_layers, Grouped(settings.context),
-      settings.batch, settings.threads, Plural(settings.threads),
+      settings.batch, ranks > 1 ? fmt::format("{} ranks of ", ranks) : "", settings.threads,
+      Plural(settings.threads),
       side_by_side.size() > 1 ? fmt::format("; the first of {} points", side_by_side.size()) : "",
       HumanScaled(static_cast<double>(flops), "FLOP"), HumanBytes(plan.needed_bytes),
-      plan.available_bytes ? fmt::format(" of {} available", HumanBytes(*plan.available_bytes))
+      plan.available_bytes ? fmt::format(" of {} available{}", HumanBytes(*plan.available_bytes),
+                                         ranks > 1 ? ", at the first rank" : "")
                            : "",
       TimeText(side_by_side, plan, repetitions));
   if (plan.cut_by_memory) {

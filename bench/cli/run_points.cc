@@ -62,15 +62,6 @@ Table PointsTable(const std::vector<const Record*>& points, const std::vector<Po
   return table;
 }
 
-/// `share` of a bar of that many characters.
-std::string Bar(double share, std::size_t width) {
-  const auto full =
-      static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(width) + 0.5);
-  std::string bar;
-  for (std::size_t i = 0; i < full; ++i) bar += "█";
-  return bar + std::string(width - full, ' ');
-}
-
 /// A line a point: a bar of its seconds, and one of its share of the peak.
 Table Chart(const std::vector<const Record*>& points, const std::vector<PointKey>& keys,
             std::size_t width) {

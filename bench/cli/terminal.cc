@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <algorithm>
 
 #include <charconv>
 #include <cstdlib>
@@ -90,6 +91,14 @@ std::string Drawn(const Table& table, Format format, std::ostream& out) {
     case Format::kMarkdown: return table.ToMarkdown();
     default: return Coloured(table.ToText(WidthOf(out)), out);
   }
+}
+
+std::string Bar(double share, std::size_t width) {
+  const auto full =
+      static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(width) + 0.5);
+  std::string bar;
+  for (std::size_t i = 0; i < full; ++i) bar += "█";
+  return bar + std::string(width - full, ' ');
 }
 
 void PrintNote(std::ostream& out, std::string_view text) {

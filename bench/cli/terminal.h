@@ -22,6 +22,9 @@ void SetColour(std::ostream& out, std::string_view choice);
 /// `out` has colours. kJson is not drawn here.
 std::string Drawn(const Table& table, Format format, std::ostream& out);
 
+/// `share` of a bar of that many characters.
+std::string Bar(double share, std::size_t width);
+
 /// A line of text, wrapped at the width of `out`; what follows the first line is indented.
 void PrintNote(std::ostream& out, std::string_view text);
 

@@ -37,7 +37,13 @@ const MatmulBackend<Scalar>* CountingTwin(const KernelChoice& kernels) {
 }
 
 RunShape OneLayer(const CountRequest& request) {
-  return request.kernels.Apply({.context = request.context, .batch = request.batch});
+  return request.kernels.Apply(
+      {.context = request.context, .batch = request.batch, .shard = request.shard});
+}
+
+/// The model whose ops are executed.
+ModelConfig OwnModel(const CountRequest& request) {
+  return RankModel(request.model, request.shard);
 }
 
 }  // namespace
@@ -45,8 +51,12 @@ RunShape OneLayer(const CountRequest& request) {
 std::vector<OpCount> CountOneLayer(const CountRequest& request, Progress& progress) {
   const RunShape shape = OneLayer(request);
   const MatmulBackend<Scalar>& matmul = *CountingTwin(request.kernels);
-  const auto weights = SeededWeights<Scalar>(request.model, 1, 1, matmul.packs_weights);
-  Forward<Scalar> forward(request.model, weights, shape, matmul);
+  const ModelConfig own = OwnModel(request);
+  const auto weights =
+      SeededWeights<Scalar>(request.model, 1, 1, matmul.packs_weights, request.shard);
+  Forward<Scalar> forward(own, weights, shape, matmul);
+  AbsentPeers peers(request.shard);
+  forward.Connect(peers);
   const std::vector<int32_t> tokens(static_cast<std::size_t>(shape.batch * shape.context), 0);
   PassProgress pass_progress(progress, "counting", 1);
   OpMeter<TallyMeter> meter({}, &pass_progress);
@@ -65,6 +75,7 @@ namespace {
 json KeyOf(const CountRequest& request) {
   json model = ToJson(request.model);
   for (const char* irrelevant : {"name", "num_layers"}) model.erase(irrelevant);
+  if (!request.shard.is_whole()) model["shard"] = {request.shard.rank, request.shard.ranks};
   const std::string executable = ReadTextFile("/proc/self/exe");
   return {{"executable", fmt::format("{:016x}", std::hash<std::string>{}(executable))},
           {"model", model},
@@ -148,13 +159,13 @@ double CountingRate() {
 }
 
 double SecondsToCount(const CountRequest& request) {
-  const int64_t flops = CountFlops(request.model, OneLayer(request), Convention::kAll).total;
+  const int64_t flops = CountFlops(OwnModel(request), OneLayer(request), Convention::kAll).total;
   return static_cast<double>(flops) / CountingRate();
 }
 
 /// Why there is not enough memory to count; empty where there is.
 std::string WhyNoMemory(const CountRequest& request) {
-  const MemoryFigures memory = CountMemory(request.model, OneLayer(request));
+  const MemoryFigures memory = CountMemory(OwnModel(request), OneLayer(request));
   const int64_t needed = memory.weights_bytes + memory.activation_bytes;
   const auto available = AvailableMemoryBytes();
   if (!available || needed <= *available) return "";
@@ -162,11 +173,13 @@ std::string WhyNoMemory(const CountRequest& request) {
                      HumanBytes(*available));
 }
 
-/// A small model with the request's features: `scale` moves every size, none of them round.
-ModelConfig Shrunk(const ModelConfig& model, int64_t scale) {
+/// A small model with the request's features, for as many ranks: `scale` moves every size, none of
+/// them round.
+ModelConfig Shrunk(const ModelConfig& model, int64_t ranks, int64_t scale) {
   ModelConfig small = model;
-  small.num_kv_heads = scale % 2 + 1;
+  small.num_kv_heads = std::max(scale % 2 + 1, std::min(ranks, model.num_kv_heads));
   small.num_heads = small.num_kv_heads * std::min<int64_t>(4, model.num_heads / model.num_kv_heads);
+  if (small.num_heads < ranks) small.num_heads = model.num_heads;
   const int64_t head_size = 2 * scale + 4;
   small.d_model = small.num_heads * head_size;
   if (model.own_head_size > 0) {
@@ -180,8 +193,8 @@ ModelConfig Shrunk(const ModelConfig& model, int64_t scale) {
   for (LayerKind& kind : small.layer_kinds) {
     if (kind.window > 0) kind.window = 3 + 5 * scale;
   }
-  small.d_ff = scale == 2 ? 1001 : 24 + 13 * scale;  // one with several K-blocks
-  small.vocab_size = 51 + 32 * scale;
+  small.d_ff = std::max(ranks, scale == 2 ? 1001 : 24 + 13 * scale);  // one with several K-blocks
+  small.vocab_size = std::max(ranks, 51 + 32 * scale);
   small.context_length = 64;
   small.num_layers = 2;
   return small;
@@ -203,7 +216,7 @@ bool IsCountable(const KernelChoice& kernels) { return CountingTwin(kernels) != 
 std::vector<OpCount> CountFully(const CountRequest& request, std::ostream& log,
                                 Progress& progress) {
   const RunShape shape = OneLayer(request);
-  const std::vector<Op> ops = ForwardOps(request.model, shape);
+  const std::vector<Op> ops = ForwardOps(OwnModel(request), shape);
   const json key = KeyOf(request);
   const std::string path = CacheFile(key);
   if (auto kept = ReadCounts(path, key, ops)) {
@@ -227,21 +240,22 @@ SampleResult CountSamples(const CountRequest& request) {
   Progress silent(nowhere, false);
   const KernelFacts facts = FactsOf(request.kernels);
   SampleResult result;
-  for (const Op& op : ForwardOps(request.model, OneLayer(request))) {
+  for (const Op& op : ForwardOps(OwnModel(request), OneLayer(request))) {
     result.met.emplace_back(op.id, 0);
     result.counted.emplace_back(op.id, 0);
   }
   static constexpr int64_t kContexts[] = {1, 2, 7, 12, 20, 33};
   for (const int64_t context : kContexts) {
     CountRequest sample = request;
-    sample.model = Shrunk(request.model, result.samples++);
+    sample.model = Shrunk(request.model, request.shard.ranks, result.samples++);
     sample.context = context;
     sample.batch = 1 + context % 2;
     const RunShape shape = OneLayer(sample);
-    const std::vector<Op> ops = ForwardOps(sample.model, shape);
+    const ModelConfig own = OwnModel(sample);
+    const std::vector<Op> ops = ForwardOps(own, shape);
     const std::vector<OpCount> counts = CountOneLayer(sample, silent);
     for (std::size_t i = 0; i < ops.size(); ++i) {
-      const auto executed = ExecutedFlops(sample.model, shape, ops[i], facts);
+      const auto executed = ExecutedFlops(own, shape, ops[i], facts);
       if (executed == counts[i].tally.flops()) ++result.met[i].second;
       result.counted[i].second += counts[i].tally.flops();
     }

@@ -24,6 +24,7 @@ struct CountRequest {
   int64_t context = 1;
   int64_t batch = 1;
   KernelChoice kernels;
+  Shard shard = {};  // what one rank executes of it is counted, without the others
 };
 
 /// False for a library, which the counting run cannot see into.

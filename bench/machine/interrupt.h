@@ -11,6 +11,13 @@ namespace flopledger {
 /// Set by a signal handler while an InterruptGuard lives.
 inline std::atomic<bool> interrupted = false;
 
+/// Where several ranks share a pass, none leaves it alone: a wish to stop waits until the pass is
+/// over, when the first rank takes it.
+inline std::atomic<bool> interrupts_wait = false, interrupt_is_waiting = false;
+inline void TakeWaitingInterrupt() {
+  if (interrupt_is_waiting) interrupted = true;
+}
+
 /// Thrown by what cannot go on once the user wishes to stop; not an error.
 struct Interrupted {};
 
@@ -24,9 +31,9 @@ inline void ThrowIfInterrupted() {
 class InterruptGuard {
  public:
   explicit InterruptGuard(bool second_ends_program = true) {
-    interrupted = false;
+    interrupted = interrupt_is_waiting = false;
     struct sigaction action {};
-    action.sa_handler = [](int) { interrupted = true; };
+    action.sa_handler = [](int) { (interrupts_wait ? interrupt_is_waiting : interrupted) = true; };
     action.sa_flags = second_ends_program ? static_cast<int>(SA_RESETHAND) : 0;
     for (std::size_t i = 0; i < kSignals.size(); ++i) {
       sigaction(kSignals[i], nullptr, &before_[i]);

@@ -75,9 +75,26 @@ Environment::Build DescribeBuild() {
 
 }  // namespace
 
-const ProcessorLimits& Processors() {
-  static const ProcessorLimits limits = FindProcessorLimits(SystemLimitSources());
+namespace {
+
+ProcessorLimits& MutableProcessors() {
+  static ProcessorLimits limits = FindProcessorLimits(SystemLimitSources());
   return limits;
+}
+
+int64_t processors_of_host = 0;  // 0: this process is alone
+
+}  // namespace
+
+const ProcessorLimits& Processors() { return MutableProcessors(); }
+
+void DivideProcessors(int64_t of_host, int64_t ranks) {
+  LimitSources sources = SystemLimitSources();
+  sources.affinity = of_host;
+  processors_of_host = FindProcessorLimits(sources).Decisive().processors;
+  if (ranks == 1) return;
+  MutableProcessors().limits.push_back(
+      {"the ranks on this host", std::max<int64_t>(1, processors_of_host / ranks)});
 }
 
 int AvailableProcessors() { return static_cast<int>(Processors().Decisive().processors); }
@@ -163,7 +180,7 @@ Environment DescribeMachine() {
       .cpu_model = files.Value("/proc/cpuinfo", "model"),
       .architecture = system.machine,
       .kernel = system.release,
-      .processors = AvailableProcessors(),
+      .processors = processors_of_host > 0 ? processors_of_host : AvailableProcessors(),
       .processors_limited_by = Processors().Decisive().name,
       .openmp_threads = AvailableProcessors(),
       .virtual_machine = UnderHypervisor(),

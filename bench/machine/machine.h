@@ -18,6 +18,10 @@ const ProcessorLimits& Processors();
 /// Logical processors that this process may use: the least of those limits.
 int AvailableProcessors();
 
+/// Several ranks are on this host and may use `of_host` of its processors together, each
+/// an equal part where `ranks` of them have the same. Before anything asks for them.
+void DivideProcessors(int64_t of_host, int64_t ranks);
+
 /// Cores that those belong to, as far as the system says which of them share one.
 int AvailableCores();
 

@@ -4,12 +4,14 @@
 #include <fmt/ostream.h>
 #include <omp.h>
 
+#include "analysis/ledger/ranks.h"
 #include "analysis/text/stats.h"
 #include "analysis/text/table.h"
 #include "bench/calibration/speed.h"
 #include "bench/machine/interrupt.h"
 #include "bench/machine/op_meter.h"
 #include "bench/machine/threads.h"
+#include "bench/run/ranks.h"
 #include "model/checked.h"
 #include "model/kv_cache.h"
 #include "model/spread_tokens.h"
@@ -26,13 +28,17 @@ DecodeFigures Accounting(const RunSettings& settings, const RunShape& prompt) {
   figures.layers_run = prompt.num_layers;
   figures.layers_total = settings.model.num_layers;
   for (int64_t i = 0; i < figures.tokens; ++i) {
-    const RunShape step = DecodeStep(prompt, i);
-    const std::vector<Op> ops = ForwardOps(settings.model, step);
-    figures.ops.resize(ops.size());
-    for (std::size_t j = 0; j < ops.size(); ++j) {
-      const int64_t flops = OpFlops(settings.model, step, ops[j], settings.convention);
-      const int64_t bytes = OpBytes(settings.model, step, ops[j]);
-      figures.ops[j].op = ops[j].name();
+    const MeasuredRun measured = settings.Measured(prompt.num_layers, "");
+    const std::vector<RankList> lists = ListsOfRanks(measured, DecodeStep(prompt, i));
+    figures.ops.resize(lists.front().ops.size());
+    for (std::size_t j = 0; j < figures.ops.size(); ++j) {
+      int64_t flops = 0, bytes = 0;
+      for (const RankList& list : lists) {
+        const Op& op = list.ops[j];
+        flops = CheckedAdd(flops, OpFlops(list.model, list.shape, op, settings.convention));
+        bytes = CheckedAdd(bytes, OpBytes(list.model, list.shape, op));
+      }
+      figures.ops[j].op = lists.front().ops[j].name();
       for (DecodedOp* op : {&figures.ops[j], &figures.total}) {
         op->flops = CheckedAdd(op->flops, flops);
         op->bytes = CheckedAdd(op->bytes, bytes);
@@ -67,14 +73,15 @@ void Repeat(Forward<float>& step, std::span<const int32_t> tokens, SpeedProbe& s
 
 int64_t DecodeBytes(const RunSettings& settings, int64_t layers) {
   RunShape shape = settings.Shape(layers);
-  const int64_t buffers = CountMemory(settings.model, shape).activation_bytes;
+  const ModelConfig model = settings.OwnModel();
+  const int64_t buffers = CountMemory(model, shape).activation_bytes;
   shape.context = CheckedAdd(shape.context, settings.decode);
-  return CheckedAdd(CountMemory(settings.model, shape).kv_cache_window_bytes, buffers);
+  return CheckedAdd(CountMemory(model, shape).kv_cache_window_bytes, buffers);
 }
 
 DecodeResult Decode(const RunSettings& settings, int64_t layers, const Weights<float>& weights,
                     int repetitions, Progress& progress) {
-  const ModelConfig& model = settings.model;
+  const ModelConfig model = settings.OwnModel();
   const RunShape prompt = settings.Shape(layers);
   DecodeResult result;
   result.figures = Accounting(settings, prompt);
@@ -85,14 +92,16 @@ DecodeResult Decode(const RunSettings& settings, int64_t layers, const Weights<f
   progress.Show("decoding: the prompt");
   {
     Forward<float> prefill(model, weights, prompt, matmul, &cache);
+    if (settings.team != nullptr) prefill.Connect(settings.team->link);
     NoObserver nobody;
     prefill.Run(SpreadTokens(prompt.batch * prompt.context, model.vocab_size), nobody);
   }
   const std::vector<int32_t> tokens = SpreadTokens(prompt.batch, model.vocab_size);
   Forward<float> step(model, weights, DecodeStep(prompt, 0), matmul, &cache);
+  if (settings.team != nullptr) step.Connect(settings.team->link);
   OpVerifier verifier(step, tokens);
   step.Run(tokens, verifier);
-  result.verification = verifier.result();
+  result.verification = Together(settings.team, verifier.result());
   if (!result.verification.ok()) return result;
 
   const Weight<float>& table = weights.Unembedding();

@@ -13,11 +13,12 @@ void Fill(Record& row, const OpPrediction& prediction) {
 }
 
 PredictedRun Predicted(const MeasuredRun& run, const RunShape& shape, const MachineSpeed& speed) {
-  return {.model = run.model,
+  return {.model = RankModel(run.model, shape.shard),
           .shape = shape,
           .matmul = run.kernels.matmul,
           .threads = run.threads,
-          .speed = speed};
+          .speed = speed,
+          .hosts = run.hosts};
 }
 
 }  // namespace
@@ -26,9 +27,10 @@ MachineSpeed SpeedAround(std::span<const Trial> trials, const Calibration& calib
                          int64_t threads) {
   std::vector<double> peaks, products, reads;
   for (const Trial& trial : trials) {
-    peaks.push_back(trial.peak());
-    if (trial.product_flops_per_s) products.push_back(*trial.product_flops_per_s);
-    if (trial.read_bytes_per_s) reads.push_back(*trial.read_bytes_per_s);
+    const auto ranks = static_cast<double>(trial.ranks);
+    peaks.push_back(trial.peak() / ranks);
+    if (trial.product_flops_per_s) products.push_back(*trial.product_flops_per_s / ranks);
+    if (trial.read_bytes_per_s) reads.push_back(*trial.read_bytes_per_s / ranks);
   }
   MachineSpeed speed = CalibratedSpeed(calibration, threads);
   speed.peak_flops_per_s = Median(peaks);

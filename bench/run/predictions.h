@@ -12,8 +12,8 @@
 
 namespace flopledger {
 
-/// The median speed of the machine around the trials; a reference speed that was not measured is
-/// taken as calibrated.
+/// The median speed of a rank around the trials, all ranks being at work; a reference speed that
+/// was not measured is taken as calibrated.
 MachineSpeed SpeedAround(std::span<const Trial> trials, const Calibration& calibration,
                          int64_t threads);
 

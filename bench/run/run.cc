@@ -20,6 +20,7 @@
 #include "bench/machine/threads.h"
 #include "bench/run/decode.h"
 #include "bench/run/predictions.h"
+#include "bench/run/ranks.h"
 #include "bench/run/workload.h"
 #include "kernels/matmul_library.h"
 #include "model/input_error.h"
@@ -99,10 +100,13 @@ struct BackendRun {
   RunResult result;
 };
 
+CountRequest CountRequestOf(const RunSettings& settings) {
+  return {settings.model, settings.context, settings.batch, settings.kernels, settings.shard()};
+}
+
 /// How FLOPs are measured. Where that is for us to say: by a trusted hardware counter, besides
 /// samples; else by the count that `budget_s` seconds allow.
-CountMode CountModeOf(const RunSettings& settings, const CountRequest& request, double budget_s,
-                      std::ostream& log) {
+CountMode CountModeOf(const RunSettings& settings, double budget_s, std::ostream& log) {
   if (settings.count != CountMode::kAuto) return settings.count;
   if (settings.counters) {
     Counters counters(settings.threads);
@@ -110,17 +114,16 @@ CountMode CountModeOf(const RunSettings& settings, const CountRequest& request, 
       return CountMode::kSample;
     }
   }
-  return AffordableCount(request, budget_s, log);
+  return AffordableCount(CountRequestOf(settings), budget_s, log);
 }
 
 /// Counts, takes the memory, fills it and verifies a pass.
-void Prepare(BackendRun& run, WeightStore& weights, double count_budget_s, std::ostream& log,
+void Prepare(BackendRun& run, WeightStore& weights, CountMode count_mode, std::ostream& log,
              Progress& progress) {
   const RunSettings& settings = run.settings;
   RunResult& result = run.result;
-  const CountRequest request{settings.model, settings.context, settings.batch, settings.kernels};
-  result.evidence =
-      GatherEvidence(CountModeOf(settings, request, count_budget_s, log), request, log, progress);
+  const CountRequest request = CountRequestOf(settings);
+  result.evidence = Together(settings.team, GatherEvidence(count_mode, request, log, progress));
   progress.Show(fmt::format("filling {} of weights", HumanBytes(result.plan.needed_bytes)));
   const auto start = Clock::now();
   run.workload = std::make_unique<Workload>(settings, result.plan.layers, weights);
@@ -128,7 +131,7 @@ void Prepare(BackendRun& run, WeightStore& weights, double count_budget_s, std::
   result.ledger.environment.settings.start_up_s = result.start_up_s;
   result.observer_s = MeasureObserverSeconds();
   result.ledger.environment.settings.observer_ns_per_op = result.observer_s * 1e9;
-  result.verification = run.workload->Verify(progress);
+  result.verification = Together(settings.team, run.workload->Verify(progress));
 }
 
 /// Leaves the extrapolation's interval in the ledger, where it has one.
@@ -167,34 +170,6 @@ void MakeRows(BackendRun& run, const std::string& run_id) {
   if (run.settings.calibration) Predict(run.settings, measured, result);
 }
 
-/// One more pass, with the hardware counters read around each op; `environment` says what they are.
-void CountByHardware(BackendRun& run, const std::string& run_id, Progress& progress) {
-  if (!run.settings.counters || run.result.trials.empty() || interrupted) return;
-  Counters counters(run.settings.threads);
-  RunResult& result = run.result;
-  result.ledger.environment.counters = Describe(counters);
-  if (!counters.Has(CounterQuantity::kInstructions) && !counters.Has(CounterQuantity::kFlops))
-    return;
-  try {
-    result.evidence.counters = run.workload->Count(counters, progress);
-    MakeRows(run, run_id);
-  } catch (const Interrupted&) {  // the ledger stands without them
-  }
-}
-
-/// Decodes, where that is asked for, as often as passes were timed.
-void DecodeAfter(BackendRun& run, Progress& progress) {
-  RunResult& result = run.result;
-  if (run.settings.decode == 0 || result.trials.empty() || interrupted) return;
-  const auto decode = std::make_shared<const DecodeResult>(
-      Decode(run.settings, result.plan.layers, run.workload->weights(),
-             static_cast<int>(result.trials.size()), progress));
-  if (!decode->verification.ok()) result.verification = decode->verification;
-  if (decode->figures.total.seconds.empty()) return;
-  result.decode = decode;
-  result.ledger.environment.decode = decode->figures;
-}
-
 std::vector<RunResult> ResultsOf(const std::vector<BackendRun>& runs) {
   std::vector<RunResult> results;
   for (const BackendRun& run : runs) results.push_back(run.result);
@@ -221,7 +196,41 @@ struct RunSession {
   std::ostream& log;
   Progress& progress;
   const std::function<void(const Ledger&)>& on_trial;
+  Leader* leader = nullptr;  // at the first of several ranks
 };
+
+/// Has the other ranks do `kind` while this one does `work`.
+template <class Work>
+auto WithAllRanks(RunSession& session, const BackendRun& run, Order order, const Work& work) {
+  if (session.leader == nullptr) return work();
+  order.run = &run - session.runs.data();
+  session.leader->Send(order);
+  session.leader->BeginWork();
+  if constexpr (std::is_void_v<decltype(work())>) {
+    work();
+    session.leader->EndWork();
+  } else {
+    auto result = work();
+    session.leader->EndWork();
+    return result;
+  }
+}
+
+/// One repetition. Where there are other ranks, they are told of each pass.
+Trial TimeRepetition(RunSession& session, BackendRun& run, benchmark::State& state) {
+  if (session.leader == nullptr) return run.workload->Time(state, session.progress);
+  const auto again = [&] {
+    TakeWaitingInterrupt();
+    const bool more = !interrupted && state.KeepRunning();
+    session.leader->Send({.kind = more ? Order::Kind::kPass : Order::Kind::kStop});
+    return more;
+  };
+  const Trial trial = WithAllRanks(session, run, {.kind = Order::Kind::kTime}, [&] {
+    return Together(run.settings.team, run.workload->Time(again, session.progress));
+  });
+  if (interrupted) state.SkipWithError("interrupted");
+  return trial;
+}
 
 /// One repetition of a backend; the first takes the memory, and only if the filter selects this
 /// benchmark at all.
@@ -229,8 +238,11 @@ void Repeat(RunSession& session, BackendRun& run, benchmark::State& state) {
   try {
     if (!run.workload) {
       constexpr double kSecondsToCount = 60;  // all points together
-      Prepare(run, session.weights, kSecondsToCount / static_cast<double>(session.runs.size()),
-              session.log, session.progress);
+      const CountMode mode = CountModeOf(
+          run.settings, kSecondsToCount / static_cast<double>(session.runs.size()), session.log);
+      WithAllRanks(session, run,
+                   {.kind = Order::Kind::kPrepare, .argument = static_cast<int64_t>(mode)},
+                   [&] { Prepare(run, session.weights, mode, session.log, session.progress); });
     }
   } catch (const Interrupted&) {
     return state.SkipWithError("interrupted");
@@ -238,11 +250,108 @@ void Repeat(RunSession& session, BackendRun& run, benchmark::State& state) {
   const Verification& verification = run.result.verification;
   if (!verification.ok()) return state.SkipWithError(verification.first_failure.c_str());
   UseThreads(run.settings.threads);
-  const Trial trial = run.workload->Time(state, session.progress);
+  const Trial trial = TimeRepetition(session, run, state);
   if (interrupted || trial.passes == 0) return;
   run.trials.push_back(trial);
   MakeRows(run, session.run_id);
   session.on_trial(MergedLedger(ResultsOf(session.runs)));
+}
+
+// --- After what is timed -------------------------------------------------------------------------
+
+/// One more pass, with the hardware counters read around each op; `environment` says what they are.
+void CountByHardware(RunSession& session, BackendRun& run) {
+  if (!run.settings.counters || run.result.trials.empty() || interrupted) return;
+  Counters counters(run.settings.threads);
+  RunResult& result = run.result;
+  result.ledger.environment.counters = Describe(counters);
+  if (!counters.Has(CounterQuantity::kInstructions) && !counters.Has(CounterQuantity::kFlops))
+    return;
+  try {
+    FlopsEvidence own;
+    WithAllRanks(session, run, {.kind = Order::Kind::kCount}, [&] {
+      own.counters = run.workload->Count(counters, session.progress);
+      result.evidence.counters = Together(run.settings.team, own).counters;
+    });
+    MakeRows(run, session.run_id);
+  } catch (const Interrupted&) {  // the ledger stands without them
+  }
+}
+
+/// One more pass, traced.
+void Trace(RunSession& session, BackendRun& run) {
+  if (!run.settings.trace || run.result.trials.empty() || interrupted) return;
+  run.result.trace = WithAllRanks(session, run, {.kind = Order::Kind::kTrace}, [&] {
+    return Together(run.settings.team, run.workload->Trace(session.progress));
+  });
+}
+
+/// One more pass that tells the ranks' waiting for one another from the sums over them.
+void TimeWaiting(RunSession& session, BackendRun& run) {
+  if (session.leader == nullptr || run.result.trials.empty() || interrupted) return;
+  run.result.ledger.environment.ranks->collectives =
+      WithAllRanks(session, run, {.kind = Order::Kind::kWait},
+                   [&] { return Together(run.settings.team, run.workload->TimeWaiting()); });
+}
+
+DecodeResult DecodeTogether(BackendRun& run, int64_t repetitions, Progress& progress) {
+  DecodeResult result = Decode(run.settings, run.result.plan.layers, run.workload->weights(),
+                               static_cast<int>(repetitions), progress);
+  result.figures = Together(run.settings.team, result.figures);
+  return result;
+}
+
+/// Decodes, where that is asked for, as often as passes were timed.
+void DecodeAfter(RunSession& session, BackendRun& run) {
+  RunResult& result = run.result;
+  if (run.settings.decode == 0 || result.trials.empty() || interrupted) return;
+  const auto repetitions = static_cast<int64_t>(result.trials.size());
+  const auto decode = std::make_shared<const DecodeResult>(
+      WithAllRanks(session, run, {.kind = Order::Kind::kDecode, .argument = repetitions},
+                   [&] { return DecodeTogether(run, repetitions, session.progress); }));
+  if (!decode->verification.ok()) result.verification = decode->verification;
+  if (decode->figures.total.seconds.empty()) return;
+  result.decode = decode;
+  result.ledger.environment.decode = decode->figures;
+}
+
+// --- The other ranks -----------------------------------------------------------------------------
+
+/// Does what the first rank orders, until it orders no more.
+void Follow(RunSession& session, Team& team) {
+  while (true) {
+    const Order order = NextOrder(team.link);
+    if (order.kind == Order::Kind::kEnd) return;
+    BackendRun& run = session.runs[static_cast<std::size_t>(order.run)];
+    UseThreads(run.settings.threads);
+    switch (order.kind) {
+      case Order::Kind::kPrepare:
+        Prepare(run, session.weights, static_cast<CountMode>(order.argument), session.log,
+                session.progress);
+        break;
+      case Order::Kind::kTimeAgain:
+        Together(&team, run.workload->TimeAgain(order.argument, session.progress));
+        break;
+      case Order::Kind::kTime:
+        Together(&team,
+                 run.workload->Time([&] { return NextOrder(team.link).kind == Order::Kind::kPass; },
+                                    session.progress));
+        break;
+      case Order::Kind::kCount: {
+        Counters counters(run.settings.threads);
+        FlopsEvidence own;
+        own.counters = run.workload->Count(counters, session.progress);
+        Together(&team, own);
+        break;
+      }
+      case Order::Kind::kWait: Together(&team, run.workload->TimeWaiting()); break;
+      case Order::Kind::kTrace: Together(&team, run.workload->Trace(session.progress)); break;
+      case Order::Kind::kDecode: DecodeTogether(run, order.argument, session.progress); break;
+      case Order::Kind::kPass:
+      case Order::Kind::kStop:
+      case Order::Kind::kEnd: FL_CHECK(false, static_cast<int>(order.kind));
+    }
+  }
 }
 
 /// Registers a benchmark for each backend and runs those that the filter selects.
@@ -272,13 +381,34 @@ void ReplaceDisturbed(RunSession& session) {
     run.trials = run.result.trials;
     for (Trial& trial : run.trials) {
       if (trial.disturbed.empty()) continue;
-      Trial fresh = run.workload->TimeAgain(trial.passes, session.progress);
+      Trial fresh = WithAllRanks(
+          session, run, {.kind = Order::Kind::kTimeAgain, .argument = trial.passes}, [&] {
+            return Together(run.settings.team,
+                            run.workload->TimeAgain(trial.passes, session.progress));
+          });
       if (fresh.passes == 0) return;
       fresh.replaces = trial.disturbed;
       trial = std::move(fresh);
     }
     MakeRows(run, session.run_id);
     session.on_trial(MergedLedger(ResultsOf(session.runs)));
+  }
+}
+
+/// What is timed, and then what is not.
+void MeasureAll(RunSession& session) {
+  const auto steal_before = StealSeconds();
+  TimeAll(session);
+  ReplaceDisturbed(session);
+  for (BackendRun& run : session.runs) {
+    UseThreads(run.settings.threads);
+    CountByHardware(session, run);
+    TimeWaiting(session, run);
+    Trace(session, run);
+    DecodeAfter(session, run);
+    RunResult& result = run.result;
+    result.was_interrupted = interrupted;
+    if (steal_before) result.ledger.environment.steal_s = *StealSeconds() - *steal_before;
   }
 }
 
@@ -309,26 +439,24 @@ std::vector<RunResult> RunUnderGoogleBenchmark(const RunRequest& request, std::o
                      .log = log,
                      .progress = progress,
                      .on_trial = on_trial};
+  std::optional<Leader> leader;
   const Environment environment = SharedEnvironment(request.settings, session.run_id);
   for (const RunSettings& settings : request.settings) {
     session.runs.push_back({.settings = settings, .workload = {}, .trials = {}, .result = {}});
     session.runs.back().result.plan = request.plan;
     session.runs.back().result.ledger.environment = environment;
   }
-  const auto steal_before = StealSeconds();
-  TimeAll(session);
-  ReplaceDisturbed(session);
-  for (BackendRun& run : session.runs) {
-    UseThreads(run.settings.threads);
-    CountByHardware(run, session.run_id, progress);
-    RunResult& result = run.result;
-    if (run.settings.trace && !result.trials.empty() && !interrupted) {
-      result.trace = run.workload->Trace(progress);
+  if (first.team != nullptr) {
+    const RankFacts ranks = DescribeRanks(*first.team);
+    for (BackendRun& run : session.runs) run.result.ledger.environment.ranks = ranks;
+    interrupts_wait = true;
+    if (!first.team->leads()) {
+      Follow(session, *first.team);
+      return {};
     }
-    DecodeAfter(run, progress);
-    result.was_interrupted = interrupted;
-    if (steal_before) result.ledger.environment.steal_s = *StealSeconds() - *steal_before;
+    session.leader = &leader.emplace(first.team->link);
   }
+  MeasureAll(session);
   return ResultsOf(session.runs);
 }
 

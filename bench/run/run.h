@@ -50,8 +50,9 @@ struct RunRequest {
 
 /// Fills, verifies and times under Google Benchmark: one result for each of the settings. The
 /// repetitions of several are interleaved in random order, so that a machine that changes favours
-/// none. `on_trial` is called with the ledger so far after each trial. Throws InputError for a flag
-/// that Google Benchmark does not know.
+/// none. `on_trial` is called with the ledger so far after each trial. Every rank of a team calls
+/// this: the first has the results, the others follow it and return none. Throws InputError for a
+/// flag that Google Benchmark does not know.
 std::vector<RunResult> RunUnderGoogleBenchmark(const RunRequest& request, std::ostream& log,
                                                bool on_terminal,
                                                const std::function<void(const Ledger&)>& on_trial);

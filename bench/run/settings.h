@@ -9,6 +9,7 @@
 #include "analysis/ledger/flops_evidence.h"
 #include "analysis/ledger/trial.h"
 #include "bench/counting/kernel_choice.h"
+#include "bench/machine/team.h"
 #include "model/config.h"
 #include "model/ops.h"
 
@@ -17,7 +18,8 @@ namespace flopledger {
 struct Calibration;  // analysis/prediction/predict.h
 
 struct RunSettings {
-  ModelConfig model;
+  ModelConfig model;     // the whole one
+  Team* team = nullptr;  // the ranks that share each pass; null of one process
   int64_t context = 1;
   int64_t batch = 1;
   std::optional<int64_t> layers;  // absent: all, or as many as fit in memory
@@ -32,8 +34,13 @@ struct RunSettings {
   std::optional<int64_t> max_memory_bytes;         // absent: what the machine has available
   std::shared_ptr<const Calibration> calibration;  // null: seconds are not predicted
 
+  Shard shard() const { return team != nullptr ? team->link.shard() : Shard{}; }
+  /// The model that this rank computes.
+  ModelConfig OwnModel() const { return RankModel(model, shard()); }
+
   RunShape Shape(int64_t num_layers) const {
-    return kernels.Apply({.context = context, .batch = batch, .num_layers = num_layers});
+    return kernels.Apply(
+        {.context = context, .batch = batch, .num_layers = num_layers, .shard = shard()});
   }
   RunShape OneLayer() const { return Shape(1); }
 
@@ -44,7 +51,8 @@ struct RunSettings {
             .kernels = FactsOf(kernels),
             .threads = threads,
             .convention = convention,
-            .run_id = run_id};
+            .run_id = run_id,
+            .hosts = team != nullptr ? team->hosts : 1};
   }
 };
 

@@ -27,8 +27,12 @@ const char* CategoryOf(Slice::Level level) {
   return "thread";
 }
 
-nlohmann::json Metadata(const char* what, int thread, const std::string& name) {
-  return {{"ph", "M"}, {"name", what}, {"pid", 1}, {"tid", thread}, {"args", {{"name", name}}}};
+/// Names a thread of a rank, or (of thread 0) the rank.
+nlohmann::json Metadata(const char* what, std::pair<int, int> rank_and_thread,
+                        const std::string& name) {
+  const auto& [rank, thread] = rank_and_thread;
+  return {
+      {"ph", "M"}, {"name", what}, {"pid", rank + 1}, {"tid", thread}, {"args", {{"name", name}}}};
 }
 
 }  // namespace
@@ -99,11 +103,15 @@ std::vector<Slice> TraceObserver::Finish() {
 
 std::string ToChromeTrace(const std::vector<Slice>& slices, const std::string& title) {
   nlohmann::json events = nlohmann::json::array();
-  events.push_back(Metadata("process_name", 0, title));
-  std::set<int> threads;
-  for (const Slice& slice : slices) threads.insert(slice.thread);
-  for (const int thread : threads) {
-    events.push_back(Metadata("thread_name", thread,
+  std::set<std::pair<int, int>> threads;
+  for (const Slice& slice : slices) threads.insert({slice.rank, slice.thread});
+  const bool several = !threads.empty() && threads.rbegin()->first > 0;
+  for (const auto& [rank, thread] : threads) {
+    if (thread == 0) {
+      events.push_back(Metadata("process_name", {rank, 0},
+                                several ? fmt::format("rank {} of {}", rank, title) : title));
+    }
+    events.push_back(Metadata("thread_name", {rank, thread},
                               thread == 0 ? "thread 0: layers, operations, its own share"
                                           : fmt::format("thread {}", thread)));
   }
@@ -111,7 +119,7 @@ std::string ToChromeTrace(const std::vector<Slice>& slices, const std::string& t
     nlohmann::json event = {{"ph", "X"},
                             {"name", slice.name},
                             {"cat", CategoryOf(slice.level)},
-                            {"pid", 1},
+                            {"pid", slice.rank + 1},
                             {"tid", slice.thread},
                             {"ts", static_cast<double>(slice.start_ns) / 1e3},
                             {"dur", static_cast<double>(slice.duration_ns) / 1e3}};

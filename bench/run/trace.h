@@ -23,6 +23,7 @@ struct Slice {
   int thread = 0;        // OpenMP's number; 0 runs what is not parallel
   int64_t start_ns = 0;  // since the trace began
   int64_t duration_ns = 0;
+  int rank = 0;  // whose clock the times are on, since that rank's trace began
   bool operator==(const Slice&) const = default;
 };
 
@@ -58,7 +59,7 @@ class TraceObserver {
 };
 
 /// As {"traceEvents": […], "displayTimeUnit": "ms"}: complete ("X") events, microseconds.
-/// `title` names the process.
+/// `title` names the process; several ranks are several processes.
 std::string ToChromeTrace(const std::vector<Slice>& slices, const std::string& title);
 
 }  // namespace flopledger

@@ -101,6 +101,8 @@ void OpVerifier::Before(const Op& op, int64_t layer, const Operands<float>& o) {
 }
 
 void OpVerifier::After(const Op& op, int64_t layer, const Operands<float>& o) {
+  if (op.kind == OpKind::kAllReduce) return CheckAllReduce(op, layer, o);
+  if (op.kind == OpKind::kLogitsGather) return;  // it moves numbers, and changes none
   for (const SampledRow& sample : samples_) CheckRow(op, layer, o, sample);
 }
 
@@ -166,6 +168,8 @@ OpVerifier::Expected OpVerifier::ExpectedElement(const Op& op, const Operands<fl
       return {sum, Gamma(1) * std::abs(sum) + Gamma(roundings) * std::abs(added)};
     }
     case OpKind::kAttention:
+    case OpKind::kAllReduce:
+    case OpKind::kLogitsGather:
     case OpKind::kRouting:
     case OpKind::kCombine: break;
   }
@@ -285,6 +289,36 @@ OpVerifier::Expected OpVerifier::ExpectedValue(const Operands<float>& o, int64_t
   Sum sum;
   for (int64_t s = 0; s < T; ++s) sum.Add(o.a(i * T + row % T, s), head.v(s, c % HS));
   return {sum.value, Gamma(static_cast<double>(T)) * sum.magnitude};
+}
+
+void OpVerifier::CheckAllReduce(const Op& op, int64_t layer, const Operands<float>& o) {
+  std::vector<Element> elements;
+  std::vector<double> own;
+  for (const SampledRow& sample : samples_) {
+    for (const int64_t c :
+         SampleIndexes(o.y.cols, kSampledColumns, static_cast<uint64_t>(sample.row))) {
+      elements.push_back({sample.row, c});
+      own.push_back(sample.a[static_cast<std::size_t>(c)]);
+    }
+  }
+  std::vector<Sum> sums(own.size());
+  const auto add = [&](const std::vector<double>& values) {
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i].Add(values[i], 1);
+  };
+  add(own);
+  Link& link = forward_.link();
+  const auto [rank, P] = link.shard();
+  for (int64_t step = 1; step < P; ++step) {
+    std::vector<double> theirs(own.size());
+    link.Exchange(std::as_bytes(std::span(own)), (rank + step) % P,
+                  std::as_writable_bytes(std::span(theirs)), (rank + P - step) % P);
+    add(theirs);
+  }
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    // At most P − 1 additions, in whatever order.
+    Check(op, layer, o, elements[i],
+          {sums[i].value, Gamma(static_cast<double>(P - 1)) * sums[i].magnitude + kTiny});
+  }
 }
 
 void OpVerifier::CheckAttentionRow(const Op& op, int64_t layer, const Operands<float>& o,

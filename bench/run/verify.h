@@ -49,6 +49,9 @@ class OpVerifier {
   void Check(const Op& op, int64_t layer, const Operands<float>& o, Element at, Expected expected);
   void CheckRow(const Op& op, int64_t layer, const Operands<float>& o, const SampledRow& sample);
 
+  /// The sum over ranks: each sends the others what it had of the sampled outputs.
+  void CheckAllReduce(const Op& op, int64_t layer, const Operands<float>& o);
+
   void CheckAttentionRow(const Op& op, int64_t layer, const Operands<float>& o, int64_t row);
 
   Expected ExpectedElement(const Op& op, const Operands<float>& o, const SampledRow& sample,

@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <ostream>
 #include <ranges>
@@ -69,21 +70,21 @@ std::shared_ptr<const Weights<float>> WeightStore::Get(const RunSettings& settin
   std::shared_ptr<const Weights<float>>& weights = packed ? packed_ : plain_;
   if (!weights) {
     weights = std::make_shared<const Weights<float>>(
-        SeededWeights<float>(settings.model, layers, settings.seed, packed));
+        SeededWeights<float>(settings.model, layers, settings.seed, packed, settings.shard()));
   }
   FL_CHECK(static_cast<int64_t>(weights->layers.size()) == layers, layers);
   return weights;
 }
 
 Workload::Workload(const RunSettings& settings, int64_t layers, WeightStore& weights)
-    : settings_(settings) {
+    : settings_(settings), own_(settings.OwnModel()) {
   UseThreads(settings.threads);
   CheckTeamSize(settings.threads);
   const MatmulBackend<float>& matmul = *settings.kernels.matmul;
   weights_ = weights.Get(settings, layers, matmul.packs_weights);
   tokens_ = SpreadTokens(settings.batch * settings.context, settings.model.vocab_size);
-  forward_ =
-      std::make_unique<Forward<float>>(settings_.model, *weights_, settings.Shape(layers), matmul);
+  forward_ = std::make_unique<Forward<float>>(own_, *weights_, settings.Shape(layers), matmul);
+  if (settings.team != nullptr) forward_->Connect(settings.team->link);
   if (settings.calibration) {
     const Weight<float>& table = weights_->Unembedding();
     speed_ = std::make_unique<SpeedProbe>(
@@ -120,6 +121,7 @@ Trial Workload::TimePasses(Iterations&& iterations, const char* stage, Progress&
     progress.Clear();
     return {};
   }
+  if (trial.passes == 0) return {};
   benchmark::DoNotOptimize(forward_->logits().data);
   trial.peak_after_flops_per_s = MeasureFmaPeak(settings_.threads);
   if (speed_) {
@@ -141,8 +143,68 @@ Trial Workload::Time(benchmark::State& state, Progress& progress) {
   return trial;
 }
 
+namespace {
+
+/// As many iterations as again() says, for a range-based for.
+struct WhileAsked {
+  const std::function<bool()>& again;
+
+  struct Iterator {
+    const std::function<bool()>* again;
+    bool operator!=(const Iterator&) const { return (*again)(); }
+    void operator++() {}
+    int operator*() const { return 0; }
+  };
+  Iterator begin() const { return {&again}; }
+  Iterator end() const { return {&again}; }
+};
+
+}  // namespace
+
+Trial Workload::Time(const std::function<bool()>& again, Progress& progress) {
+  return TimePasses(WhileAsked{again}, "timing", progress);
+}
+
 Trial Workload::TimeAgain(int64_t passes, Progress& progress) {
   return TimePasses(std::views::iota(int64_t{0}, passes), "timing again", progress);
+}
+
+namespace {
+
+/// Times the barrier before each sum over ranks, and the sum.
+class WaitingMeter {
+ public:
+  explicit WaitingMeter(Link& link) : link_(link) {}
+
+  void Before(const Op& op, int64_t, const Operands<float>&) {
+    if (op.kind != OpKind::kAllReduce) return;
+    watch_.Start();
+    Barrier(link_);
+    Of(op).waiting_s += watch_.Stop();
+    watch_.Start();
+  }
+  void After(const Op& op, int64_t, const Operands<float>&) {
+    if (op.kind == OpKind::kAllReduce) Of(op).transfer_s += watch_.Stop();
+  }
+  const std::vector<CollectiveSplit>& splits() const { return splits_; }
+
+ private:
+  CollectiveSplit& Of(const Op& op) {
+    const auto found = std::ranges::find(splits_, op.name(), &CollectiveSplit::op);
+    return found != splits_.end() ? *found : splits_.emplace_back(std::string(op.name()));
+  }
+
+  Link& link_;
+  Stopwatch watch_;
+  std::vector<CollectiveSplit> splits_;
+};
+
+}  // namespace
+
+std::vector<CollectiveSplit> Workload::TimeWaiting() {
+  WaitingMeter meter(forward_->link());
+  forward_->Run(tokens_, meter);
+  return meter.splits();
 }
 
 CounterEvidence Workload::Count(Counters& counters, Progress& progress) {
@@ -274,10 +336,11 @@ TeamFacts TeamOf(const RunSettings& settings) {
   TeamFacts team{.threads = settings.threads,
                  .processors = static_cast<int64_t>(InitialAffinity().size()),
                  .calibrated_flops_per_s = {}};
+  const auto ranks = static_cast<double>(settings.shard().ranks);
   if (!settings.calibration) return team;
   for (const Ceilings& ceilings : settings.calibration->ceilings) {
     if (ceilings.threads == settings.threads) {
-      team.calibrated_flops_per_s = ceilings.peak_flops_per_s();
+      team.calibrated_flops_per_s = ranks * ceilings.peak_flops_per_s();
     }
   }
   return team;

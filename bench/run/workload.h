@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "analysis/ledger/disturbance.h"
+#include "analysis/ledger/environment.h"
 #include "analysis/ledger/flops_evidence.h"
 #include "analysis/ledger/trial.h"
 #include "bench/calibration/speed.h"
@@ -52,8 +54,15 @@ class Workload {
   /// and watches what else the system does. Marks the state as failed when interrupted.
   Trial Time(benchmark::State& state, Progress& progress);
 
+  /// The same of as many passes as again() asks for.
+  Trial Time(const std::function<bool()>& again, Progress& progress);
+
   /// The same of `passes` passes, without Google Benchmark; no passes where it was interrupted.
   Trial TimeAgain(int64_t passes, Progress& progress);
+
+  /// One pass with a barrier of all ranks before each sum over them, after what is timed: this
+  /// rank's seconds at the barriers, and in the sums, of each op that is one.
+  std::vector<CollectiveSplit> TimeWaiting();
 
   /// One pass with the counters read around each op, after what is timed.
   CounterEvidence Count(Counters& counters, Progress& progress);
@@ -85,6 +94,7 @@ class Workload {
   void RunUpTo(const Op& op);
 
   RunSettings settings_;
+  ModelConfig own_;  // that this rank computes
   std::shared_ptr<const Weights<float>> weights_;
   std::vector<int32_t> tokens_;
   std::unique_ptr<Forward<float>> forward_;

@@ -75,6 +75,7 @@ Environment FullEnvironment() {
   decode.total = {"total", 10, 20, {1, 2}};
   decode.read_bytes_per_s = {5, 6};
   full.decode = decode;
+  full.ranks = {.ranks = 2, .hosts = {"a", "b"}, .collectives = {{"ffn_all_reduce", 0.5, 0.25}}};
   full.steal_s = 0.25;
   full.disturbances = {{"packed", 2, "stolen time", true}};
   return full;

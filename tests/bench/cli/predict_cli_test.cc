@@ -217,5 +217,53 @@ TEST_F(Predicting, TheUsersOwnCalibrationIsFound) {
   EXPECT_EQ(Run({"predict", "--model", model_}).code, kDone);
 }
 
+TEST_F(Predicting, RanksOverANetworkAreLabelledAsSuch) {
+  const std::string calibration = Save(Flat());
+  const std::vector<std::string> words{"predict", model_,      "--calibration", calibration, "-t",
+                                       "1",       "--network", "1GB/s,1us",     "--ranks"};
+  const auto with = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = words;
+    all.insert(all.end(), more.begin(), more.end());
+    return Run(all);
+  };
+  const Outcome table = with({"1,2,3"});
+  EXPECT_EQ(table.code, 0) << table.err;
+  EXPECT_THAT(table.out, HasSubstr("(nothing of it was measured)"));
+  const auto json = nlohmann::json::parse(with({"1,2,3", "--format", "json"}).out);
+  ASSERT_EQ(json["points"].size(), 3);
+  EXPECT_EQ(json["points"][0]["collectives"], nullptr);
+  EXPECT_EQ(json["points"][2]["collectives"], "alpha-beta model");
+  EXPECT_EQ(json["points"][2]["ranks"], 3);
+  EXPECT_GT(json["points"][2]["communication_s"], 0);
+  EXPECT_LT(json["points"][2]["weights_bytes"], json["points"][0]["weights_bytes"]);
+  // Two sums a layer of 4 layers, recursive doubling: (24 positions · 24 numbers · 4 bytes) / 1e9 +
+  // 1e-6, and an addition of 12 bytes at 1e10.
+  EXPECT_NEAR(json["points"][1]["communication_s"].get<double>(),
+              8 * (1e-6 + 576 * 4 / 1e9 + 12 * 576 / 1e10), 1e-12);
+  EXPECT_THAT(with({"2", "--format", "csv"}).out, HasSubstr("alpha-beta model"));
+  const Outcome many = with({"4"});
+  EXPECT_EQ(many.code, 2);
+  EXPECT_THAT(many.err, HasSubstr("ranks must be from 1 to its 3 query heads, found 4"));
+}
+
+TEST_F(Predicting, RanksWithoutMeasuredCollectivesSayHowToMeasureThem) {
+  Calibration calibration = Flat();
+  const std::string path = Save(calibration);
+  const std::vector<std::string> words{"predict", model_, "--calibration", path,
+                                       "-t",      "1",    "--ranks",       "2"};
+  const Outcome none = Run(words);
+  EXPECT_EQ(none.code, 3);
+  if (AvailableProcessors() > 1) {
+    EXPECT_THAT(none.out,
+                HasSubstr("the calibration has no collectives of 2 ranks on 1 host: 'mpirun -n 2"));
+  }
+  const Outcome alone = Run({"predict", model_, "--calibration", path, "--network", "1GB/s,1us"});
+  EXPECT_EQ(alone.code, 2);
+  EXPECT_THAT(alone.err, HasSubstr("--network goes with --ranks"));
+  const Outcome half =
+      Run({"predict", model_, "--calibration", path, "--ranks", "2", "--dtype", "bf16"});
+  EXPECT_EQ(half.code, 5);
+}
+
 }  // namespace
 }  // namespace flopledger

@@ -1,0 +1,112 @@
+// Ranks of a run: memory, verification, and what they measure, by threads in place of processes.
+#include "bench/run/ranks.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "bench/calibration/collectives.h"
+#include "bench/run/memory_plan.h"
+#include "bench/run/workload.h"
+#include "model/input_error.h"
+#include "model/spread_tokens.h"
+#include "tests/support/small_run.h"
+#include "tests/support/thread_link.h"
+
+namespace flopledger {
+namespace {
+
+using ::testing::HasSubstr;
+
+RunSettings SettingsOf(Team& team) {
+  RunSettings settings = SmallRun();
+  settings.threads = 1;
+  settings.team = &team;
+  return settings;
+}
+
+TEST(RanksMemory, IsAgreedUponByAll) {
+  RunRanks(2, [](ThreadLink& link) {
+    Team team{.link = link, .host = "h"};
+    RunSettings settings = SettingsOf(team);
+    settings.layers.reset();
+    settings.model.num_layers = 200;
+    const int64_t rank = link.shard().rank;
+    settings.max_memory_bytes = int64_t{1} << 33;
+    EXPECT_EQ(PlanMemory({&settings, 1}).layers, 200);
+    // The second rank has room for fewer layers.
+    const RunShape all = settings.Shape(200), none = settings.Shape(0);
+    const int64_t layers = CountMemory(settings.OwnModel(), all).weights_bytes -
+                           CountMemory(settings.OwnModel(), none).weights_bytes;
+    const int64_t whole = PlanMemory({&settings, 1}).needed_bytes;
+    if (rank == 1) settings.max_memory_bytes = whole - layers / 2;
+    const MemoryPlan plan = PlanMemory({&settings, 1});
+    EXPECT_LT(plan.layers, 110);
+    EXPECT_GT(plan.layers, 90);
+    EXPECT_TRUE(plan.cut_by_memory);
+    if (rank == 1) settings.max_memory_bytes = 1;
+    try {
+      PlanMemory({&settings, 1});
+      ADD_FAILURE() << "there is no room";
+    } catch (const CannotMeasure& error) {
+      EXPECT_THAT(error.what(), HasSubstr("rank 1: 1 layer of"));
+    }
+  });
+}
+
+TEST(RanksVerification, FindsASumThatIsWrong) {
+  /// Changes one number of what arrives.
+  class BadLink : public Link {
+   public:
+    explicit BadLink(Link& link) : link_(link) {}
+    Shard shard() const override { return link_.shard(); }
+    void Exchange(std::span<const std::byte> out, int64_t to, std::span<std::byte> in,
+                  int64_t from) override {
+      link_.Exchange(out, to, in, from);
+      // The messages of the verification are doubles, few of them.
+      if (in.size() > 4000) reinterpret_cast<float*>(in.data())[0] += 1;
+    }
+
+   private:
+    Link& link_;
+  };
+  for (const bool bad : {false, true}) {
+    RunRanks(3, [&](ThreadLink& link) {
+      BadLink changing(link);
+      Team team{.link = bad ? static_cast<Link&>(changing) : link, .host = "h"};
+      const RunSettings settings = SettingsOf(team);
+      WeightStore weights;
+      Workload workload(settings, 1, weights);
+      std::ostream nowhere(nullptr);
+      Progress progress(nowhere, false);
+      const Verification found = Together(&team, workload.Verify(progress));
+      EXPECT_EQ(found.ok(), !bad);
+      if (bad) {
+        EXPECT_THAT(found.first_failure, HasSubstr("_all_reduce in layer 0: element"));
+      } else {
+        EXPECT_GT(found.checked, 0);
+      }
+    });
+  }
+}
+
+TEST(RanksCollectives, AreSampledOnBothSidesOfTheAlgorithms) {
+  RunRanks(2, [](ThreadLink& link) {
+    Team team{.link = link, .host = "h", .library_sum = [](std::span<float>) {}};
+    std::ostream nowhere(nullptr);
+    Progress progress(nowhere, false);
+    const auto samples = SampleCollectives(team, 1, progress);
+    EXPECT_EQ(samples.empty(), !team.leads());
+    if (!team.leads()) return;
+    ASSERT_GT(samples.size(), 5);
+    EXPECT_EQ(samples.front().bytes, 4);
+    EXPECT_EQ(samples.front().algorithm, "recursive doubling");
+    EXPECT_EQ(samples.back().algorithm, "ring");
+    for (const CollectiveSample& sample : samples) {
+      EXPECT_EQ(sample.ranks, 2);
+      EXPECT_GT(sample.seconds, 0);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace flopledger
