@@ -15,7 +15,7 @@ import time
 
 MPI, ALONE, GOLDEN = (pathlib.Path(path).resolve() for path in sys.argv[1:4])
 TINY = GOLDEN / "gpt2-tiny" / "config.json"  # 4 heads
-BARRIERS = 60  # seconds after which a launch that should end has not
+PATIENCE = 200  # seconds after which a launch that should end has not
 
 
 def launcher():
@@ -31,12 +31,13 @@ def environment(folder, **more):
     return os.environ | {
         "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "OMPI_MCA_rmaps_base_oversubscribe": "1", "XDG_CACHE_HOME": f"{folder}/cache",
+        "ASAN_OPTIONS": "detect_leaks=0",  # MPI's own
         "OMP_WAIT_POLICY": "passive"} | more
 
 
 def launch(folder, ranks, *words, **more):
     return subprocess.run([*launcher(), "-n", str(ranks), MPI, *map(str, words)],
-                          capture_output=True, text=True, timeout=BARRIERS,
+                          capture_output=True, text=True, timeout=PATIENCE,
                           env=environment(folder, **more), cwd=folder)
 
 
@@ -154,6 +155,9 @@ def refused(folder):
     expect("rank 0: " in done.stderr, done.stderr)
     done = launch(folder, 2, "run", "--model", TINY, "-t", 1, "--json", "/none/x.json")
     expect(done.returncode == 2 and len(our_lines(done.stderr)) == 1, done.stderr)
+    done = launch(folder, 2, "run", "--model", TINY, FLOPLEDGER_RANK_TIMEOUT="soon")
+    expect(done.returncode == 2 and len(our_lines(done.stderr)) == 1, done.stderr)
+    expect("FLOPLEDGER_RANK_TIMEOUT must be seconds above 0" in done.stderr, done.stderr)
     done = launch(folder, 2, "calibrate", "--out", f"{folder}/none.json")
     expect(done.returncode == 5 and "no calibration to add collectives to" in done.stderr,
            done.stderr)
@@ -168,7 +172,7 @@ def one_fails(folder):
     words = ["logits", "--model", TINY, "--tokens", golden / "tokens.json", "-t", "1", "--weights"]
     line = [*launcher(), "-n", "1", MPI, *map(str, words), str(golden / "model.safetensors"), ":",
             "-n", "1", MPI, *map(str, words), f"{folder}/none.safetensors"]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=BARRIERS,
+    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE,
                           env=environment(folder))
     expect(done.returncode != 0, "exit code 0")
     lines = our_lines(done.stderr)
@@ -203,7 +207,7 @@ def long_run(folder, **more):
     process = start(folder, 3, "run", "--model", TINY, "-t", 1, "-r", 100000,
                     "--benchmark_min_time=0.001", "--count", "off", "--json", path,
                     FLOPLEDGER_TEST_RUN=str(os.getpid()), **more)
-    end = time.time() + BARRIERS
+    end = time.time() + PATIENCE
     while not path.exists() and time.time() < end:
         time.sleep(0.05)
     expect(path.exists(), "no repetition was finished")
@@ -214,7 +218,7 @@ def killed(folder):
     """A rank that is killed ends all; what is on disk is whole."""
     process, path = long_run(folder)
     os.kill(ranks_of(process)[1], signal.SIGKILL)
-    process.communicate(timeout=BARRIERS)
+    process.communicate(timeout=PATIENCE)
     expect(process.returncode != 0, "exit code 0")
     document, rows = rows_of(path)
     expect(rows["total"]["repetitions"] >= 1)
@@ -230,7 +234,7 @@ def silent(folder):
     os.kill(stopped, signal.SIGSTOP)
     began = time.time()
     try:
-        _, err = process.communicate(timeout=BARRIERS)
+        _, err = process.communicate(timeout=PATIENCE)
     finally:
         try:
             os.kill(stopped, signal.SIGKILL)
