@@ -15,12 +15,15 @@ namespace {
 /// Several runs side by side, each held against the first.
 class RunsSideBySide {
  public:
-  explicit RunsSideBySide(const std::vector<ReportView>& views) : views_(views) {}
+  RunsSideBySide(const std::vector<ReportView>& views, std::span<const NamedLedger> files)
+      : views_(views), files_(files) {}
 
   std::string Draw() {
     Totals();
+    html_ += VerdictSections(views_, files_) + SweepSection(views_);
     Operations();
     Differences();
+    Repeat();
     return std::move(html_);
   }
 
@@ -68,22 +71,26 @@ class RunsSideBySide {
              {"matmul", "", false},
              {"attention", "", false},
              {"layers", "run"},
-             {"time", "ms"},
+             {"when", "", false},
+             {"time", "of a pass"},
              {"to A", "× seconds"},
-             {"rate", "GFLOP/s"},
+             {"rate", ""},
              {"of peak", "%"},
-             {"FMA peak", "GFLOP/s"},
-             {"verdict", "", false}},
+             {"FMA peak", ""},
+             {"checks", "", false}},
             {},
             {}};
   }
 
   void Totals() {
-    html_ += "<section class=\"verdict\" aria-labelledby=\"compare\">\n<h2 id=\"compare\">" +
-             fmt::format("{} runs compared</h2>\n", views_.size());
+    const std::string title = files_.size() == 1 ? fmt::format("{} points", views_.size())
+                                                 : fmt::format("{} runs compared", views_.size());
+    html_ += "<div class=\"verdict\">\n" + OpenSection("compare", title, "median, MAD");
     const auto differing = Differing();
     html_ += "<p class=\"summary\">";
-    if (differing.empty()) {
+    if (files_.size() == 1) {
+      html_ += "The points of one run, repetitions interleaved at random. ";
+    } else if (differing.empty()) {
       html_ += "The machines and builds are the same, as far as the ledgers say. ";
     } else {
       html_ +=
@@ -94,12 +101,14 @@ class RunsSideBySide {
       }
       html_ += ". ";
     }
-    html_ +=
-        "Ratios are of medians, to the first run, without an interval: small ones are noise."
-        "</p>\n";
+    html_ += "Ratios in this table are of medians, to the first: small ones are noise.</p>\n";
     HtmlTable table = RunsTable();
     double longest = 0;
     for (const ReportView& view : views_) longest = std::max(longest, view.pass_s.value_or(0));
+    const auto or_why = [](HtmlCell cell, const char* why) {
+      cell.why = why;
+      return cell;
+    };
     for (std::size_t i = 0; i < views_.size(); ++i) {
       const ReportView& view = views_[i];
       const Record& row = view.first();
@@ -117,18 +126,17 @@ class RunsSideBySide {
             TextCell(row.matmul),
             TextCell(row.attention),
             NumberCell(row.layers_run),
-            OrUnavailable(BarCell(view.pass_s, longest, RunColour(i))),
+            TextCell(ReadableTime(row.run_id)),
+            or_why(BarCell(view.pass_s, longest, "whole"), "no time was measured"),
             Ratio(views_.front().total, total),
-            OrUnavailable(NumberCell(rate, 1)),
-            OrUnavailable(NumberCell(share, 1)),
-            OrUnavailable(NumberCell(peak, 1, 1e-9)),
+            or_why(RateCell(rate ? std::optional(*rate * 1e9) : std::nullopt),
+                   "the ledger has no rate of the whole pass"),
+            or_why(NumberCell(share, 1), "the peak was not measured"),
+            or_why(RateCell(peak), "the peak was not measured"),
             TextCell(view.headline)}});
     }
-    html_ += DrawTable(table) + "</section>\n";
-  }
-
-  static std::string RunColour(std::size_t run) {
-    return run < kColours ? fmt::format("c{}", run + 1) : "c0";
+    const std::string unavailable = TellUnavailable(table);
+    html_ += DrawTable(table) + unavailable + "</section>\n</div>\n";
   }
 
   /// Every operation of any run, in the order of the first run that has it.
@@ -144,13 +152,12 @@ class RunsSideBySide {
   }
 
   void Operations() {
-    html_ +=
-        "<section aria-labelledby=\"compare-ops\">\n<h2 id=\"compare-ops\">Operations side by "
-        "side</h2>\n<p class=\"lead\">Seconds, shares of each run's own FMA peak, and the "
-        "ratio of seconds to the first run.</p>\n";
+    html_ += OpenSection("compare-ops", "Operations side by side", "share of peak",
+                         "Seconds, shares of each run's own FMA peak, and the ratio of seconds to "
+                         "the first run.");
     HtmlTable table{"Operations of every run", {{"operation", "", false}}, {}, {}};
     for (std::size_t i = 0; i < views_.size(); ++i) {
-      table.columns.push_back({LetterOf(i), "ms"});
+      table.columns.push_back({LetterOf(i), "time"});
     }
     for (std::size_t i = 1; i < views_.size(); ++i) {
       table.columns.push_back({LetterOf(i) + " / A", "× seconds"});
@@ -165,7 +172,8 @@ class RunsSideBySide {
     const auto line = [&](const std::string& name, auto&& find, bool bars) {
       std::vector<const Record*> found;
       for (const ReportView& view : views_) found.push_back(find(view));
-      HtmlRow row{"", {TextCell(Shortened(name, kLongestName))}};
+      const std::string colour = bars ? ColourOf(name) : "";
+      HtmlRow row{colour, {TextCell(Shortened(name, kLongestName))}};
       const auto missing = [](const Record* record) {
         return HtmlCell{record == nullptr ? "<span class=\"na\">not in this run</span>"
                                           : kUnavailable};
@@ -175,7 +183,7 @@ class RunsSideBySide {
         if (record == nullptr || !record->time_s) {
           row.cells.push_back(missing(record));
         } else {
-          row.cells.push_back(BarCell(record->time_s, bars ? longest : 0, RunColour(i)));
+          row.cells.push_back(BarCell(record->time_s, bars ? longest : 0, colour));
         }
       }
       for (std::size_t i = 1; i < found.size(); ++i) row.cells.push_back(Ratio(found[0], found[i]));
@@ -195,9 +203,7 @@ class RunsSideBySide {
 
   /// Every fact in which the runs differ.
   void Differences() {
-    html_ +=
-        "<section aria-labelledby=\"compare-facts\">\n<h2 id=\"compare-facts\">What differs"
-        "</h2>\n";
+    html_ += OpenSection("compare-facts", "What differs", "drift");
     HtmlTable table{"Facts in which the runs differ", {{"fact", "", false}}, {}, {}};
     for (std::size_t i = 0; i < views_.size(); ++i)
       table.columns.push_back({LetterOf(i), "", false});
@@ -224,7 +230,22 @@ class RunsSideBySide {
     html_ += "</section>\n";
   }
 
+  /// How to repeat each file's run, with all of its points.
+  void Repeat() {
+    html_ += OpenSection("compare-repeat", "Repeat it", "commit");
+    for (const NamedLedger& file : files_) {
+      if (files_.size() > 1) {
+        html_ += fmt::format("<p class=\"aside\">{}</p>\n", EscapedHtml(file.name));
+      }
+      html_ += "<pre tabindex=\"0\"><code>";
+      for (const std::string& line : CommandsOf(file.ledger)) html_ += EscapedHtml(line) + "\n";
+      html_ += "</code></pre>\n";
+    }
+    html_ += "</section>\n";
+  }
+
   const std::vector<ReportView>& views_;
+  std::span<const NamedLedger> files_;
   std::string html_;
 };
 
@@ -234,8 +255,9 @@ std::string LetterOf(std::size_t run) {
   return run < 26 ? std::string(1, static_cast<char>('A' + run)) : fmt::format("#{}", run + 1);
 }
 
-std::string ComparisonPage(const std::vector<ReportView>& views) {
-  return RunsSideBySide(views).Draw();
+std::string ComparisonPage(const std::vector<ReportView>& views,
+                           std::span<const NamedLedger> files) {
+  return RunsSideBySide(views, files).Draw();
 }
 
 }  // namespace flopledger

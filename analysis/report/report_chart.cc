@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "analysis/report/axis.h"
+#include "analysis/report/html_page.h"
 #include "analysis/text/markup.h"
 #include "analysis/text/numbers.h"
 
@@ -24,46 +26,6 @@ struct Box {
   }
 };
 
-/// A logarithmic axis from `low` to `high` on [begin, end] pixels.
-struct Axis {
-  double low = 1, high = 10;
-  double begin = 0, end = 1;
-
-  double operator()(double value) const {
-    return begin + (end - begin) * std::log10(value / low) / std::log10(high / low);
-  }
-  double PixelsPerDecade() const { return std::abs(end - begin) / std::log10(high / low); }
-};
-
-struct Range {
-  double low = std::numeric_limits<double>::max(), high = 0;
-  void Take(double value) {
-    if (!(value > 0) || !std::isfinite(value)) return;
-    low = std::min(low, value);
-    high = std::max(high, value);
-  }
-};
-
-std::string TickText(double value) {
-  return value < 9e-5 || value > 2e5 ? fmt::format("{:.0e}", value) : fmt::format("{:.6g}", value);
-}
-
-/// Powers of ten, at most nine; on a short axis twice and five times them as well.
-std::vector<double> Ticks(const Axis& axis) {
-  const int first = static_cast<int>(std::floor(std::log10(axis.low)));
-  const int last = static_cast<int>(std::floor(std::log10(axis.high)));
-  const int step = std::max(1, (last - first) / 8);
-  std::vector<double> ticks;
-  for (int exponent = first; exponent <= last; exponent += step) {
-    for (const double times : {1.0, 2.0, 5.0}) {
-      const double tick = times * std::pow(10.0, exponent);
-      if (times > 1 && last - first > 2) continue;
-      if (tick >= axis.low && tick <= axis.high) ticks.push_back(tick);
-    }
-  }
-  return ticks;
-}
-
 /// The dots of the operations that take 95 % of the time, the longest first.
 std::vector<RooflineDot> MostOfTheTime(const Roofline& roofline) {
   std::vector<RooflineDot> dots = roofline.dots;
@@ -77,9 +39,8 @@ std::vector<RooflineDot> MostOfTheTime(const Roofline& roofline) {
 
 class Chart {
  public:
-  Chart(const ReportView& view, const std::vector<std::string>& colours, std::string id,
-        ChartSize size)
-      : view_(view), roofline_(view.roofline), colours_(colours), id_(std::move(id)), size_(size) {
+  Chart(const ReportView& view, std::string id, ChartSize size)
+      : view_(view), roofline_(view.roofline), id_(std::move(id)), size_(size) {
     dots_ = size.zoom ? MostOfTheTime(roofline_) : roofline_.dots;
     SetAxes();
   }
@@ -96,7 +57,7 @@ class Chart {
 
  private:
   void SetAxes() {
-    Range x, y;
+    PositiveRange x, y;
     for (const RooflineDot& dot : dots_) {
       x.Take(dot.intensity);
       y.Take(dot.slowest.value_or(dot.flops_per_s));
@@ -144,14 +105,14 @@ class Chart {
 
   void Grid() {
     text_ += "<g class=\"grid\">\n";
-    for (const double tick : Ticks(x_)) {
+    for (const double tick : x_.Ticks()) {
       const double at = x_(tick);
       text_ += fmt::format(
           "<path d=\"M{0:.1f} {1:.1f}V{2:.1f}\"/><text x=\"{0:.1f}\" y=\"{3:.1f}\" "
           "text-anchor=\"middle\">{4}</text>\n",
           at, y_.begin, y_.end, y_.begin + 17, TickText(tick));
     }
-    for (const double tick : Ticks(y_)) {
+    for (const double tick : y_.Ticks()) {
       const double at = y_(tick);
       text_ += fmt::format(
           "<path d=\"M{0:.1f} {1:.1f}H{2:.1f}\"/><text x=\"{3:.1f}\" y=\"{4:.1f}\" "
@@ -162,6 +123,12 @@ class Chart {
         "<text class=\"axis\" x=\"{:.1f}\" y=\"{}\" text-anchor=\"end\">FLOPs per byte</text>"
         "<text class=\"axis\" x=\"6\" y=\"14\">GFLOP/s</text>\n</g>\n",
         x_.end, size_.height - 6);
+    if (size_.zoom) {
+      text_ += fmt::format(
+          "<text class=\"axis\" x=\"{:.1f}\" y=\"14\" text-anchor=\"end\">those of 95 % of the "
+          "time</text>\n",
+          x_.end);
+    }
   }
 
   void Ceilings() {
@@ -288,7 +255,7 @@ class Chart {
   void Draw(const RooflineDot& dot) {
     const Record& row = view_.named.ledger.rows[dot.row];
     const double x = x_(dot.intensity), y = y_(dot.flops_per_s);
-    const std::string colour = colours_[dot.row];
+    const std::string colour = ColourOf(row.op);
     if (dot.slowest) {
       text_ += fmt::format("<path class=\"spread {}\" d=\"M{:.1f} {:.1f}V{:.1f}\"/>", colour, x,
                            y_(*dot.slowest), y_(*dot.fastest));
@@ -344,7 +311,6 @@ class Chart {
 
   const ReportView& view_;
   const Roofline& roofline_;
-  const std::vector<std::string>& colours_;
   const std::string id_;
   const ChartSize size_;
   Axis x_, y_;
@@ -360,9 +326,8 @@ bool HasZoom(const ReportView& view) {
   return shown > 0 && shown < view.roofline.dots.size();
 }
 
-std::string RooflineSvg(const ReportView& view, const std::vector<std::string>& colours,
-                        const std::string& id, ChartSize size) {
-  return Chart(view, colours, id, size).Draw();
+std::string RooflineSvg(const ReportView& view, const std::string& id, ChartSize size) {
+  return Chart(view, id, size).Draw();
 }
 
 }  // namespace flopledger

@@ -15,6 +15,7 @@
 namespace flopledger {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -66,6 +67,31 @@ NamedLedger MakeLedger(int ops) {
   return named;
 }
 
+/// With the ceilings of a machine: its roofline has slopes.
+NamedLedger Calibrated(NamedLedger named) {
+  const Ceilings ceilings{
+      .threads = 2,
+      .fma_flops_per_s = {},
+      .bandwidth = {{"L1", 64'000, {8e11, 1}, {1, 1}}, {"memory", std::nullopt, {1e10, 1}, {1, 1}}},
+      .product_flops_per_s = {},
+      .fork_join_s = {},
+      .exp_s = {},
+      .clock_hz = {},
+      .theoretical_flops_per_s = Measured{1.25e11, 0}};
+  named.ledger.environment.calibration = CalibrationFacts{
+      .taken = "", .ceilings = {ceilings}, .scaled_to = {}, .total_by_the_peak_alone_s = {}};
+  return named;
+}
+
+/// With three repetitions of each operation and of the pass.
+NamedLedger Repeated(NamedLedger named) {
+  for (Record& row : named.ledger.rows) {
+    row.samples_s = {*row.time_s, *row.time_s * 1.1, *row.time_s * 0.95};
+  }
+  named.ledger.rows.back().peak_samples_gflops = {100, 99, 90};
+  return named;
+}
+
 std::string Html(const NamedLedger& named) { return ToHtml({&named, 1}); }
 std::string Markdown(const NamedLedger& named) { return ToMarkdown({&named, 1}); }
 
@@ -104,7 +130,7 @@ std::vector<std::string> Unbalanced(std::string html) {
 
 TEST(Report, OneOperationAndTwoHundred) {
   for (const int ops : {1, 2, 13, 200}) {
-    const std::string html = Html(MakeLedger(ops));
+    const std::string html = Html(Repeated(Calibrated(MakeLedger(ops))));
     EXPECT_THAT(Unbalanced(html), IsEmpty()) << ops;
     // One for each width of screen; again in the panel of those that take the time, if there is
     // one.
@@ -298,8 +324,139 @@ TEST(Report, ALedgerOfSeveralBackendsIsAComparisonOfThem) {
   EXPECT_EQ(ReportView(ledgers[1]).pass_s, 0.08);
   EXPECT_TRUE(ledgers[0].ledger.environment.extrapolation.has_value());
   EXPECT_FALSE(ledgers[1].ledger.environment.extrapolation.has_value());
-  EXPECT_THAT(Html(several), HasSubstr("2 runs compared"));
+  EXPECT_THAT(Html(several), HasSubstr("2 points"));
+  EXPECT_THAT(Html(several), HasSubstr("--matmul packed,eigen --attention"));
   EXPECT_THAT(Markdown(several), HasSubstr("2 runs compared"));
+}
+
+TEST(Report, WithoutMemoryRoofsItSaysHowToGetThemAndDrawsNoHalfOfAChart) {
+  NamedLedger named = MakeLedger(2);
+  named.ledger.rows[0].time_s = 0.009;  // above the peak
+  const std::string html = Html(named);
+  EXPECT_THAT(html, Not(HasSubstr("<svg class=\"roofline\"")));
+  EXPECT_THAT(html, HasSubstr("<code>flopledger calibrate</code>"));
+  EXPECT_EQ(CountOf(html, "<div class=\"rate\">"), 2U);
+  EXPECT_THAT(html, HasSubstr(" error\" style=\"width:100.00%\""));
+  EXPECT_THAT(html, HasSubstr("style=\"width:45.00%\""));  // 50 GFLOP/s on a line to 111
+  const std::string whole = Html(Calibrated(MakeLedger(2)));
+  EXPECT_THAT(whole, HasSubstr("<svg class=\"roofline\""));
+  EXPECT_THAT(whole, Not(HasSubstr("flopledger calibrate")));
+}
+
+TEST(Report, ColoursOfOperationsAreTheSameOnEveryPage) {
+  NamedLedger other = MakeLedger(3);
+  other.ledger.rows[2].op = "ffn_up";  // elsewhere in the order
+  NamedLedger one = MakeLedger(1);
+  one.ledger.rows[0].op = "ffn_up";
+  const std::vector<NamedLedger> both{other, one};
+  for (const std::string& html : {Html(one), Html(other), ToHtml(both)}) {
+    EXPECT_THAT(html, HasSubstr("<i class=\"mark c4\"></i>ffn_up"));
+    EXPECT_THAT(html, Not(ContainsRegex("mark c[^4]\"></i>ffn_up")));
+  }
+}
+
+TEST(Report, EveryLinkOfAHeadingLeadsToTheGlossary) {
+  NamedLedger other = MakeLedger(3);
+  for (Record& row : other.ledger.rows) row.context = 128;
+  const std::vector<NamedLedger> both{MakeLedger(3), other};
+  for (const std::string& html : {Html(Calibrated(MakeLedger(3))), ToHtml(both)}) {
+    static const std::regex link("href=\"#([^\"]*)\"");
+    std::size_t links = 0;
+    for (std::sregex_iterator at(html.begin(), html.end(), link), end; at != end; ++at, ++links) {
+      EXPECT_THAT(html, HasSubstr(fmt::format("<div id=\"{}\"><dt>", (*at)[1].str())));
+    }
+    EXPECT_EQ(links, CountOf(html, "<h2") - 1);  // the glossary's own has none
+  }
+}
+
+TEST(Report, RepetitionsAreDotsAndThePeakDrifts) {
+  const std::string html = Html(Repeated(MakeLedger(2)));
+  EXPECT_EQ(CountOf(html, "<circle class=\"point whole\""), 2U * 6);  // for two widths of screen
+  EXPECT_THAT(html, HasSubstr("repetition 2: 44 ms (0.044 s), +10.0 % of the median"));
+  EXPECT_THAT(html, HasSubstr("moved by -10.0 % from the first repetition to the last (100.0 to "
+                              "90.0 GFLOP/s), and lay between 90.0 and 100.0"));
+  EXPECT_THAT(html, HasSubstr("title=\"repetition 3: 19 ms, -5.0 %\""));
+  EXPECT_THAT(html, Not(HasSubstr("doubtful\"")));
+  EXPECT_THAT(Html(MakeLedger(2)), HasSubstr("the ledger has no repetitions of the whole pass"));
+}
+
+TEST(Report, DisturbedRepetitionsAreMarked) {
+  NamedLedger named = Repeated(MakeLedger(2));
+  auto& disturbances = named.ledger.environment.disturbances;
+  disturbances = {{"packed", 2, "stolen time", true}, {"eigen", 3, "of another backend", false}};
+  EXPECT_THAT(Html(named),
+              HasSubstr("repetition 2 (stolen time) was disturbed, and measured again"));
+  EXPECT_THAT(Html(named), Not(HasSubstr("<path class=\"point doubtful\"")));
+  EXPECT_THAT(Html(named), Not(HasSubstr("of another backend")));
+
+  disturbances[0].replaced = false;
+  named.ledger.rows.back().disturbed = "1 of 3 repetitions: stolen time";
+  const std::string html = Html(named);
+  EXPECT_EQ(CountOf(html, "<path class=\"point doubtful\""), 2U);
+  EXPECT_THAT(html, HasSubstr("+10.0 % of the median; disturbed: stolen time"));
+  EXPECT_THAT(html, HasSubstr("The run was disturbed"));
+  EXPECT_THAT(html, Not(HasSubstr("checks passed")));
+  EXPECT_THAT(Markdown(named), HasSubstr("**doubtful**: the pass: 1 of 3 repetitions"));
+}
+
+TEST(Report, AComparisonHasTheVerdictsOfCompareWithTheirIntervals) {
+  NamedLedger first = Repeated(MakeLedger(3)), other = Repeated(MakeLedger(3));
+  for (Record& row : other.ledger.rows) {
+    row.run_id = "tiny-2";
+    if (row.op != "op0") continue;
+    for (double& seconds : row.samples_s) seconds *= 4;
+  }
+  other.ledger.rows[1].predicted_flops = 7;
+  std::vector<NamedLedger> both{first, other};
+  std::string html = ToHtml(both);
+  EXPECT_THAT(Unbalanced(html), IsEmpty());
+  EXPECT_THAT(html, HasSubstr("B against A: <span class=\"decision fail\">FAIL</span>"));
+  EXPECT_EQ(CountOf(html, "<div class=\"ratio fail\""), 2U);  // four times as long; other FLOPs
+  EXPECT_EQ(CountOf(html, "<div class=\"ratio open\""), 2U);  // the third, and the total
+  EXPECT_THAT(html, HasSubstr("title=\"4.000, between 2."));
+  EXPECT_THAT(html, HasSubstr("predicted_flops 1,000,000,000 → 7"));
+
+  for (Record& row : both[1].ledger.rows) row.threads = 1;
+  html = ToHtml(both);
+  EXPECT_THAT(html, HasSubstr("<span class=\"decision apart\">NOT COMPARABLE</span>"));
+  EXPECT_THAT(html, HasSubstr("not comparable: threads: A 2, B 1"));
+  EXPECT_THAT(html, Not(HasSubstr("<div class=\"ratio")));
+}
+
+TEST(Report, ASweepIsDrawnAgainstWhatChanges) {
+  NamedLedger sweep = MakeLedger(2);
+  const auto point = sweep.ledger.rows;
+  sweep.ledger.rows.clear();
+  for (const int64_t context : {64, 128, 256}) {
+    for (const int64_t threads : {1, 2}) {
+      for (Record row : point) {
+        row.context = context;
+        row.threads = threads;
+        row.time_s = 1e-3 * static_cast<double>(context / threads);
+        sweep.ledger.rows.push_back(row);
+      }
+    }
+  }
+  const std::string html = Html(sweep);
+  EXPECT_THAT(Unbalanced(html), IsEmpty());
+  EXPECT_THAT(html, HasSubstr("6 points"));
+  EXPECT_THAT(html, HasSubstr("Against context"));
+  EXPECT_THAT(html, HasSubstr("</i>threads 1</li>"));
+  EXPECT_THAT(html, HasSubstr("context 256, threads 2: 128 ms (0.128 s)"));
+  EXPECT_THAT(html, HasSubstr("context 64, threads 1: 50 % of the FMA peak"));
+  EXPECT_EQ(CountOf(html, "<circle class=\"point s2\""), 2U * 2 * 3);  // charts, widths, points
+  EXPECT_THAT(html, HasSubstr("--context 64,128,256 --batch 1 --threads 1,2 --matmul"));
+}
+
+TEST(Report, SaysWhenInWordsAndShowsExactFiguresOnHover) {
+  NamedLedger named = MakeLedger(2);
+  for (Record& row : named.ledger.rows) row.run_id = "tiny-20261126T110551.123Z";
+  EXPECT_THAT(Html(named), HasSubstr("26 November 2026, 11:05 UTC"));
+  named.ledger.rows.back().time_s = 10.657218344;
+  named.ledger.rows.back().predicted_flops = 3'507'000'123'456;
+  EXPECT_THAT(Html(named), HasSubstr("<span title=\"10.6572183 s\">10.66 s</span>"));
+  EXPECT_THAT(Html(named), HasSubstr("<span title=\"3,507,000,123,456\">3.507 TFLOP</span>"));
+  EXPECT_THAT(Html(named), HasSubstr(">3,507,000,123,456</td>"));  // in the ledger
 }
 
 TEST(Roofline, DotsStandAtWhatWasExecuted) {
@@ -385,7 +542,7 @@ TEST(Report, CalibratedSecondsStandBesideTheMeasured) {
   }
   EXPECT_THAT(Html(named),
               HasSubstr("32 ms predicted from the calibration, 40 ms measured: +25.0 %"));
-  EXPECT_THAT(Html(named), HasSubstr(">16.000<"));
+  EXPECT_THAT(Html(named), HasSubstr("<span title=\"0.016 s\">16 ms</span>"));
   EXPECT_THAT(Html(named), HasSubstr("All checks passed"));
   EXPECT_THAT(Markdown(named), HasSubstr("| compute |"));
   named.ledger.rows[0].predicted_time_s.reset();
