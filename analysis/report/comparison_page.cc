@@ -82,10 +82,41 @@ class RunsSideBySide {
             {}};
   }
 
+  /// The file's name, or of points of one file what tells them apart.
+  std::string NameOf(const ReportView& view) const {
+    const std::string& name = view.named.name;
+    const std::string file = files_.front().name + ", ";
+    return files_.size() == 1 && name.starts_with(file) ? name.substr(file.size()) : name;
+  }
+
+  /// Takes out the columns in which all runs are alike, of those that say what ran; a sentence with
+  /// what they said.
+  static std::string TakeOutCommon(HtmlTable& table) {
+    std::string common;
+    for (std::size_t c = 1; c < table.columns.size();) {
+      const std::string title = table.columns[c].title;
+      if (title == "time") break;
+      const std::string first = table.rows.front().cells[c].html;
+      const bool alike = std::ranges::all_of(
+          table.rows, [&](const HtmlRow& row) { return row.cells[c].html == first; });
+      if (!alike) {
+        ++c;
+        continue;
+      }
+      if (!first.empty()) {
+        common += fmt::format("{}{} {}", common.empty() ? "" : ", ", title, first);
+      }
+      const auto at = static_cast<std::ptrdiff_t>(c);
+      table.columns.erase(table.columns.begin() + at);
+      for (HtmlRow& row : table.rows) row.cells.erase(row.cells.begin() + at);
+    }
+    return common.empty() ? "" : fmt::format("<p class=\"lead\">All: {}.</p>\n", common);
+  }
+
   void Totals() {
     const std::string title = files_.size() == 1 ? fmt::format("{} points", views_.size())
                                                  : fmt::format("{} runs compared", views_.size());
-    html_ += "<div class=\"verdict\">\n" + OpenSection("compare", title, "median, MAD");
+    html_ += "<div class=\"verdict plain\">\n" + OpenSection("compare", title, "median, MAD");
     const auto differing = Differing();
     html_ += "<p class=\"summary\">";
     if (files_.size() == 1) {
@@ -116,25 +147,25 @@ class RunsSideBySide {
       const auto rate = total != nullptr ? total->gflops : std::nullopt;
       const auto share = total != nullptr ? total->pct_peak : std::nullopt;
       std::optional<double> peak = view.roofline.peak_flops_per_s;
-      table.rows.push_back(
-          {"",
-           {{fmt::format("<b>{}</b> {}", LetterOf(i), EscapedHtml(view.named.name))},
-            TextCell(row.model),
-            NumberCell(row.context),
-            NumberCell(row.batch),
-            NumberCell(row.threads),
-            TextCell(row.matmul),
-            TextCell(row.attention),
-            NumberCell(row.layers_run),
-            TextCell(ReadableTime(row.run_id)),
-            or_why(BarCell(view.pass_s, longest, "whole"), "no time was measured"),
-            Ratio(views_.front().total, total),
-            or_why(RateCell(rate ? std::optional(*rate * 1e9) : std::nullopt),
-                   "the ledger has no rate of the whole pass"),
-            or_why(NumberCell(share, 1), "the peak was not measured"),
-            or_why(RateCell(peak), "the peak was not measured"),
-            TextCell(view.headline)}});
+      table.rows.push_back({"",
+                            {{fmt::format("<b>{}</b> {}", LetterOf(i), EscapedHtml(NameOf(view)))},
+                             TextCell(row.model),
+                             NumberCell(row.context),
+                             NumberCell(row.batch),
+                             NumberCell(row.threads),
+                             TextCell(row.matmul),
+                             TextCell(row.attention),
+                             NumberCell(row.layers_run),
+                             TextCell(ReadableTime(row.run_id)),
+                             or_why(BarCell(view.pass_s, longest, "whole"), "no time was measured"),
+                             Ratio(views_.front().total, total),
+                             or_why(RateCell(rate ? std::optional(*rate * 1e9) : std::nullopt),
+                                    "the ledger has no rate of the whole pass"),
+                             or_why(NumberCell(share, 1), "the peak was not measured"),
+                             or_why(RateCell(peak), "the peak was not measured"),
+                             TextCell(view.headline)}});
     }
+    html_ += TakeOutCommon(table);
     const std::string unavailable = TellUnavailable(table);
     html_ += DrawTable(table) + unavailable + "</section>\n</div>\n";
   }

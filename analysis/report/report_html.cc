@@ -1,6 +1,7 @@
 // The page as HTML. Everything is drawn here; the script only sorts tables.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <regex>
 
 #include "analysis/report/html_page.h"
@@ -21,9 +22,10 @@ std::string When(const Record& row) {
 
 std::string Masthead(const std::vector<ReportView>& views, std::size_t files) {
   const Record& row = views.front().first();
-  std::string html =
-      fmt::format("<header>\n<p class=\"brand\">FlopLedger</p>\n<h1>{}</h1>\n",
-                  files == 1 ? EscapedHtml(row.model) : fmt::format("{} runs", views.size()));
+  const bool one_model = std::ranges::all_of(
+      views, [&](const ReportView& view) { return view.first().model == row.model; });
+  std::string html = fmt::format("<header>\n<p class=\"brand\">FlopLedger</p>\n<h1>{}</h1>\n",
+                                 one_model ? EscapedHtml(row.model) : "Several models");
   if (views.size() == 1) {
     html += fmt::format(
         "<p class=\"what\">context {} · batch {} · {} of {} layers · {} thread{} · matmul {} · "

@@ -76,22 +76,22 @@ std::string VerdictTable(const UnpairedComparison& comparison, const UnpairedRul
   const RatioLine line(comparison, rule);
   HtmlTable table{fmt::format("Verdicts on {} against A", letter),
                   {{"operation", "", false},
+                   {letter + " / A, its interval", line.Ends()},
+                   {letter + " / A", "× seconds"},
                    {"verdict", "", false},
                    {"A", "time"},
                    {letter, "time"},
-                   {letter + " / A", "× seconds"},
-                   {"interval", line.Ends()},
                    {"reason", "", false}},
                   {},
                   {}};
   for (const UnpairedRow& row : comparison.rows) {
     const bool total = row.name == "total";
     auto& rows = total ? table.foot : table.rows;
-    rows.push_back({total ? "" : ColourOf(row.name),
-                    {TextCell(Shortened(row.name, kLongestName)), VerdictCell(row.decision),
-                     SecondsCell(row.baseline), SecondsCell(row.candidate),
-                     row.estimate ? NumberCell(row.estimate->ratio, 3) : HtmlCell{}, line.Bar(row),
-                     TextCell(row.reason)}});
+    rows.push_back(
+        {total ? "" : ColourOf(row.name),
+         {TextCell(Shortened(row.name, kLongestName)), line.Bar(row),
+          row.estimate ? NumberCell(row.estimate->ratio, 3) : HtmlCell{}, VerdictCell(row.decision),
+          SecondsCell(row.baseline), SecondsCell(row.candidate), TextCell(row.reason)}});
   }
   TellUnavailable(table);
   return DrawTable(table);
