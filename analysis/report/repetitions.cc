@@ -104,7 +104,8 @@ std::string DisturbedSentences(const ReportView& view) {
 /// A line an operation: each repetition's distance from the operation's median.
 class SpreadTable {
  public:
-  explicit SpreadTable(const ReportView& view) : view_(view) {
+  SpreadTable(const ReportView& view, const std::vector<std::string>& doubts)
+      : view_(view), doubts_(doubts) {
     for (const Record* op : view.ops) {
       if (op->samples_s.size() < 2 || !op->time_s || *op->time_s <= 0) continue;
       if (view.ShareOfTime(*op).value_or(0) >= kLeastShare) {
@@ -159,7 +160,9 @@ class SpreadTable {
         EscapedHtml(Shortened(op.op, kLongestName)), colour, Percent(1 - mad),
         Percent(1 + mad) - Percent(1 - mad), 100 * mad);
     for (std::size_t i = 0; i < op.samples_s.size(); ++i) {
-      html += fmt::format("<i style=\"left:{:.2f}%\" title=\"repetition {}: {}, {:+.1f} %\"></i>",
+      const bool doubtful = i < doubts_.size() && !doubts_[i].empty();
+      html += fmt::format("<i{} style=\"left:{:.2f}%\" title=\"repetition {}: {}, {:+.1f} %\"></i>",
+                          doubtful ? " class=\"doubtful\"" : "",
                           Percent(op.samples_s[i] / *op.time_s), i + 1,
                           HumanSeconds(op.samples_s[i]), 100 * (op.samples_s[i] / *op.time_s - 1));
     }
@@ -167,6 +170,7 @@ class SpreadTable {
   }
 
   const ReportView& view_;
+  const std::vector<std::string>& doubts_;
   std::vector<const Record*> ops_;
   int64_t small_ = 0;
   double furthest_ = 0;
@@ -178,7 +182,7 @@ std::string RepetitionsSection(const ReportView& view, const std::string& id) {
   std::string html =
       OpenSection(id + "-repetitions", "Repetitions", "median, MAD",
                   "Each dot is a repetition, in the order in which they ran; the line is the "
-                  "median, the band ±&thinsp;MAD. A cross was disturbed.");
+                  "median, the band ±&thinsp;MAD. What was disturbed is a cross or a square.");
   const Record* total = view.total;
   if (total == nullptr || !total->time_s || *total->time_s <= 0 || total->samples_s.empty()) {
     return html +
@@ -186,7 +190,8 @@ std::string RepetitionsSection(const ReportView& view, const std::string& id) {
            "</section>\n";
   }
   const auto& peaks = total->peak_samples_gflops;
-  std::vector<Plot> plots = {PassPlot(*total, DoubtsOf(view))};
+  const std::vector<std::string> doubts = DoubtsOf(view);
+  std::vector<Plot> plots = {PassPlot(*total, doubts)};
   if (!peaks.empty()) plots.push_back(PeakPlot(*total));
   html += "<figure>\n" + DrawPlots(plots, id + "-repetitions") + "<figcaption>\n";
   html += DisturbedSentences(view) + "<p>";
@@ -195,7 +200,7 @@ std::string RepetitionsSection(const ReportView& view, const std::string& id) {
                              : "";
   if (total->samples_s.size() == 1) html += "One repetition has no spread.";
   html += "</p>\n</figcaption>\n</figure>\n";
-  if (total->samples_s.size() > 1) html += SpreadTable(view).Draw();
+  if (total->samples_s.size() > 1) html += SpreadTable(view, doubts).Draw();
   return html + "</section>\n";
 }
 

@@ -350,12 +350,7 @@ class RunSections {
     return {Exactly(fmt::format("{:.9g} s", *seconds), Milliseconds(seconds)), seconds};
   }
 
-  void FullLedger() {
-    const bool counters = std::ranges::any_of(view_.ops, [](const Record* row) {
-      return row->instructions || row->cycles || row->ipc || row->llc_misses;
-    });
-    Section("ledger", "Ledger", "ledger",
-            "Every figure to its last digit. Choose a heading to sort by it.");
+  HtmlTable LedgerFrame(bool counters) const {
     HtmlTable table{"The ledger: every operation of one pass, in the order of execution",
                     {{"operation", "", false},
                      {"kind", "", false},
@@ -381,6 +376,16 @@ class RunSections {
         table.columns.push_back({title, "counted"});
       }
     }
+    return table;
+  }
+
+  void FullLedger() {
+    const bool counters = std::ranges::any_of(view_.ops, [](const Record* row) {
+      return row->instructions || row->cycles || row->ipc || row->llc_misses;
+    });
+    Section("ledger", "Ledger", "ledger",
+            "Every figure; times are exact on hover. Choose a heading to sort by it.");
+    HtmlTable table = LedgerFrame(counters);
     const auto row = [&](const Record& record, bool is_total) {
       const bool in_pass = record.kind != "extrapolated";
       HtmlRow line{is_total ? "" : ColourOf(record.op),
