@@ -13,8 +13,8 @@
 namespace flopledger {
 namespace {
 
-/// Why each repetition of the pass is doubtful; empty where it is not. What was replaced has no
-/// sample. Of runs with other threads or sizes the ledger does not say whose repetition it was: the
+/// Why each repetition of the pass is doubtful; empty where it is not: a fresh one took the place of
+/// what was replaced. Of a sweep the ledger does not say whose repetition it was: the
 /// total's own word decides.
 std::vector<std::string> DoubtsOf(const ReportView& view) {
   const Record& total = *view.total;

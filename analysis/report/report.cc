@@ -408,6 +408,11 @@ std::vector<NamedLedger> ByPoint(std::span<const NamedLedger> files) {
       std::erase_if(one.ledger.rows,
                     [&](const Record& row) { return point_of(row) != point_of(*point); });
       if (point != points.front()) one.ledger.environment.extrapolation.reset();
+      // The ledger names a disturbance's backend only: of several points of it, whose is not known.
+      const auto alike = std::ranges::count(points, point->matmul, &Record::matmul);
+      std::erase_if(one.ledger.environment.disturbances, [&](const Disturbance& disturbance) {
+        return alike > 1 || disturbance.matmul != point->matmul;
+      });
     }
   }
   return ledgers;

@@ -242,18 +242,19 @@ TEST(Report, AnUnexplainedResidualOfAnExactCountIsAnError) {
 
 TEST(Report, ADisturbedRunSaysSoFirstAndOneThatWasTimedAgainBeside) {
   NamedLedger named = MakeLedger(2);
-  EXPECT_THAT(Html(named), HasSubstr("<section class=\"verdict\""));
+  EXPECT_THAT(Html(named), HasSubstr("<div class=\"verdict\""));
   EXPECT_THAT(Html(named), Not(HasSubstr("Quiet machine")));
   named.ledger.environment.disturbances = {{"packed", 2, "other processes took 3.00 s", true}};
-  EXPECT_THAT(Html(named), HasSubstr("<section class=\"verdict\""));
+  EXPECT_THAT(Html(named), HasSubstr("<div class=\"verdict\""));
   EXPECT_THAT(Html(named), HasSubstr("1 repetition was disturbed, and timed again: other "));
 
   named.ledger.environment.disturbances.front().replaced = false;
   for (Record& row : named.ledger.rows) row.disturbed = "1 of 3 repetitions: other processes";
-  EXPECT_THAT(Html(named), HasSubstr("<section class=\"verdict disturbed\""));
-  EXPECT_THAT(Html(named), HasSubstr(">Disturbed: do not rely on these times</h2>"));
+  EXPECT_THAT(Html(named), HasSubstr("<div class=\"verdict disturbed\""));
+  EXPECT_THAT(Html(named), HasSubstr(">Disturbed: do not rely on these times <a "));
   EXPECT_THAT(Html(named), HasSubstr("<li class=\"disturbed\">"));
-  EXPECT_THAT(Markdown(named), HasSubstr("⚠️ **Quiet machine** **disturbed**: 1 of 3 repetitions"));
+  EXPECT_THAT(Markdown(named),
+              HasSubstr("⚠️ **Quiet machine** **disturbed**: 1 of 3 repetitions"));
   EXPECT_THAT(Markdown(named), Not(HasSubstr("All checks passed")));
 }
 
