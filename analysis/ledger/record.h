@@ -62,6 +62,7 @@ struct Record {
 
   // In JSON only.
   std::vector<double> samples_s;                // each repetition's time, in order
+  std::vector<double> peak_samples_gflops;      // of the total: the FMA peak around each of those
   std::string flops_note;                       // why measured_flops is empty
   std::optional<int64_t> executions_per_count;  // executions that one counted execution stands for
   // By hardware counters over one pass, all threads together; absent where there are none.
@@ -119,6 +120,7 @@ void ForEachField(AnyRecord& record, Visit&& visit) {
 template <class AnyRecord, class Visit>
 void ForEachJsonField(AnyRecord& record, Visit&& visit) {
   visit("samples_s", record.samples_s);
+  visit("peak_samples_gflops", record.peak_samples_gflops);
   visit("flops_note", record.flops_note);
   visit("executions_per_count", record.executions_per_count);
   visit("instructions", record.instructions);

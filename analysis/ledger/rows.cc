@@ -82,13 +82,7 @@ void SetTimes(Record& record, Samples samples, int64_t executed_flops) {
   record.samples_s = std::move(samples.seconds);
 }
 
-/// The FLOPs that an op executes; of libraries, which have no formula, those that the mask keeps.
-int64_t FlopsExecuted(const MeasuredRun& run, const RunShape& shape, const Op& op) {
-  const auto executed = ExecutedFlops(run.model, shape, op, run.kernels);
-  return executed ? *executed : OpFlops(run.model, shape, op, Convention::kCausal);
-}
-
-/// The same of a pass.
+/// FlopsExecuted of a pass.
 int64_t FlopsExecuted(const MeasuredRun& run, const RunShape& shape) {
   int64_t executed = 0;
   for (const Op& op : ForwardOps(run.model, shape)) {
@@ -229,6 +223,7 @@ Record TotalRow(const MeasuredRun& run, const Record& base, std::span<const Reco
   Samples passes{.trials = trials, .seconds = {}};
   for (const Trial& trial : trials) passes.seconds.push_back(trial.pass_s);
   SetTimes(total, std::move(passes), FlopsExecuted(run, run.shape));
+  for (const Trial& trial : trials) total.peak_samples_gflops.push_back(trial.peak() / 1e9);
   return total;
 }
 
@@ -250,6 +245,11 @@ Record ExtrapolatedRow(const MeasuredRun& run, const Record& base, std::span<con
 }
 
 }  // namespace
+
+int64_t FlopsExecuted(const MeasuredRun& run, const RunShape& shape, const Op& op) {
+  const auto executed = ExecutedFlops(run.model, shape, op, run.kernels);
+  return executed ? *executed : OpFlops(run.model, shape, op, Convention::kCausal);
+}
 
 std::vector<Record> MakeRecords(const MeasuredRun& run, std::span<const Trial> trials,
                                 const FlopsEvidence& evidence) {

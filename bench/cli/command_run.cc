@@ -127,7 +127,7 @@ Outputs PrepareOutputs(const RunOptions& options, const RunSettings& settings) {
 }
 
 void WriteTrace(const Outputs& outputs, const RunResult& result, std::ostream& err) {
-  if (result.trace.empty()) return;
+  if (result.trace.slices.empty()) return;
   for (const std::string& path : outputs.trace) {
     WriteWhole(path, ToChromeTrace(result.trace, result.ledger.rows.front().run_id));
     fmt::print(err, "flopledger: wrote {}{}\n", path,

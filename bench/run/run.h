@@ -31,9 +31,9 @@ struct RunResult {
   std::optional<Extrapolation> extrapolated;  // where not all layers ran
   std::string unpredicted_because;            // why rows lack a predicted time; empty: none does
   Ledger ledger;
-  double start_up_s = 0;     // taking the memory, filling and packing the weights
-  double observer_s = 0;     // of one op
-  std::vector<Slice> trace;  // empty where none was asked for, or it was interrupted
+  double start_up_s = 0;  // taking the memory, filling and packing the weights
+  double observer_s = 0;  // of one op
+  PassTrace trace;        // empty where none was asked for, or it was interrupted
   std::shared_ptr<const DecodeResult> decode;  // null where none was asked for, or none finished
   bool was_interrupted = false;
 };

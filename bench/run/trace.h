@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +25,8 @@ struct Slice {
   int thread = 0;        // OpenMP's number; 0 runs what is not parallel
   int64_t start_ns = 0;  // since the trace began
   int64_t duration_ns = 0;
+  std::optional<Op> op = {};          // of an operation
+  std::optional<int64_t> flops = {};  // executed in it; of a layer, the sum of its operations'
   bool operator==(const Slice&) const = default;
 };
 
@@ -57,8 +61,18 @@ class TraceObserver {
   int64_t layer_ = -1, layer_start_ns_ = 0, layer_end_ns_ = 0;
 };
 
+/// A traced pass.
+struct PassTrace {
+  std::vector<Slice> slices;    // empty where it was interrupted
+  double peak_flops_per_s = 0;  // FMA peak around it, all threads; 0: not measured
+};
+
+/// Gives each operation's slice the FLOPs that one execution of it executes, and each layer's the
+/// sum of those inside of it.
+void SetFlops(std::vector<Slice>& slices, const std::function<int64_t(const Op&)>& flops_of);
+
 /// As {"traceEvents": […], "displayTimeUnit": "ms"}: complete ("X") events, microseconds.
 /// `title` names the process.
-std::string ToChromeTrace(const std::vector<Slice>& slices, const std::string& title);
+std::string ToChromeTrace(const PassTrace& trace, const std::string& title);
 
 }  // namespace flopledger

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "analysis/ledger/disturbance.h"
+#include "analysis/ledger/rows.h"
 #include "bench/calibration/calibrate.h"
 #include "bench/counting/counting.h"
 #include "bench/machine/activity.h"
@@ -156,16 +157,24 @@ CounterEvidence Workload::Count(Counters& counters, Progress& progress) {
   return evidence;
 }
 
-std::vector<Slice> Workload::Trace(Progress& progress) {
-  TraceObserver observer(settings_.threads, {progress, "trace", forward_->shape().num_layers});
+PassTrace Workload::Trace(Progress& progress) {
+  PassTrace trace;
+  const double peak_before = MeasureFmaPeak(settings_.threads);
   try {
+    TraceObserver observer(settings_.threads, {progress, "trace", forward_->shape().num_layers});
     forward_->Run(tokens_, observer);
+    trace.slices = observer.Finish();
   } catch (const Interrupted&) {
     progress.Clear();
     return {};
   }
   progress.Clear();
-  return observer.Finish();
+  trace.peak_flops_per_s = (peak_before + MeasureFmaPeak(settings_.threads)) / 2;
+  const RunShape& shape = forward_->shape();
+  const MeasuredRun run = settings_.Measured(shape.num_layers, "");
+  SetFlops(trace.slices,
+           [&](const Op& op) { return FlopsExecuted(run, shape, op) / Executions(op, shape); });
+  return trace;
 }
 
 void Workload::RunUpTo(const Op& op) {

@@ -58,8 +58,8 @@ class Workload {
   /// One pass with the counters read around each op, after what is timed.
   CounterEvidence Count(Counters& counters, Progress& progress);
 
-  /// One pass that is traced, after what is timed; empty where it was interrupted.
-  std::vector<Slice> Trace(Progress& progress);
+  /// One pass that is traced, after what is timed, between two measurements of the peak.
+  PassTrace Trace(Progress& progress);
 
   /// Times one op of layer 0 alone, on what the ops before it left it; operands that it overwrites
   /// in place are restored outside the timed region. FLOP/s, bytes/s, the share of the FMA peak and

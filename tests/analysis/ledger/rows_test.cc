@@ -121,6 +121,15 @@ std::vector<Trial> SecondsEach(std::size_t ops, const std::vector<double>& peaks
   return trials;
 }
 
+TEST(MakeRecords, TheTotalHasThePeakAroundEachRepetition) {
+  const MeasuredRun run = TwoOfFourLayers();
+  const auto ops = ForwardOps(run.model, run.shape);
+  const auto rows = MakeRecords(run, SecondsEach(ops.size(), {2e12, 1e12}));
+  const auto total = std::ranges::find(rows, "total", &Record::op);
+  EXPECT_EQ(total->peak_samples_gflops, (std::vector<double>{2000, 1000}));
+  EXPECT_EQ(total->samples_s.size(), 2U);
+}
+
 TEST(MakeRecords, TheShareOfThePeakIsOfExecutedFlopsAndMfuOfPredictedOnes) {
   MeasuredRun run = TwoOfFourLayers();
   const auto ops = ForwardOps(run.model, run.shape);
