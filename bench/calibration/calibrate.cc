@@ -4,10 +4,12 @@
 
 #include <algorithm>
 
+#include "analysis/prediction/contradictions.h"
 #include "analysis/text/stats.h"
 #include "bench/calibration/streams.h"
 #include "bench/counters/counters.h"
 #include "bench/counters/cpu_table.h"
+#include "bench/machine/interrupt.h"
 #include "bench/machine/stopwatch.h"
 #include "bench/machine/threads.h"
 #include "bench/machine/topology.h"
@@ -49,11 +51,17 @@ TeamRate FmaPeak(int threads, int bursts, double burst_seconds) {
 }
 
 /// Cycles a second of a core, all threads at work: on some processors fewer than that while they
-/// compute in wide registers. The fastest thread's: one that is held up says nothing of the clock.
+/// compute in wide registers. The fastest thread's of several bursts: one that is held up says
+/// nothing of the clock.
 double ClockHz(int threads) {
   constexpr int64_t kRounds = 1000;
+  constexpr int kTimes = 3;
   const auto work = [](int) { return static_cast<float>(RunAddChain(kRounds)); };
-  return RunTogether(threads, kQuickSeconds, 1, work).fastest_per_s * kRounds * kAddsOfRound;
+  double fastest = 0;
+  for (int i = 0; i < kTimes; ++i) {
+    fastest = std::max(fastest, RunTogether(threads, kQuickSeconds, 1, work).fastest_per_s);
+  }
+  return fastest * kRounds * kAddsOfRound;
 }
 
 /// The FMA peak that the processor's documents promise at that clock, each thread on a core of its
@@ -71,15 +79,21 @@ std::optional<Measured> TheoreticalPeak(const Measured& clock_hz, int64_t thread
   return Measured{factor * clock_hz.median, factor * clock_hz.mad};
 }
 
+/// Of 500 regions, or of fewer on a machine that is busy.
 double ForkJoinSeconds(int threads) {
-  constexpr int kRegions = 500;
+  constexpr int kMostBatches = 10, kRegions = 50;
+  constexpr double kLongest = 0.02;
   CheckTeamSize(threads);
   const auto start = Clock::now();
-  for (int i = 0; i < kRegions; ++i) {
+  int batches = 0;
+  while (batches < kMostBatches && SecondsSince(start) < kLongest) {
+    ++batches;
+    for (int i = 0; i < kRegions; ++i) {
 #pragma omp parallel num_threads(threads)
-    { __asm__ volatile(""); }  // an empty region could be left out
+      { __asm__ volatile(""); }  // an empty region could be left out
+    }
   }
-  return SecondsSince(start) / kRegions;
+  return SecondsSince(start) / (batches * kRegions);
 }
 
 /// Seconds an exponential, all threads at it, in the first-level cache.
@@ -118,12 +132,27 @@ double MeasureFmaPeak(int threads) { return FmaPeak(threads, 5, kBurstSeconds).p
 double MeasureFmaPeakQuickly(int threads) { return FmaPeak(threads, 3, kQuickSeconds).per_s; }
 
 PeakFacts DescribePeak(int threads) {
+  const double clock_before = kHasAddChain ? ClockHz(threads) : 0;
   PeakFacts facts{.flops_per_s = FmaPeak(threads, 5, kBurstSeconds),
                   .theoretical_flops_per_s = std::nullopt};
   if (!kHasAddChain) return facts;
-  const auto promised = TheoreticalPeak({ClockHz(threads), 0}, threads);
+  const auto promised = TheoreticalPeak({std::max(clock_before, ClockHz(threads)), 0}, threads);
   if (promised) facts.theoretical_flops_per_s = promised->median;
   return facts;
+}
+
+std::vector<std::string> SettleCeilings(CeilingProbe& ceilings, double seconds) {
+  constexpr int kLeastRounds = 3;
+  const auto start = Clock::now();
+  std::vector<std::string> contradictions;
+  for (int round = 1; round <= kLeastRounds || SecondsSince(start) < seconds; ++round) {
+    ThrowIfInterrupted();
+    ceilings.Round();
+    if (round < kLeastRounds) continue;
+    contradictions = Contradictions(ceilings.Result());
+    if (contradictions.empty()) break;
+  }
+  return contradictions;
 }
 
 CeilingProbe::Team::Team(int threads) : speed(threads), fma(FmaWidths().size()) {

@@ -64,4 +64,9 @@ class CeilingProbe {
   std::vector<std::unique_ptr<Team>> teams_;
 };
 
+/// Rounds until the ceilings do not contradict one another: at least three, and none is begun after
+/// so many seconds. Returns what contradicts then: on a busy machine that is known long before all
+/// is sampled. Throws Interrupted.
+std::vector<std::string> SettleCeilings(CeilingProbe& ceilings, double seconds);
+
 }  // namespace flopledger

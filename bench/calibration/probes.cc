@@ -40,7 +40,9 @@ constexpr int64_t kMostPasses = 40;
 // Other backends than the first, and reference attention, are visited once in so many rounds.
 constexpr int64_t kRoundsAVisitOfOthers = 3;
 constexpr int64_t kLongestOfOthers = 512;  // their longest context
-constexpr double kSecondsBetweenCeilings = 5;
+// Ceilings are measured that often, but where many threads or a busy machine make a round long, so
+// many times its length apart.
+constexpr double kSecondsBetweenCeilings = 5, kTimesACeilingsRound = 4;
 // Within this share of the time models are filled for every context, after it for the essential
 // ones.
 constexpr double kShareForFilling = 0.4;
@@ -237,7 +239,7 @@ class Prober {
                                row.model.d_model, backend.name));
     CheckMemory(probe, layers);
     probe.weights = WeightsOf(probe, layers, backend.packs_weights);
-    const std::vector<std::size_t> essential = EssentialContexts(plan_.contexts.size());
+    const std::vector<std::size_t> essential = EssentialContexts(plan_.contexts.size(), is_main);
     for (std::size_t i = 0; i < plan_.contexts.size(); ++i) {
       const int64_t context = plan_.contexts[i];
       const bool is_essential = std::ranges::find(essential, i) != essential.end();
@@ -255,7 +257,7 @@ class Prober {
       OpTimer untimed;
       Run(*forward, untimed);  // the warm-up: pages are touched
       const double seconds = SecondsSince(start);
-      if (seconds > kLongestPass && !is_essential) break;
+      if (seconds > kLongestPass && i > 0) break;
       probe.passes.push_back({std::move(forward), seconds, is_essential});
     }
   }
@@ -301,9 +303,12 @@ class Prober {
   void Visit(const Probe& probe, const Probe::Pass& pass, int threads) {
     const bool essential = pass.essential && round_ == 1;
     if (!essential && pass.seconds * threads_.back() / threads > kLongestOfFewThreads) return;
-    if (SecondsSince(last_ceilings_) > kSecondsBetweenCeilings) {
+    if (SecondsSince(last_ceilings_) > seconds_between_ceilings_) {
+      const auto before = Clock::now();
       ceilings_.Round();
       last_ceilings_ = Clock::now();
+      seconds_between_ceilings_ =
+          std::max(kSecondsBetweenCeilings, kTimesACeilingsRound * SecondsSince(before));
       Measure(threads);
     }
     visited_.insert({&pass, threads});
@@ -336,6 +341,7 @@ class Prober {
   Progress& progress_;
   const Clock::time_point start_;
   Clock::time_point last_ceilings_{};  // none yet
+  double seconds_between_ceilings_ = kSecondsBetweenCeilings;
   int64_t round_ = 0, passes_not_filled_ = 0;
   std::vector<std::unique_ptr<Probe>> probes_;
   std::array<std::shared_ptr<const Weights<float>>, 2> shared_weights_;  // plain, packed
@@ -349,16 +355,16 @@ class Prober {
 
 ProbePlan DefaultPlan(bool quick) {
   ProbePlan plan;
-  plan.seconds = quick ? 30 : 100;
+  plan.seconds = quick ? 25 : 100;
   plan.contexts = quick ? std::vector<int64_t>{1, 16, 64, 256, 1024}
                         : std::vector<int64_t>{1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096};
   for (const ProbeRow& row : kProbes) plan.models.push_back(MakeProbe(row));
   return plan;
 }
 
-std::vector<std::size_t> EssentialContexts(std::size_t contexts) {
+std::vector<std::size_t> EssentialContexts(std::size_t contexts, bool is_main) {
   if (contexts < 2) return std::vector<std::size_t>(contexts, 0);
-  return {0, contexts / 2};
+  return {0, is_main ? contexts / 2 : 1};
 }
 
 std::vector<int> CalibratedThreads(int default_threads, int processors) {

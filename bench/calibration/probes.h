@@ -26,13 +26,13 @@ struct ProbePlan {
   std::vector<int64_t> contexts;  // rising
   double seconds = 0;             // none is begun after that, but the essential ones are finished
 };
-/// About 100 seconds in all; quick: 30, with fewer contexts.
+/// About 100 seconds in all; quick: 25, with fewer contexts.
 ProbePlan DefaultPlan(bool quick);
 
-/// Which of so many contexts are sampled even where the time is up: the first and the middle one.
-/// On a machine that is too slow, or too busy, for the plan, the others have fewer samples, or
-/// none.
-std::vector<std::size_t> EssentialContexts(std::size_t contexts);
+/// Which of so many contexts are sampled even where the time is up: the first and the middle one;
+/// by other backends than the main one the first two, for the plain reference is slow. On a machine
+/// that is too slow, or too busy, for the plan, the others have fewer samples, or none.
+std::vector<std::size_t> EssentialContexts(std::size_t contexts, bool is_main);
 
 struct Sampling {
   std::vector<OpSample> samples;

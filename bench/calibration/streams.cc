@@ -11,11 +11,13 @@ namespace {
 
 constexpr int64_t kFloatsOfCall = int64_t{1} << 19;  // 2 MiB: some 10 µs from the nearest cache
 
-/// Floats a second that `threads` threads take together when each streams through `floats`:
+/// Floats a second that the threads take together when each streams through `floats`:
 /// loop(thread, first, n) takes n of them, from `first` on. A call takes kFloatsOfCall of a longer
 /// stream; a shorter one goes round so often.
 template <class Loop>
-double StreamRate(int threads, int64_t floats, double seconds, Loop&& loop) {
+double StreamRate(TeamBuffer& buffer, int64_t floats, double seconds, Loop&& loop) {
+  const int threads = buffer.threads();
+  const bool warm = 3 * floats < buffer.share();  // no cache holds a buffer, or a third of it
   const int64_t part = std::min(floats, kFloatsOfCall);
   const int64_t parts = floats / part;  // of a pass; what is left of a long stream is not taken
   const int64_t rounds = std::max<int64_t>(1, kFloatsOfCall / floats);
@@ -30,7 +32,7 @@ double StreamRate(int threads, int64_t floats, double seconds, Loop&& loop) {
     at = (at + 1) % parts;
     return sum;
   };
-  RunTogether(threads, 0, parts, call);  // into the cache
+  if (warm) RunTogether(threads, 0, parts, call);  // into the cache
   const TeamRate rate = RunTogether(threads, seconds, parts, call);
   return rate.per_s * static_cast<double>(rounds * part);
 }
@@ -41,7 +43,7 @@ double ReadRate(TeamBuffer& buffer, int64_t floats, double seconds) {
   const auto loop = [&](int thread, int64_t first, int64_t n) {
     return StreamRead(buffer.of(thread) + first, n);
   };
-  return StreamRate(buffer.threads(), floats, seconds, loop) * sizeof(float);
+  return StreamRate(buffer, floats, seconds, loop) * sizeof(float);
 }
 
 double TriadRate(TeamBuffer& buffer, int64_t floats, double seconds) {
@@ -51,7 +53,7 @@ double TriadRate(TeamBuffer& buffer, int64_t floats, double seconds) {
     StreamTriad(a, a + third, a + 2 * third, 0.5f, n);
     return a[0];
   };
-  return 3 * StreamRate(buffer.threads(), third, seconds, loop) * sizeof(float);
+  return 3 * StreamRate(buffer, third, seconds, loop) * sizeof(float);
 }
 
 }  // namespace flopledger

@@ -137,6 +137,18 @@ void PrintRefusal(const std::vector<std::string>& contradictions,
              fmt::join(causes, "; "));
 }
 
+/// SettleCeilings; an interrupt is said as by SampleOps.
+std::vector<std::string> Settle(CeilingProbe& ceilings, bool quick, Progress& progress) {
+  progress.Show("calibrating: the ceilings");
+  try {
+    std::vector<std::string> contradictions = SettleCeilings(ceilings, quick ? 5 : 15);
+    progress.Clear();
+    return contradictions;
+  } catch (const Interrupted&) {
+    throw CannotMeasure("interrupted: nothing was calibrated");
+  }
+}
+
 void PrintNotes(const Calibration& calibration, std::ostream& out) {
   PrintNote(out,
             fmt::format(
@@ -191,11 +203,15 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
   const auto start = Clock::now();
   const std::vector<int> threads = CalibratedThreads(DefaultThreads(), AvailableProcessors());
   CeilingProbe ceilings(threads);
-  Sampling sampling = SampleOps(DefaultPlan(options.quick), threads, ceilings, progress);
-  calibration.samples = std::move(sampling.samples);
-  calibration.ceilings = ceilings.Result();
-  for (Ceilings& each : calibration.ceilings) each.product_drift = sampling.drift[each.threads];
-  const std::vector<std::string> contradictions = SaveCalibration(path, calibration);
+  Sampling sampling;
+  std::vector<std::string> contradictions = Settle(ceilings, options.quick, progress);
+  if (contradictions.empty()) {
+    sampling = SampleOps(DefaultPlan(options.quick), threads, ceilings, progress);
+    calibration.samples = std::move(sampling.samples);
+    calibration.ceilings = ceilings.Result();
+    for (Ceilings& each : calibration.ceilings) each.product_drift = sampling.drift[each.threads];
+    contradictions = SaveCalibration(path, calibration);
+  }
   if (!contradictions.empty()) {
     const auto steal_after = StealSeconds();
     PrintRefusal(

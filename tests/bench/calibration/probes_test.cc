@@ -8,6 +8,7 @@
 #include <ostream>
 #include <set>
 
+#include "analysis/prediction/contradictions.h"
 #include "bench/calibration/calibration_file.h"
 #include "kernels/matmul.h"
 #include "tests/support/temporary_folder.h"
@@ -66,9 +67,10 @@ TEST(SampleOps, PredictsWhatItSampledForEveryBackendAndAttention) {
 }
 
 TEST(EssentialContexts, AreTheFirstAndTheMiddleOne) {
-  EXPECT_EQ(EssentialContexts(5), (std::vector<std::size_t>{0, 2}));
-  EXPECT_EQ(EssentialContexts(2), (std::vector<std::size_t>{0, 1}));
-  EXPECT_EQ(EssentialContexts(1), (std::vector<std::size_t>{0}));
+  EXPECT_EQ(EssentialContexts(5, true), (std::vector<std::size_t>{0, 2}));
+  EXPECT_EQ(EssentialContexts(5, false), (std::vector<std::size_t>{0, 1}));
+  EXPECT_EQ(EssentialContexts(2, true), (std::vector<std::size_t>{0, 1}));
+  EXPECT_EQ(EssentialContexts(1, true), (std::vector<std::size_t>{0}));
 }
 
 TEST(SampleOps, WithoutTimeSamplesTheEssentialContextsAndSaysSo) {
@@ -121,6 +123,12 @@ TEST(CeilingProbe, MeasuresEveryLevelAndSaysWhatMemoryIs) {
     EXPECT_FALSE(each.product_drift.has_value());  // it needs a session
   }
   EXPECT_EQ(probe.speed(2).threads(), 2);
+}
+
+TEST(SettleCeilings, MeasuresThreeRoundsWhereNothingContradicts) {
+  CeilingProbe probe({1});
+  const auto contradictions = SettleCeilings(probe, 0);
+  EXPECT_EQ(contradictions, Contradictions(probe.Result()));
 }
 
 TEST(CalibratedThreads, AreFewAndEndWithAllProcessors) {
