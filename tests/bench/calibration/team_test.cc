@@ -94,13 +94,15 @@ TEST(TeamBuffer, HoldsDifferentNumbersInEqualShares) {
 }
 
 TEST(Streams, TouchTheFloatsThatTheyCount) {
-  TeamBuffer buffer(2, 2 * 6 * kStreamStep * 4);
-  EXPECT_GT(ReadRate(buffer, 3 * kStreamStep, 0), 0);
-  const float b = buffer.of(1)[2 * kStreamStep - 1], c = buffer.of(1)[3 * kStreamStep - 1];
-  const float beyond = buffer.of(1)[3 * kStreamStep];
-  EXPECT_GT(TriadRate(buffer, 3 * kStreamStep, 0), 0);
-  EXPECT_FLOAT_EQ(buffer.of(1)[kStreamStep - 1], b + 0.5f * c);
-  EXPECT_EQ(buffer.of(1)[3 * kStreamStep], beyond);
+  constexpr int64_t kThird = 2 * kStreamStep;
+  TeamBuffer buffer(2, 2 * 4 * kThird * static_cast<int64_t>(sizeof(float)));
+  EXPECT_GT(ReadRate(buffer, 3 * kThird, 0), 0);
+  const float b = buffer.of(1)[2 * kThird - 1], c = buffer.of(1)[3 * kThird - 1];
+  const float beyond = buffer.of(1)[3 * kThird];
+  EXPECT_GT(TriadRate(buffer, 3 * kThird, 0), 0);
+  EXPECT_FLOAT_EQ(buffer.of(1)[kThird - 1], b + 0.5f * c);
+  EXPECT_EQ(buffer.of(1)[2 * kThird - 1], b);
+  EXPECT_EQ(buffer.of(1)[3 * kThird], beyond);
 }
 
 }  // namespace
