@@ -21,12 +21,12 @@
 #include "bench/cli/commands.h"
 #include "bench/cli/options.h"
 #include "bench/cli/terminal.h"
+#include "bench/machine/activity.h"
 #include "bench/machine/busy_processes.h"
 #include "bench/machine/files.h"
 #include "bench/machine/interrupt.h"
 #include "bench/machine/machine.h"
 #include "bench/machine/pinning.h"
-#include "bench/machine/stopwatch.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -120,7 +120,7 @@ void PrintSession(const Calibration& calibration, const Sampling& sampling, std:
 
 /// Why nothing is stored, and what to stop.
 void PrintRefusal(const std::vector<std::string>& contradictions,
-                  const std::vector<BusyProcess>& busy, const std::optional<double>& steal_s,
+                  const std::vector<BusyProcess>& busy, const SystemActivity& activity,
                   std::ostream& err) {
   fmt::print(err, "flopledger: nothing is stored: these ceilings contradict one another\n");
   for (const std::string& each : contradictions) fmt::print(err, "flopledger:   {}\n", each);
@@ -129,10 +129,13 @@ void PrintRefusal(const std::vector<std::string>& contradictions,
     causes.push_back(fmt::format("stop {} (process {}), which took {:.1f} s of a processor",
                                  process.name, process.id, process.processor_s));
   }
-  if (steal_s.value_or(0) >= 1) {
-    causes.push_back(fmt::format("the hypervisor withheld {:.1f} s of processors", *steal_s));
-  }
-  if (causes.empty()) causes.emplace_back("no other program here was seen to take a processor");
+  const auto told = [](const std::optional<double>& seconds) {
+    return seconds ? fmt::format("{:.1f} s", *seconds) : std::string("an unknown time");
+  };
+  causes.push_back(
+      fmt::format("in {:.0f} s, other programs took {} of processors and the "
+                  "hypervisor {}",
+                  activity.seconds, told(activity.others_s), told(activity.stolen_s)));
   fmt::print(err, "flopledger: {}; then run 'flopledger calibrate' again\n",
              fmt::join(causes, "; "));
 }
@@ -199,8 +202,7 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
   calibration.identity = CalibrationIdentity();
   calibration.taken = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
   const ProcessTimes before = ReadProcessTimes();
-  const auto steal_before = StealSeconds();
-  const auto start = Clock::now();
+  const ActivityWatch watch;
   const std::vector<int> threads = CalibratedThreads(DefaultThreads(), AvailableProcessors());
   CeilingProbe ceilings(threads);
   Sampling sampling;
@@ -213,11 +215,10 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
     contradictions = SaveCalibration(path, calibration);
   }
   if (!contradictions.empty()) {
-    const auto steal_after = StealSeconds();
-    PrintRefusal(
-        contradictions, BusyBetween(before, ReadProcessTimes(), SecondsSince(start), getpid()),
-        steal_before && steal_after ? std::optional(*steal_after - *steal_before) : std::nullopt,
-        err);
+    const SystemActivity activity = watch.Stop();
+    PrintRefusal(contradictions,
+                 BusyBetween(before, ReadProcessTimes(), activity.seconds, getpid()), activity,
+                 err);
     return kNoAnswer;
   }
   if (format == Format::kJson) {

@@ -136,14 +136,6 @@ ProcessorLimits FindThreadLimits(ProcessorLimits processors, const Topology& top
   return processors;
 }
 
-std::vector<int> UsableProcessors() {
-  std::vector<int> processors;
-  for (int i = 0; has_initial_affinity && i < CPU_SETSIZE; ++i) {
-    if (CPU_ISSET(i, &initial_affinity)) processors.push_back(i);
-  }
-  return processors;
-}
-
 std::optional<int64_t> ControlGroupBytes(const KernelFiles& files) {
   // What version 1 calls no limit: the largest number of whole pages.
   constexpr int64_t kNoLimit = int64_t{1} << 60;

@@ -34,7 +34,7 @@ struct LimitSources {
   int64_t affinity = 1;
   std::function<const char*(const char*)> variable;  // getenv
 };
-/// Numbers of the processors that the process was started on.
+/// Numbers of the processors that the process was started on, rising; at least one.
 std::vector<int> InitialAffinity();
 /// Those of this process.
 LimitSources SystemLimitSources();
@@ -46,10 +46,6 @@ ProcessorLimits FindProcessorLimits(const LimitSources& sources);
 /// What limits the threads that run where none are asked for: those, and the physical performance
 /// cores; all physical cores where none of them is a performance core.
 ProcessorLimits FindThreadLimits(ProcessorLimits processors, const Topology& topology);
-
-/// The processors in the affinity mask that the process was started with, rising; empty where it
-/// could not be read.
-std::vector<int> UsableProcessors();
 
 /// Bytes that the control groups (version 1 and 2) leave, if any of them sets a limit: what their
 /// processes use counts less the page cache, which the kernel takes back when memory is short.

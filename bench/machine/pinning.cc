@@ -34,7 +34,7 @@ ThreadPinning::ThreadPinning(Pin pin) { pin_now = pin; }
 ThreadPinning::~ThreadPinning() {
   if (pin_now == Pin::kNone) return;
   pin_now = Pin::kNone;
-  const std::vector<int> usable = UsableProcessors();
+  const std::vector<int> usable = InitialAffinity();
 #pragma omp parallel num_threads(pinned_threads)
   Bind(usable);
   pinned_threads = 1;

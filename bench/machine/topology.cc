@@ -95,7 +95,7 @@ std::vector<Topology::Cache> CachesOf(hwloc_topology_t loaded, hwloc_const_cpuse
 }
 
 Topology ReadMachine() {
-  const std::vector<int> usable = UsableProcessors();
+  const std::vector<int> usable = InitialAffinity();
   Topology found;
   hwloc_topology_t loaded = nullptr;
   if (hwloc_topology_init(&loaded) == 0) {
@@ -108,7 +108,6 @@ Topology ReadMachine() {
   if (found.cores.empty()) {
     found.caches.clear();
     for (const int processor : usable) found.cores.push_back({.processors = {processor}});
-    if (usable.empty()) found.cores.push_back({.processors = {0}});
   }
   return found;
 }

@@ -152,12 +152,12 @@ TEST(CachesOfTeam, CountWhatThreadsHaveAndWhatTheyCanReach) {
 TEST(MachineTopology, IsWhatThisProcessMayUse) {
   const Topology& here = MachineTopology();
   ASSERT_FALSE(here.cores.empty());
-  EXPECT_EQ(here.processors(), static_cast<int64_t>(UsableProcessors().size()));
+  EXPECT_EQ(here.processors(), static_cast<int64_t>(InitialAffinity().size()));
 }
 
 TEST(ThreadPinning, BindsEachThreadAndLetsThemGo) {
   const int cores = static_cast<int>(MachineTopology().cores.size());
-  const auto usable = static_cast<int>(UsableProcessors().size());
+  const auto usable = static_cast<int>(InitialAffinity().size());
   const auto widest = [&](int threads) {  // the most processors that one of the threads may use
     int most = 0;
 #pragma omp parallel num_threads(threads) reduction(max : most)
