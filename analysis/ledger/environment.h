@@ -85,8 +85,8 @@ struct ExtrapolationFacts {
   int64_t layers_run = 0, layers_total = 0;
   Extrapolation pass;
   double confidence = kExtrapolationConfidence;
-  std::optional<double>
-      drift;  // between runs, that the interval holds; absent: none was calibrated
+  // Between runs, that the interval holds; absent: none was calibrated.
+  std::optional<double> drift{};
 
   bool operator==(const ExtrapolationFacts&) const = default;
 };
