@@ -17,7 +17,7 @@ constexpr int64_t kFloatsOfCall = int64_t{1} << 19;  // 2 MiB: some 10 µs from 
 template <class Loop>
 double StreamRate(TeamBuffer& buffer, int64_t floats, double seconds, Loop&& loop) {
   const int threads = buffer.threads();
-  const bool warm = 3 * floats < buffer.share();  // no cache holds a buffer, or a third of it
+  const bool warm = 6 * floats < buffer.share();  // no cache holds a buffer, or a third of it
   const int64_t part = std::min(floats, kFloatsOfCall);
   const int64_t parts = floats / part;  // of a pass; what is left of a long stream is not taken
   const int64_t rounds = std::max<int64_t>(1, kFloatsOfCall / floats);
