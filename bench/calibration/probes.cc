@@ -128,9 +128,11 @@ class Prober {
         start_(Clock::now()) {
     UseThreads(threads_.back());
     const auto backends = MatmulBackends<float>();
-    for (const ProbeModel& model : plan.models) Fill(model, backends.front(), /*is_main=*/true);
     for (const ProbeModel& model : plan.models) {
-      if (!model.by_others) continue;
+      if (!GivesUp()) Fill(model, backends.front(), /*is_main=*/true);
+    }
+    for (const ProbeModel& model : plan.models) {
+      if (!model.by_others || GivesUp()) continue;
       for (const MatmulBackend<float>& backend : backends) {
         if (!backend.fuses_epilogues) Fill(model, backend, false);  // its products are "packed"
       }
@@ -141,6 +143,11 @@ class Prober {
     }
   }
 
+  /// Whether not even the essential passes are to be finished.
+  bool GivesUp() {
+    gave_up_ = gave_up_ || SecondsSince(start_) > plan_.give_up_s;
+    return gave_up_;
+  }
   bool TimeIsUp() const { return SecondsSince(start_) > plan_.seconds; }
 
   /// In the first round the essential passes come first; whatever else is left out once the time is
@@ -155,7 +162,8 @@ class Prober {
           if (!probe->is_main && round_ % kRoundsAVisitOfOthers != 1) continue;
           for (const auto& pass : probe->passes) {
             if (pass.essential != essential) continue;
-            if ((round_ > 1 || !essential) && TimeIsUp()) return;
+            const bool must = round_ == 1 && essential;
+            if (must ? GivesUp() : TimeIsUp()) return;
             Visit(*probe, pass, threads);
           }
         }
@@ -165,6 +173,7 @@ class Prober {
 
   Sampling Result() const {
     Sampling result;
+    result.gave_up = gave_up_;
     std::vector<OpSample>& samples = result.samples;
     for (const auto& [id, visits] : visits_) {
       const auto& [matmul, op, threads, n, k, m] = id;
@@ -343,6 +352,7 @@ class Prober {
   Clock::time_point last_ceilings_{};  // none yet
   double seconds_between_ceilings_ = kSecondsBetweenCeilings;
   int64_t round_ = 0, passes_not_filled_ = 0;
+  bool gave_up_ = false;
   std::vector<std::unique_ptr<Probe>> probes_;
   std::array<std::shared_ptr<const Weights<float>>, 2> shared_weights_;  // plain, packed
   std::vector<int32_t> tokens_;
@@ -356,6 +366,7 @@ class Prober {
 ProbePlan DefaultPlan(bool quick) {
   ProbePlan plan;
   plan.seconds = quick ? 25 : 100;
+  plan.give_up_s = 1.4 * plan.seconds;
   plan.contexts = quick ? std::vector<int64_t>{1, 16, 64, 256, 1024}
                         : std::vector<int64_t>{1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096};
   for (const ProbeRow& row : kProbes) plan.models.push_back(MakeProbe(row));
@@ -381,7 +392,7 @@ Sampling SampleOps(const ProbePlan& plan, const std::vector<int>& threads, Ceili
     Prober prober(plan, threads, ceilings, progress);
     do {
       prober.Round();
-    } while (!prober.TimeIsUp());
+    } while (!prober.TimeIsUp() && !prober.GivesUp());
     progress.Clear();
     return prober.Result();
   } catch (const Interrupted&) {

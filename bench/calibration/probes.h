@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <vector>
@@ -24,7 +25,8 @@ struct ProbeModel {
 struct ProbePlan {
   std::vector<ProbeModel> models;
   std::vector<int64_t> contexts;  // rising
-  double seconds = 0;             // none is begun after that, but the essential ones are finished
+  double seconds = 0;             // none is begun after that but the essential ones,
+  double give_up_s = std::numeric_limits<double>::infinity();  // and after that none at all
 };
 /// About 100 seconds in all; quick: 25, with fewer contexts.
 ProbePlan DefaultPlan(bool quick);
@@ -38,6 +40,7 @@ struct Sampling {
   std::vector<OpSample> samples;
   std::map<int64_t, std::optional<double>> drift;  // Ceilings::product_drift, by threads
   int64_t passes_planned = 0, passes_sampled = 0;  // by model, context and threads
+  bool gave_up = false;                            // not even all the essential ones
 };
 
 /// The numbers of threads that are calibrated: 1, 2, 3, 4, then powers of two, the default number,

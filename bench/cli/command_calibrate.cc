@@ -122,7 +122,8 @@ void PrintSession(const Calibration& calibration, const Sampling& sampling, std:
 void PrintRefusal(const std::vector<std::string>& contradictions,
                   const std::vector<BusyProcess>& busy, const SystemActivity& activity,
                   std::ostream& err) {
-  fmt::print(err, "flopledger: nothing is stored: these ceilings contradict one another\n");
+  fmt::print(
+      err, "flopledger: nothing is stored, for this cannot be a machine that does nothing else:\n");
   for (const std::string& each : contradictions) fmt::print(err, "flopledger:   {}\n", each);
   std::vector<std::string> causes;
   for (const BusyProcess& process : busy) {
@@ -212,7 +213,12 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
     calibration.samples = std::move(sampling.samples);
     calibration.ceilings = ceilings.Result();
     for (Ceilings& each : calibration.ceilings) each.product_drift = sampling.drift[each.threads];
-    contradictions = SaveCalibration(path, calibration);
+    contradictions =
+        sampling.gave_up
+            ? std::vector{fmt::format("the time sufficed for {} of {} passes, and not "
+                                      "for those that predictions stand on",
+                                      sampling.passes_sampled, sampling.passes_planned)}
+            : SaveCalibration(path, calibration);
   }
   if (!contradictions.empty()) {
     const SystemActivity activity = watch.Stop();

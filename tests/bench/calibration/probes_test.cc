@@ -91,6 +91,18 @@ TEST(SampleOps, WithoutTimeSamplesTheEssentialContextsAndSaysSo) {
   EXPECT_EQ(sampling.passes_planned, 5);
 }
 
+TEST(SampleOps, GivesUpWhereTheTimeIsLongGone) {
+  std::ostream nowhere(nullptr);
+  Progress progress(nowhere, false);
+  CeilingProbe ceilings({1});
+  ProbePlan plan = TinyPlan();
+  EXPECT_FALSE(SampleOps(plan, {1}, ceilings, progress).gave_up);
+  plan.give_up_s = 0;
+  const Sampling sampling = SampleOps(plan, {1}, ceilings, progress);
+  EXPECT_TRUE(sampling.gave_up);
+  EXPECT_TRUE(sampling.samples.empty());
+}
+
 TEST(SaveCalibration, StoresNothingThatContradictsItself) {
   const TemporaryFolder folder;
   Ceilings ceilings;
