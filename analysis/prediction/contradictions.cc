@@ -57,6 +57,10 @@ std::vector<std::string> Contradictions(std::span<const Ceilings> all) {
       found.push_back(fmt::format("{}: their FMA peaks differ by {:.0f} %", threads,
                                   100 * *ceilings.thread_spread));
     }
+    if (ceilings.product_drift.value_or(0) > kMostSpread) {
+      found.push_back(fmt::format("{}: the reference GEMM drifted by {:.0f} % meanwhile", threads,
+                                  100 * *ceilings.product_drift));
+    }
     const double peak = ceilings.peak_flops_per_s();
     const auto& theory = ceilings.theoretical_flops_per_s;
     if (theory && peak < kFarBelowTheory * theory->median) {

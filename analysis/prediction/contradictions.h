@@ -14,6 +14,7 @@ namespace flopledger {
 /// - a level of cache, or memory, is read faster than the level above it (beyond both spreads);
 /// - a ceiling whose median absolute deviation is above 20 % of it;
 /// - threads that differ by more than 20 % in the FMA peak, on cores of one kind;
+/// - a reference GEMM that drifted by more than 20 %;
 /// - an FMA peak below 40 % of the documented one (half is what two hyperthreads have that a
 ///   virtual machine shows as two cores), or a fifth below that of fewer threads.
 std::vector<std::string> Contradictions(std::span<const Ceilings> ceilings);

@@ -82,6 +82,12 @@ TEST(Contradictions, NameThreadsThatDiffer) {
   EXPECT_THAT(With([](Ceilings& c) { c.thread_spread = 0.19; }), IsEmpty());
 }
 
+TEST(Contradictions, NameADriftThatIsTooLarge) {
+  EXPECT_THAT(With([](Ceilings& c) { c.product_drift = 0.21; }),
+              ElementsAre("2 threads: the reference GEMM drifted by 21 % meanwhile"));
+  EXPECT_THAT(With([](Ceilings& c) { c.product_drift = 0.19; }), IsEmpty());
+}
+
 TEST(Contradictions, NameAPeakFarBelowTheoryOrBelowThatOfFewerThreads) {
   const auto with_peak = [](double peak, double theory) {
     return With([=](Ceilings& c) {
