@@ -235,7 +235,7 @@ Record ExtrapolatedRow(const MeasuredRun& run, const Record& base, std::span<con
   whole.kind = "extrapolated";
   whole.repetitions = 0;
   whole.predicted_flops = CountFlops(run.model, run.WholeShape(), run.convention).total;
-  whole.time_s = ExtrapolatePass(run, trials).seconds;
+  whole.time_s = ExtrapolatePass(run, trials, std::nullopt).seconds;
   whole.gflops = static_cast<double>(*whole.predicted_flops) / *whole.time_s / 1e9;
   whole.mfu_pct = 100 * *whole.gflops / *whole.peak_gflops;
   whole.pct_peak = 100 * static_cast<double>(FlopsExecuted(run, run.WholeShape())) / *whole.time_s /

@@ -38,8 +38,11 @@ ReportCheck CheckPass(const ReportView& view) {
         "; the whole model would take {} if the others ran like these: extrapolated, not measured",
         HumanSeconds(*view.extrapolated->time_s));
     if (const auto& interval = view.named.ledger.environment.extrapolation) {
-      text += fmt::format(" (between {} and {})", HumanSeconds(interval->pass.lower),
-                          HumanSeconds(interval->pass.upper));
+      text += fmt::format(" (between {} and {}{})", HumanSeconds(interval->pass.lower),
+                          HumanSeconds(interval->pass.upper),
+                          interval->drift ? ""
+                                          : ", the drift between runs left out: none was "
+                                            "calibrated");
     }
   }
   return {CheckState::kNote, "Part of the model", text};

@@ -11,6 +11,7 @@
 #include "bench/cli/common.h"
 #include "bench/machine/build_info.h"
 #include "bench/machine/machine.h"
+#include "bench/machine/pinning.h"
 #include "bench/run/memory_plan.h"
 #include "model/input_error.h"
 #include "model/runnable.h"
@@ -26,7 +27,9 @@ int Run(int argc, char** argv, const char* description, const RegisterFn& regist
   app.add_option("--context", options.context, "positions; default: the model's context_length");
   app.add_option("--batch", options.batch, "sequences")->capture_default_str();
   app.add_option("--layers", options.layers, "layers of the model; default: 1");
-  app.add_option("--threads", options.threads, "OpenMP threads; default: every processor");
+  app.add_option("--threads", options.threads,
+                 "OpenMP threads; default: one for each physical core");
+  app.add_option("--pin", options.pin, kPinHelp)->capture_default_str();
   app.add_option("--matmul", options.matmul, "the product kernels, or all, side by side")
       ->capture_default_str();
   app.add_option("--attention", options.attention, "fused or reference")->capture_default_str();
@@ -60,6 +63,8 @@ int Run(int argc, char** argv, const char* description, const RegisterFn& regist
   const BuildInfo& build = GetBuildInfo();
   benchmark::AddCustomContext(
       "build", fmt::format("{} {} ({})", build.compiler, build.flags, build.build_type));
+  const ThreadPinning pinning(ParsePin(options.pin));
+  benchmark::AddCustomContext("pin", PinningText());
   const MemoryPlan plan = PlanMemory(side_by_side);  // before any of them takes its memory
   WeightStore weights;
   std::vector<std::unique_ptr<Workload>> workloads;

@@ -1,15 +1,19 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ostream.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <ctime>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
 
+#include "analysis/prediction/contradictions.h"
 #include "analysis/text/table.h"
 #include "bench/calibration/calibration_file.h"
 #include "bench/calibration/probes.h"
@@ -17,9 +21,12 @@
 #include "bench/cli/commands.h"
 #include "bench/cli/options.h"
 #include "bench/cli/terminal.h"
+#include "bench/machine/activity.h"
+#include "bench/machine/busy_processes.h"
 #include "bench/machine/files.h"
 #include "bench/machine/interrupt.h"
 #include "bench/machine/machine.h"
+#include "bench/machine/pinning.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -61,10 +68,89 @@ Table CeilingTable(const Calibration& calibration) {
     add(fmt::format("{} triad", first.bandwidth[i].level), "GB/s", 1e9, 1,
         [&](const Ceilings& c) { return c.bandwidth[i].triad; });
   }
+  if (std::ranges::any_of(calibration.ceilings, [](const Ceilings& c) {
+        return c.efficiency_core_flops_per_s.has_value();
+      })) {
+    add("FMA peak of a performance core", "GFLOP/s", 1e9, 1,
+        [](const Ceilings& c) { return c.performance_core_flops_per_s; });
+    add("FMA peak of an efficiency core", "GFLOP/s", 1e9, 1,
+        [](const Ceilings& c) { return c.efficiency_core_flops_per_s; });
+  }
   add("reference GEMM", "GFLOP/s", 1e9, 1, [](const Ceilings& c) { return c.product_flops_per_s; });
   add("fork and join", "us", 1e-6, 2, [](const Ceilings& c) { return c.fork_join_s; });
   add("one exponential", "ns", 1e-9, 3, [](const Ceilings& c) { return c.exp_s; });
   return table;
+}
+
+/// What should be known about the ceilings of a number of threads.
+void PrintDoubts(const Ceilings& ceilings, std::ostream& out) {
+  const auto& theory = ceilings.theoretical_flops_per_s;
+  std::vector<std::string> doubts = DoubtsAboutPeak(
+      ceilings.peak_flops_per_s(), theory ? std::optional(theory->median) : std::nullopt,
+      ceilings.thread_spread);
+  if (ceilings.memory_buffer_bounded) {
+    doubts.push_back(fmt::format(
+        "memory was read in a buffer of {}, for no more memory may be used: less than four times "
+        "the caches, which serve a part of it",
+        HumanBytes(*ceilings.memory_buffer_bytes)));
+  }
+  for (const std::string& doubt : doubts) {
+    PrintNote(out, fmt::format("{} thread{}: {}", ceilings.threads,
+                               ceilings.threads == 1 ? "" : "s", doubt));
+  }
+}
+
+/// How much the machine drifted meanwhile, and whether the time sufficed.
+void PrintSession(const Calibration& calibration, const Sampling& sampling, std::ostream& out) {
+  std::string drifts;
+  for (const Ceilings& ceilings : calibration.ceilings) {
+    if (!ceilings.product_drift) continue;
+    drifts += fmt::format("{}{:.1f} % ({} thread{})", drifts.empty() ? "" : ", ",
+                          100 * *ceilings.product_drift, ceilings.threads,
+                          ceilings.threads == 1 ? "" : "s");
+  }
+  PrintNote(out, fmt::format("drift of the reference GEMM over this session, at 95 %: {}",
+                             drifts.empty() ? "unavailable: too few measurements" : drifts));
+  if (sampling.passes_sampled < sampling.passes_planned) {
+    PrintNote(out, fmt::format("the time sufficed for {} of {} passes: the others' shapes are "
+                               "interpolated",
+                               sampling.passes_sampled, sampling.passes_planned));
+  }
+}
+
+/// Why nothing is stored, and what to stop.
+void PrintRefusal(const std::vector<std::string>& contradictions,
+                  const std::vector<BusyProcess>& busy, const SystemActivity& activity,
+                  std::ostream& err) {
+  fmt::print(
+      err, "flopledger: nothing is stored, for this cannot be a machine that does nothing else:\n");
+  for (const std::string& each : contradictions) fmt::print(err, "flopledger:   {}\n", each);
+  std::vector<std::string> causes;
+  for (const BusyProcess& process : busy) {
+    causes.push_back(fmt::format("stop {} (process {}), which took {:.1f} s of a processor",
+                                 process.name, process.id, process.processor_s));
+  }
+  const auto told = [](const std::optional<double>& seconds) {
+    return seconds ? fmt::format("{:.1f} s", *seconds) : std::string("an unknown time");
+  };
+  causes.push_back(
+      fmt::format("in {:.0f} s, other programs took {} of processors and the "
+                  "hypervisor {}",
+                  activity.seconds, told(activity.others_s), told(activity.stolen_s)));
+  fmt::print(err, "flopledger: {}; then run 'flopledger calibrate' again\n",
+             fmt::join(causes, "; "));
+}
+
+/// SettleCeilings; an interrupt is said as by SampleOps.
+std::vector<std::string> Settle(CeilingProbe& ceilings, bool quick, Progress& progress) {
+  progress.Show("calibrating: the ceilings");
+  try {
+    std::vector<std::string> contradictions = SettleCeilings(ceilings, quick ? 5 : 15);
+    progress.Clear();
+    return contradictions;
+  } catch (const Interrupted&) {
+    throw CannotMeasure("interrupted: nothing was calibrated");
+  }
 }
 
 void PrintNotes(const Calibration& calibration, std::ostream& out) {
@@ -78,6 +164,7 @@ void PrintNotes(const Calibration& calibration, std::ostream& out) {
                                one.clock_hz ? "this processor's FMA pipes are not in the table"
                                             : "this build cannot time the clock of its processor"));
   }
+  for (const Ceilings& ceilings : calibration.ceilings) PrintDoubts(ceilings, out);
   PrintNote(out,
             "next: 'flopledger predict gpt2', or 'flopledger run' for seconds beside predicted");
 }
@@ -96,6 +183,7 @@ bool Holds(const std::string& path) {
 
 int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err) {
   const Format format = ParseFormat(options.format);
+  const ThreadPinning pinning(ParsePin(options.pin));
   const std::string path = options.out.empty() ? CalibrationPath() : options.out;
   if (path.empty()) throw InputError("neither HOME nor XDG_CACHE_HOME is set; say where by --out");
   if (options.out.empty()) {
@@ -114,16 +202,39 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
   Calibration calibration;
   calibration.identity = CalibrationIdentity();
   calibration.taken = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
-  const std::vector<int> threads = CalibratedThreads(AvailableProcessors());
+  const ProcessTimes before = ReadProcessTimes();
+  const ActivityWatch watch;
+  const std::vector<int> threads = CalibratedThreads(DefaultThreads(), AvailableProcessors());
   CeilingProbe ceilings(threads);
-  calibration.samples = SampleOps(DefaultPlan(options.quick), threads, ceilings, progress);
-  calibration.ceilings = ceilings.Result();
-  SaveCalibration(path, calibration);
+  Sampling sampling;
+  std::vector<std::string> contradictions = Settle(ceilings, options.quick, progress);
+  if (contradictions.empty()) {
+    sampling = SampleOps(DefaultPlan(options.quick), threads, ceilings, progress);
+    calibration.samples = std::move(sampling.samples);
+    calibration.ceilings = ceilings.Result();
+    for (Ceilings& each : calibration.ceilings) each.product_drift = sampling.drift[each.threads];
+    contradictions =
+        sampling.gave_up
+            ? std::vector{fmt::format("the time sufficed for {} of {} passes, and not "
+                                      "for those that predictions stand on",
+                                      sampling.passes_sampled, sampling.passes_planned)}
+            : SaveCalibration(path, calibration);
+  }
+  if (!contradictions.empty()) {
+    const SystemActivity activity = watch.Stop();
+    PrintRefusal(contradictions,
+                 BusyBetween(before, ReadProcessTimes(), activity.seconds, getpid()), activity,
+                 err);
+    return kNoAnswer;
+  }
   if (format == Format::kJson) {
     out << ToJson(calibration).dump(1) << '\n';
   } else {
     out << Drawn(CeilingTable(calibration), format, out);
-    if (format != Format::kCsv) PrintNotes(calibration, out);
+    if (format != Format::kCsv) {
+      PrintSession(calibration, sampling, out);
+      PrintNotes(calibration, out);
+    }
   }
   fmt::print(err, "flopledger: wrote {}\n", path);
   return kDone;
@@ -138,6 +249,7 @@ void AddCalibrate(CLI::App& app, Session& session) {
   command->add_option("--out", options->out,
                       "write the calibration here; default: the user's cache, where 'run' and "
                       "'predict' look");
+  AddPin(command, options->pin);
   AddFormat(command, options->format);
   command->add_flag("--quick", options->quick, "half a minute: fewer shapes, wider spread");
   command->add_flag("--if-needed", options->if_needed,

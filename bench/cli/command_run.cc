@@ -24,6 +24,7 @@
 #include "bench/machine/files.h"
 #include "bench/machine/interrupt.h"
 #include "bench/machine/machine.h"
+#include "bench/machine/pinning.h"
 #include "bench/run/run.h"
 #include "model/checked.h"
 #include "model/input_error.h"
@@ -365,6 +366,7 @@ void AddOutputs(CLI::App* command, RunOptions& options) {
 
 int RunRun(const RunOptions& asked, std::ostream& out, std::ostream& err) {
   const Format format = ParseFormat(asked.format);
+  const ThreadPinning pinning(ParsePin(asked.workload.pin));
   if (asked.count == "instructions") return CountInstructions(asked, out, err);
   RunOptions options = asked;
   if (!options.model_given) options.workload.model = ModelThatFits(options, err);
@@ -419,7 +421,9 @@ void AddRun(CLI::App& app, Session& session) {
   command->add_option("--layers", options->workload.layers,
                       "run only the first N layers; default: all, or as many as fit in memory");
   command->add_option("-t,--threads", options->threads,
-                      "OpenMP threads, or a list; default: every processor");
+                      "OpenMP threads, or a list; default: one for each physical performance core "
+                      "that may be used");
+  AddPin(command, options->workload.pin);
   command
       ->add_option("--matmul", options->workload.matmul,
                    MatmulHelp() +

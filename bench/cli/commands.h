@@ -139,6 +139,7 @@ int RunDoctor(const DoctorOptions& options, std::ostream& out);
 /// Options of `calibrate`.
 struct CalibrateOptions {
   std::string out;  // empty: the user's cache
+  std::string pin = "none";
   std::string format = "table";
   bool quick = false;
   bool if_needed = false;
@@ -150,7 +151,7 @@ struct PredictOptions {
   std::string model = "gpt2-xl";
   std::optional<int64_t> context;  // absent: the model's context_length
   int64_t batch = 1;
-  std::optional<int64_t> threads;  // absent: every processor
+  std::optional<int64_t> threads;  // absent: DefaultThreads()
   std::string matmul = "packed";
   std::string attention = "fused";
   std::string convention = "matmul";

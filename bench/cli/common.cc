@@ -4,6 +4,7 @@
 #include <fmt/ostream.h>
 
 #include "bench/machine/machine.h"
+#include "bench/machine/pinning.h"
 #include "bench/run/settings.h"
 #include "kernels/matmul_library.h"
 #include "model/input_error.h"
@@ -35,7 +36,13 @@ int CheckedThreads(const std::optional<int64_t>& threads) {
         "(limited by {}), found {}",
         processors, processors == 1 ? "" : "s", Processors().Decisive().name, *threads));
   }
-  return static_cast<int>(threads.value_or(processors));
+  return static_cast<int>(threads.value_or(DefaultThreads()));
+}
+
+Pin ParsePin(const std::string& name) {
+  if (name == "none") return Pin::kNone;
+  if (name == "cores") return Pin::kCores;
+  throw InputError(fmt::format("unknown pin '{}'{}", name, Suggest(name, {"none", "cores"})));
 }
 
 std::vector<std::string> MatmulsNamed(const std::string& name) {

@@ -14,6 +14,7 @@ struct MatmulBackend;        // kernels/matmul.h
 struct MatmulLibrary;        // kernels/matmul_library.h
 struct RunSettings;          // bench/run/settings.h
 enum class AttentionKernel;  // bench/counting/kernel_choice.h
+enum class Pin;              // bench/machine/pinning.h
 
 /// Exit codes of the program (see README).
 enum ExitCode {
@@ -31,15 +32,21 @@ struct WorkloadOptions {
   std::optional<int64_t> context;  // absent: the model's context_length
   int64_t batch = 1;
   std::optional<int64_t> layers;   // absent: all, or as many as fit
-  std::optional<int64_t> threads;  // absent: every processor
+  std::optional<int64_t> threads;  // absent: DefaultThreads()
   std::string matmul = "packed";
   std::string attention = "fused";
+  std::string pin = "none";
 };
 /// The same, checked, the names resolved. Throws InputError.
 RunSettings ParseWorkload(const WorkloadOptions& options);
 
-/// The threads asked for, or every processor. Throws InputError outside 1 to that number.
+/// The threads asked for, or DefaultThreads(). Throws InputError outside 1 to all processors.
 int CheckedThreads(const std::optional<int64_t>& threads);
+
+/// "none" or "cores". Throws InputError, with a suggestion, for another word.
+Pin ParsePin(const std::string& name);
+inline constexpr char kPinHelp[] =
+    "bind each thread to a physical core of its own, performance cores first: cores; or none";
 
 /// The backends that --matmul names: itself, or for "all" every one that is installed but
 /// "reference".

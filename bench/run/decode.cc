@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ostream.h>
-#include <omp.h>
 
 #include "analysis/text/stats.h"
 #include "analysis/text/table.h"
@@ -45,10 +44,9 @@ DecodeFigures Accounting(const RunSettings& settings, const RunShape& prompt) {
 /// Decodes all tokens once. Throws Interrupted, and leaves the figures as they were.
 void Repeat(Forward<float>& step, std::span<const int32_t> tokens, SpeedProbe& speed,
             Progress& progress, DecodeFigures& figures) {
-  const int threads = omp_get_max_threads();
   OpTimer timer;
   double seconds = 0;
-  const double read_before = speed.MeasureRead(threads);
+  const double read_before = speed.MeasureRead();
   for (int64_t i = 0; i < figures.tokens; ++i) {
     step.MoveTo(figures.prompt + i);
     const auto start = Clock::now();
@@ -56,7 +54,7 @@ void Repeat(Forward<float>& step, std::span<const int32_t> tokens, SpeedProbe& s
     seconds += SecondsSince(start);
     progress.Show(fmt::format("decoding: token {} of {}", i + 1, figures.tokens));
   }
-  figures.read_bytes_per_s.push_back((read_before + speed.MeasureRead(threads)) / 2);
+  figures.read_bytes_per_s.push_back((read_before + speed.MeasureRead()) / 2);
   figures.total.seconds.push_back(seconds);
   for (std::size_t j = 0; j < figures.ops.size(); ++j) {
     figures.ops[j].seconds.push_back(timer.of(step.ops()[j].id));
@@ -95,8 +93,7 @@ DecodeResult Decode(const RunSettings& settings, int64_t layers, const Weights<f
   result.verification = verifier.result();
   if (!result.verification.ok()) return result;
 
-  const Weight<float>& table = weights.Unembedding();
-  SpeedProbe speed({table.data(), static_cast<std::size_t>(table.stored_size())});
+  SpeedProbe speed(settings.threads);
   try {
     for (int i = 0; i < repetitions; ++i) {
       Repeat(step, tokens, speed, progress, result.figures);

@@ -132,11 +132,13 @@ void Prepare(BackendRun& run, WeightStore& weights, double count_budget_s, std::
 }
 
 /// Leaves the extrapolation's interval in the ledger, where it has one.
-void DescribeExtrapolation(const ModelConfig& model, RunResult& result) {
+void DescribeExtrapolation(const ModelConfig& model, const std::optional<double>& drift,
+                           RunResult& result) {
   if (result.trials.size() < 2) return;
   result.ledger.environment.extrapolation = {.layers_run = result.plan.layers,
                                              .layers_total = model.num_layers,
-                                             .pass = *result.extrapolated};
+                                             .pass = *result.extrapolated,
+                                             .drift = drift};
 }
 
 /// Fills the predicted columns, and leaves in the ledger what they stand on.
@@ -161,8 +163,11 @@ void MakeRows(BackendRun& run, const std::string& run_id) {
   result.ledger.rows = MakeRecords(measured, result.trials, result.evidence);
   const ModelConfig& model = run.settings.model;
   if (result.plan.layers < model.num_layers) {
-    result.extrapolated = ExtrapolatePass(measured, result.trials);
-    DescribeExtrapolation(model, result);
+    const auto& calibration = run.settings.calibration;
+    const auto drift =
+        calibration ? CalibratedDrift(*calibration, run.settings.threads) : std::nullopt;
+    result.extrapolated = ExtrapolatePass(measured, result.trials, drift);
+    DescribeExtrapolation(model, drift, result);
   }
   if (run.settings.calibration) Predict(run.settings, measured, result);
 }

@@ -85,11 +85,7 @@ Workload::Workload(const RunSettings& settings, int64_t layers, WeightStore& wei
   tokens_ = SpreadTokens(settings.batch * settings.context, settings.model.vocab_size);
   forward_ =
       std::make_unique<Forward<float>>(settings_.model, *weights_, settings.Shape(layers), matmul);
-  if (settings.calibration) {
-    const Weight<float>& table = weights_->Unembedding();
-    speed_ = std::make_unique<SpeedProbe>(
-        std::span(table.data(), static_cast<std::size_t>(table.stored_size())));
-  }
+  if (settings.calibration) speed_ = std::make_unique<SpeedProbe>(settings.threads);
 }
 
 Verification Workload::Verify(Progress& progress) {
@@ -108,7 +104,7 @@ Trial Workload::TimePasses(Iterations&& iterations, const char* stage, Progress&
   OpTimer timer({}, &pass_progress);
   double seconds = 0;
   const ActivityWatch watch;
-  const auto before = speed_ ? speed_->Measure(settings_.threads) : SpeedProbe::Rates{};
+  const auto before = speed_ ? speed_->Measure() : SpeedProbe::Rates{};
   trial.peak_before_flops_per_s = MeasureFmaPeak(settings_.threads);
   try {
     for ([[maybe_unused]] auto _ : iterations) {
@@ -124,7 +120,7 @@ Trial Workload::TimePasses(Iterations&& iterations, const char* stage, Progress&
   benchmark::DoNotOptimize(forward_->logits().data);
   trial.peak_after_flops_per_s = MeasureFmaPeak(settings_.threads);
   if (speed_) {
-    const auto after = speed_->Measure(settings_.threads);
+    const auto after = speed_->Measure();
     trial.read_bytes_per_s = (before.read_bytes_per_s + after.read_bytes_per_s) / 2;
     trial.product_flops_per_s = (before.product_flops_per_s + after.product_flops_per_s) / 2;
   }

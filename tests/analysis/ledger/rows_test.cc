@@ -88,17 +88,17 @@ TEST(ExtrapolatePass, ScalesEachTrialToTheMedianPeak) {
   const double of_layers = static_cast<double>(std::ranges::count(ops, true, &Op::per_layer));
   const double whole = static_cast<double>(ops.size()) + of_layers;  // two layers more than ran
   const std::vector<Trial> trials{MadeTrial(ops.size(), 1, 2e9), MadeTrial(ops.size(), 2, 1e9)};
-  const Extrapolation whole_pass = ExtrapolatePass(run, trials);
+  const Extrapolation whole_pass = ExtrapolatePass(run, trials, 0.03);
   EXPECT_NEAR(whole_pass.seconds, whole * 2 / 1.5, 1e-9);  // both, at the median of their peaks
-  EXPECT_NEAR(whole_pass.lower, whole_pass.seconds * (1 - kDriftBetweenRuns), 1e-6);
-  EXPECT_NEAR(whole_pass.upper, whole_pass.seconds * (1 + kDriftBetweenRuns), 1e-6);
+  EXPECT_NEAR(whole_pass.lower, whole_pass.seconds * (1 - 0.03), 1e-6);
+  EXPECT_NEAR(whole_pass.upper, whole_pass.seconds * (1 + 0.03), 1e-6);
 }
 
 TEST(ExtrapolatePass, IsNeverBelowThePartThatRan) {
   const MeasuredRun run = TwoOfFourLayers();
   const auto ops = ForwardOps(run.model, run.shape);
   const std::vector<Trial> trials{MadeTrial(ops.size(), 1, 1e9), MadeTrial(ops.size(), 3, 1e9)};
-  const Extrapolation whole_pass = ExtrapolatePass(run, trials);
+  const Extrapolation whole_pass = ExtrapolatePass(run, trials, std::nullopt);
   EXPECT_EQ(whole_pass.lower, trials[0].pass_s);
   EXPECT_GT(whole_pass.upper, whole_pass.seconds);
 }
@@ -107,9 +107,9 @@ TEST(ExtrapolatePass, OneDisturbedTrialMovesTheIntervalAndNotTheEstimate) {
   const MeasuredRun run = TwoOfFourLayers();
   const auto ops = ForwardOps(run.model, run.shape);
   std::vector<Trial> trials(5, MadeTrial(ops.size(), 1, 1e9));
-  const double calm = ExtrapolatePass(run, trials).seconds;
+  const double calm = ExtrapolatePass(run, trials, std::nullopt).seconds;
   trials[3] = MadeTrial(ops.size(), 3, 1e9);
-  const Extrapolation disturbed = ExtrapolatePass(run, trials);
+  const Extrapolation disturbed = ExtrapolatePass(run, trials, std::nullopt);
   EXPECT_EQ(disturbed.seconds, calm);
   EXPECT_GT(disturbed.upper, 2 * calm);
 }

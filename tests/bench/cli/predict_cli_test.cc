@@ -40,7 +40,7 @@ class Predicting : public ::testing::Test {
     Calibration calibration;
     calibration.identity = CalibrationIdentity();
     calibration.taken = "2026-11-24T20:00:00Z";
-    for (const int threads : CalibratedThreads(AvailableProcessors())) {
+    for (const int threads : CalibratedThreads(DefaultThreads(), AvailableProcessors())) {
       calibration.ceilings.push_back({.threads = threads,
                                       .fma_flops_per_s = {{"256-bit", {1e11, 1e9}}},
                                       .bandwidth = {{"memory", std::nullopt, {1e10, 0}, {1e10, 0}}},
@@ -104,6 +104,8 @@ TEST_F(Predicting, WithoutACalibrationThatHoldsGivesOneLine) {
        "overflow"},
       {{"predict", "--convention", "rule-of-thumb"}, kBadInput, "rule of thumb"},
       {{"calibrate", "--out", "/proc/none/cal.json"}, kBadInput, "cannot be written"},
+      {{"calibrate", "--pin", "core"}, kBadInput, "did you mean 'cores'"},
+      {{"run", "--model", model_, "--pin", "core"}, kBadInput, "did you mean 'cores'"},
   };
   for (const Case& one : cases) {
     SCOPED_TRACE(::testing::PrintToString(one.words));
@@ -209,6 +211,33 @@ TEST_F(Predicting, RunWithoutACalibrationSaysSoOnOneLineAndLeavesTheColumnsEmpty
   for (const Record& row : RecordsFromCsv(ReadFile(path), path)) {
     EXPECT_FALSE(row.predicted_time_s.has_value());
     EXPECT_THAT(row.bound, IsEmpty());
+  }
+}
+
+TEST_F(Predicting, AnExtrapolationHoldsTheCalibratedDriftOrSaysThatItIsLeftOut) {
+  const std::string path = folder_.path("part.json");
+  const auto part = [&](const Calibration& calibration) {
+    return Run({"run", "--model", model_, "--layers", "2", "--json", path, "--calibration",
+                Save(calibration), "--benchmark_min_time=0.001", "--benchmark_repetitions=2"});
+  };
+  const auto drift = [&] {
+    return nlohmann::json::parse(ReadFile(path))["environment"]["extrapolation"]["drift"];
+  };
+  Calibration calibration = Flat();
+  EXPECT_THAT(part(calibration).out, HasSubstr("without the drift between runs"));
+  EXPECT_TRUE(drift().is_null());
+  for (Ceilings& ceilings : calibration.ceilings) ceilings.product_drift = 0.042;
+  EXPECT_THAT(part(calibration).out, HasSubstr("with a drift between runs of 4.2 %"));
+  EXPECT_EQ(drift(), 0.042);
+}
+
+TEST_F(Predicting, TheEnvironmentSaysWhetherThreadsAreBound) {
+  const std::string path = folder_.path("pinned.json");
+  for (const char* pin : {"cores", "none"}) {
+    const Outcome outcome = Run({"run", "--model", model_, "--pin", pin, "--json", path,
+                                 "--benchmark_min_time=0.001", "--benchmark_repetitions=1"});
+    ASSERT_TRUE(Ran(outcome)) << outcome.err;
+    EXPECT_EQ(nlohmann::json::parse(ReadFile(path))["environment"]["pin"], pin);
   }
 }
 
