@@ -126,6 +126,7 @@ struct Environment {
     std::optional<uint64_t> seed;
     std::optional<double> start_up_s;          // taking the memory, filling and packing the weights
     std::optional<double> observer_ns_per_op;  // what timing one op costs
+    std::optional<int64_t> warm_up_passes;     // before those timed; the first was verified
 
     bool operator==(const Settings&) const = default;
   } settings;
@@ -181,6 +182,7 @@ void ForEachFact(AnyEnvironment& environment, Visit&& visit) {
   visit("seed", settings.seed, kShown);
   visit("start_up_s", settings.start_up_s, kShown);
   visit("observer_ns_per_op", settings.observer_ns_per_op, kShown);
+  visit("warm_up_passes", settings.warm_up_passes, kShown);
   visit("steal_s", environment.steal_s, kShown);
 }
 

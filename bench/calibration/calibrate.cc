@@ -8,6 +8,7 @@
 #include "analysis/text/stats.h"
 #include "bench/counters/counters.h"
 #include "bench/counters/cpu_table.h"
+#include "bench/machine/interrupt.h"
 #include "bench/machine/machine.h"
 #include "bench/machine/stopwatch.h"
 #include "kernels/add_chain.h"
@@ -206,6 +207,7 @@ CeilingProbe::CeilingProbe(std::vector<int> thread_counts)
 
 void CeilingProbe::Round() {
   for (std::size_t i = 0; i < thread_counts_.size(); ++i) {
+    ThrowIfInterrupted();
     const int threads = thread_counts_[i];
     Samples& samples = samples_[i];
     const std::vector<int> widths = FmaWidths();

@@ -137,10 +137,13 @@ class Prober {
 
   void Round() {
     ++round_;
+    round_start_ = Clock::now();
+    done_of_round_ = 0;
     for (const int threads : threads_) {
       UseThreads(threads);
       Measure(threads);
       for (const auto& probe : probes_) {
+        done_of_round_ += 1 / static_cast<double>(threads_.size() * probes_.size());
         if (!probe->is_main && round_ % kRoundsAVisitOfOthers != 1) continue;
         for (const auto& [forward, seconds] : probe->passes) {
           if (seconds * threads_.back() / threads > kLongestOfFewThreads) break;
@@ -217,8 +220,6 @@ class Prober {
     probe.is_main = is_main;
     const int64_t layers =
         is_main ? StreamedLayers(probe.model) : std::min(kLayersOfLong, probe.model.num_layers);
-    progress_.Show(fmt::format("calibrating: filling a model of d_model {} for {}",
-                               row.model.d_model, backend.name));
     CheckMemory(probe, layers);
     probe.weights = WeightsOf(probe, layers, backend.packs_weights);
     for (const int64_t context : plan_.contexts) {
@@ -240,8 +241,11 @@ class Prober {
   /// The other backends share their weights.
   std::shared_ptr<const Weights<float>> WeightsOf(const Probe& probe, int64_t layers, bool packed) {
     const auto fill = [&] {
-      return std::make_shared<const Weights<float>>(
-          SeededWeights<float>(probe.model, layers, /*seed=*/1, packed));
+      return std::make_shared<const Weights<float>>(SeededWeights<float>(
+          probe.model, layers, /*seed=*/1, packed,
+          FillingProgress(progress_, fmt::format("filling a model of d_model "
+                                                 "{} for {}",
+                                                 probe.model.d_model, probe.matmul))));
     };
     if (probe.is_main) return fill();
     auto& shared = shared_weights_[packed ? 1 : 0];
@@ -274,13 +278,19 @@ class Prober {
     speeds_[threads].push_back(speed);
   }
 
+  /// Until the time is up, and the first round through.
+  double SecondsLeft() const {
+    const double of_plan = std::max(0.0, plan_.seconds - SecondsSince(start_));
+    if (round_ > 1) return of_plan;
+    return std::max(of_plan, SecondsSince(round_start_) * (1 - done_of_round_) / done_of_round_);
+  }
+
   /// Runs passes; a measurement of the machine's speed stands before, and one follows.
   void Visit(const Probe& probe, Forward<float>& forward, int threads) {
     progress_.Show(
-        fmt::format("calibrating: {:.0f} of {:.0f} s, round {}: {}, d_model {}, context "
-                    "{}, {} thread{}",
-                    SecondsSince(start_), plan_.seconds, round_, probe.matmul, probe.model.d_model,
-                    forward.shape().context, threads, threads == 1 ? "" : "s"));
+        fmt::format("calibrating: about {} left; round {}: {}, d_model {}, context {}, {} thread{}",
+                    RoughSeconds(SecondsLeft()), round_, probe.matmul, probe.model.d_model,
+                    forward.shape().context, threads, Plural(threads)));
     OpTimer timer;
     int64_t passes = 0;
     for (const auto start = Clock::now();
@@ -305,6 +315,8 @@ class Prober {
   const Clock::time_point start_;
   Clock::time_point last_ceilings_{};  // none yet
   int64_t round_ = 0;
+  Clock::time_point round_start_{};
+  double done_of_round_ = 0;  // share of its models, the present one included
   std::vector<std::unique_ptr<Probe>> probes_;
   std::array<std::shared_ptr<const Weights<float>>, 2> shared_weights_;  // plain, packed
   std::vector<int32_t> tokens_;

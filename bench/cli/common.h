@@ -35,15 +35,19 @@ struct WorkloadOptions {
   std::string matmul = "packed";
   std::string attention = "fused";
 };
+/// What a sweep changes beside --matmul, as lists: "1,2,4", "128:1024:x2"; empty: the default.
+struct SweepOptions {
+  std::string context, batch = "1", threads;
+};
+/// Every combination of the lists and of the names in `workload.matmul`, in that order; at most 64.
+/// Throws InputError.
+std::vector<WorkloadOptions> PointsOf(const WorkloadOptions& workload, const SweepOptions& sweep);
+
 /// The same, checked, the names resolved. Throws InputError.
 RunSettings ParseWorkload(const WorkloadOptions& options);
 
 /// The threads asked for, or every processor. Throws InputError outside 1 to that number.
 int CheckedThreads(const std::optional<int64_t>& threads);
-
-/// The backends that --matmul names: itself, or for "all" every one that is installed but
-/// "reference".
-std::vector<std::string> MatmulsNamed(const std::string& name);
 
 /// Says which libraries "all" leaves out since they are absent, where the list `matmuls` holds
 /// "all". To be called once nothing in the input can be wrong any more: an error is one line.

@@ -73,7 +73,9 @@ TEST(Workload, ExportsTheFlopsThatAGateHoldsExact) {
   RunSettings settings = SmallRun();
   settings.threads = 1;
   WeightStore weights;
-  Workload workload(settings, 1, weights);
+  std::ostream nowhere(nullptr);
+  Progress silent(nowhere, false);
+  Workload workload(settings, 1, weights, silent);
   const auto ops = workload.forward().ops();
   const Op& attention = *std::ranges::find(ops, OpId::kAttention, &Op::id);
   benchmark::ClearRegisteredBenchmarks();
@@ -125,7 +127,9 @@ bool IsRefused(OpId id, MatmulFn<float> run) {
   settings.model.vocab_size = 100;
   settings.kernels.matmul = &backend;
   WeightStore weights;
-  Workload workload(settings, 1, weights);
+  std::ostream nowhere(nullptr);
+  Progress silent(nowhere, false);
+  Workload workload(settings, 1, weights, silent);
   const auto ops = workload.forward().ops();
   const Op& op = *std::ranges::find(ops, id, &Op::id);
   bool refused = false;
