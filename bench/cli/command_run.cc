@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -14,6 +13,7 @@
 #include "analysis/text/figure.h"
 #include "analysis/text/table.h"
 #include "bench/calibration/calibration_file.h"
+#include "bench/cli/benchmark_flags.h"
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
 #include "bench/cli/options.h"
@@ -123,10 +123,6 @@ Outputs PrepareOutputs(const RunOptions& options, const RunSettings& settings) {
   for (const auto& paths : {outputs.csv, outputs.json, outputs.html, outputs.trace}) {
     for (const std::string& path : paths) CheckWritable(path);
   }
-  for (const std::string& flag : options.benchmark_flags) {  // it would end the program, silently
-    constexpr std::string_view kOut = "--benchmark_out=";
-    if (flag.starts_with(kOut)) CheckWritable(flag.substr(kOut.size()));
-  }
   return outputs;
 }
 
@@ -192,46 +188,6 @@ std::string ModelThatFits(RunOptions options, std::ostream& err) {
     return model;
   }
   return wanted;
-}
-
-/// What the last flag of Google Benchmark of that name says; `otherwise` where none does.
-std::string ValueOf(const std::vector<std::string>& flags, std::string_view name,
-                    std::string otherwise) {
-  std::string value = std::move(otherwise);
-  for (const std::string& flag : flags) {
-    if (flag.starts_with(name) && flag.substr(name.size()).starts_with('=')) {
-      value = flag.substr(name.size() + 1);
-    }
-  }
-  return value;
-}
-
-/// Refuses a length of repetitions that some releases of Google Benchmark abort at.
-void CheckMinTime(const std::vector<std::string>& flags) {
-  constexpr std::string_view kFlag = "--benchmark_min_time";
-  const std::string text = ValueOf(flags, kFlag, "0.5");
-  double seconds = 0;
-  const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, seconds);
-  const std::string_view unit(end, last);
-  if (error != std::errc() || !(seconds > 0) || (!unit.empty() && unit != "s" && unit != "x")) {
-    throw InputError(fmt::format("{} must be seconds, such as 0.5, found '{}'", kFlag, text));
-  }
-}
-
-/// Repetitions of the run: --repetitions, or what a flag of Google Benchmark says. Throws
-/// InputError.
-int64_t RepetitionsOf(const std::vector<std::string>& flags) {
-  constexpr std::string_view kFlag = "--benchmark_repetitions";
-  const std::string text = ValueOf(flags, kFlag, "3");
-  int32_t repetitions = 0;  // Google Benchmark's own type
-  const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, repetitions);
-  if (error != std::errc() || end != last || repetitions < 1) {
-    throw InputError(
-        fmt::format("{} must be a whole number of at least 1, found '{}'", kFlag, text));
-  }
-  return repetitions;
 }
 
 /// Flags for Google Benchmark; later ones win.
@@ -414,7 +370,7 @@ int RunRun(const RunOptions& asked, std::ostream& out, std::ostream& err) {
   const auto calibration = FindCalibration(options.calibration, why_unpredicted);
   for (RunSettings& each : side_by_side) each.calibration = calibration;
   const std::vector<std::string> flags = BenchmarkFlags(options);
-  CheckMinTime(flags);
+  CheckBenchmarkFlags(flags);
   const MemoryPlan plan = PlanMemory(side_by_side);
   const std::string plan_text = PlanText(side_by_side, plan, RepetitionsOf(flags), WidthOf(out));
   if (options.dry_run) {

@@ -8,6 +8,7 @@
 
 #include "analysis/text/markup.h"
 #include "analysis/text/numbers.h"
+#include "analysis/text/wrap.h"
 
 namespace flopledger {
 namespace {
@@ -36,6 +37,12 @@ std::string WorkLeft::ToText(double under_way) const {
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start_;
   return fmt::format("about {} left",
                      RoughSeconds(elapsed.count() * std::max(0.0, total_ - done) / done));
+}
+
+void Progress::Say(const std::string& line) {
+  Clear();
+  const std::string text = "flopledger: " + line;
+  out_ << (on_terminal_ ? Wrapped(text, WidthOfErrors(), 2) : text + "\n") << std::flush;
 }
 
 void Progress::Show(const std::string& line) {

@@ -44,11 +44,8 @@ class Progress {
   /// Cut to the terminal's width: a line that wraps could not be taken back.
   void Show(const std::string& line);
 
-  /// A line that stays, on a terminal or not.
-  void Say(const std::string& line) {
-    Clear();
-    out_ << "flopledger: " << line << std::endl;
-  }
+  /// A line that stays, on a terminal or not; on a terminal in its width.
+  void Say(const std::string& line);
 
   void Clear() {
     if (shown_) out_ << "\r\x1b[K" << std::flush;

@@ -159,7 +159,7 @@ TEST_F(Formats, ATableEndsWithWhatToCallNext) {
   calls.push_back({"compare", ledger_, ledger_});
   for (const auto& words : calls) {
     SCOPED_TRACE(::testing::PrintToString(words));
-    EXPECT_THAT(Run(words).err, HasSubstr("flopledger: next: "));
+    EXPECT_THAT(Run(With(words, {"--format", "table"})).err, HasSubstr("flopledger: next: "));
     EXPECT_THAT(Run(With(words, {"--format", "csv"})).err, Not(HasSubstr("next: ")));
   }
 }
@@ -388,6 +388,26 @@ TEST_F(Formats, ABareCallTeachesAndStartsNothing) {
   EXPECT_EQ(Run({"help", "run"}).out, Run({"run", "--help"}).out);
   EXPECT_THAT(Run({"-V"}).out, StartsWith("flopledger "));
   EXPECT_THAT(Run({"help", "acount"}).err, HasSubstr("did you mean 'account'"));
+}
+
+TEST_F(Formats, TheHelpOfEachCommandHasExamplesOfItsOwn) {
+  for (const std::string command :
+       {"run", "account", "presets", "audit", "calibrate", "predict", "report", "compare", "gate",
+        "bisect", "logits", "count-instructions", "doctor"}) {
+    const std::string help = Run({"help", command}).out;
+    const std::string examples = help.substr(std::min(help.find("Examples:"), help.size()));
+    EXPECT_THAT(examples, HasSubstr("flopledger " + command)) << help;
+  }
+}
+
+TEST_F(Formats, WarmUpPassesAreRecorded) {
+  const std::vector<std::string> run = {"run",  model_,    "-r",  "1",  "-t",  "1",
+                                        kShort, "--count", "off", "-o", "json"};
+  const auto passes = [&](const std::vector<std::string>& words) {
+    return nlohmann::json::parse(Run(words).out)["environment"]["warm_up_passes"];
+  };
+  EXPECT_EQ(passes(run), 1);
+  EXPECT_EQ(passes(With(run, {"--warmup", "3"})), 3);
 }
 
 TEST_F(Formats, DefaultsComeFromVariablesAndAFileAndTheLineHasTheLastSay) {

