@@ -99,9 +99,9 @@ int BenchMain(int argc, char** argv, const char* description, const RegisterFn& 
   } catch (const InputError& error) {
     return fail(error.what(), kBadInput);
   } catch (const CannotMeasure& error) {
-    return fail(error.what(), kNoAnswer);
+    return fail(error.what(), kNotPossibleHere);
   } catch (const std::bad_alloc&) {
-    return fail("out of memory", kNoAnswer);
+    return fail("out of memory", kNotPossibleHere);
   } catch (const std::exception& error) {
     return fail(error.what(), kProgramFault);
   }

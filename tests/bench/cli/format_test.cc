@@ -457,15 +457,19 @@ TEST_F(Formats, APlainBenchmarkSweepsAsTheRunDoes) {
   EXPECT_EQ(points.back().batch, 2);
   EXPECT_EQ(points.back().matmul, "eigen");
 
-  std::vector<std::string> words = {"bench",   "-m",  model_, "-p", "8,16",
-                                    "--batch", "1,2", "-t",   "1",  "--benchmark_list_tests"};
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
+  const auto bench = [](std::vector<std::string> words) {
+    words.insert(words.begin(), "bench");
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    return BenchMain(static_cast<int>(argv.size()), argv.data(), "",
+                     [](Workload& workload, bool is_sweep) {
+                       RegisterOps(workload, {OpKind::kMatmul}, is_sweep);
+                     });
+  };
+  EXPECT_EQ(bench({"-m", "gpt2", "--batch", "4000000"}), kNotPossibleHere);  // not enough memory
   ::testing::internal::CaptureStdout();
-  const int code = BenchMain(static_cast<int>(argv.size()), argv.data(), "",
-                             [](Workload& workload, bool is_sweep) {
-                               RegisterOps(workload, {OpKind::kMatmul}, is_sweep);
-                             });
+  const int code =
+      bench({"-m", model_, "-p", "8,16", "--batch", "1,2", "-t", "1", "--benchmark_list_tests"});
   benchmark::ClearRegisteredBenchmarks();
   std::istringstream listed(::testing::internal::GetCapturedStdout());
   EXPECT_EQ(code, kDone);
