@@ -82,22 +82,27 @@ Weights<Scalar> AllocateWeights(const ModelConfig& config, int64_t num_layers, b
 
 template <class Scalar>
 Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uint64_t seed,
-                              bool packed) {
+                              bool packed, const std::function<void(double)>& after_tensor) {
   constexpr float kHalfWidth = 0.02f * 1.7320508f;  // of a uniform with standard deviation 0.02
   auto weights = AllocateWeights<Scalar>(config, num_layers, packed);
+  const auto bytes = static_cast<double>(WeightBytes(config, weights));
+  double filled = 0;
   ForEachTensor(config, weights, [&](const TensorSpec& tensor, Weight<Scalar>& weight) {
     const auto key = Mix(Mix(seed) + static_cast<uint64_t>(tensor.layer + 1) * 64 +
                          static_cast<uint64_t>(tensor.id));
     const bool gain = IsGain(tensor.id);
     FillUniform(weight, key, gain ? 1.0f : 0.0f, gain ? 0.1f : kHalfWidth);
+    filled += static_cast<double>(weight.stored_size()) * sizeof(Scalar);
+    if (after_tensor) after_tensor(filled / bytes);
   });
   return weights;
 }
 
-#define FLOPLEDGER_INSTANTIATE(Scalar)                                                 \
-  template int64_t WeightBytes<Scalar>(const ModelConfig&, const Weights<Scalar>&);    \
-  template Weights<Scalar> AllocateWeights<Scalar>(const ModelConfig&, int64_t, bool); \
-  template Weights<Scalar> SeededWeights<Scalar>(const ModelConfig&, int64_t, uint64_t, bool);
+#define FLOPLEDGER_INSTANTIATE(Scalar)                                                        \
+  template int64_t WeightBytes<Scalar>(const ModelConfig&, const Weights<Scalar>&);           \
+  template Weights<Scalar> AllocateWeights<Scalar>(const ModelConfig&, int64_t, bool);        \
+  template Weights<Scalar> SeededWeights<Scalar>(const ModelConfig&, int64_t, uint64_t, bool, \
+                                                 const std::function<void(double)>&);
 FLOPLEDGER_INSTANTIATE(float)
 FLOPLEDGER_INSTANTIATE(double)
 FLOPLEDGER_INSTANTIATE(Counted<float>)

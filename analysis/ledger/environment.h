@@ -132,6 +132,7 @@ struct Environment {
     std::optional<double> start_up_s;          // taking the memory, filling and packing the weights
     std::optional<double> observer_ns_per_op;  // what timing one op costs
     std::optional<std::string> pin;            // what binds threads to cores: "none", "cores", …
+    std::optional<int64_t> warm_up_passes;     // before those timed; the first was verified
 
     bool operator==(const Settings&) const = default;
   } settings;
@@ -192,6 +193,7 @@ void ForEachFact(AnyEnvironment& environment, Visit&& visit) {
   visit("start_up_s", settings.start_up_s, kShown);
   visit("observer_ns_per_op", settings.observer_ns_per_op, kShown);
   visit("pin", settings.pin, kShown);
+  visit("warm_up_passes", settings.warm_up_passes, kShown);
   visit("steal_s", environment.steal_s, kShown);
 }
 

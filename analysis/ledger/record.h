@@ -144,6 +144,10 @@ std::vector<std::string> Distinct(const std::vector<Record>& rows, std::string R
 
 /// The heading and every row, as RFC 4180 CSV.
 std::string ToCsv(const std::vector<Record>& rows);
+/// The same of a ledger; where tokens were decoded, a row of kind "decode" follows for each of
+/// their operations and for all: "decode_ffn_up", "decode_total". `context` is the prompt, `count`
+/// the tokens of each sequence, and time, FLOPs and bytes are of all of them.
+std::string ToCsv(const Ledger& ledger);
 
 nlohmann::json ToJson(const Ledger& ledger);
 /// Reads what ToJson writes. Throws InputError naming `where` and the row.

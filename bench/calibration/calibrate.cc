@@ -185,6 +185,7 @@ SpeedProbe& CeilingProbe::speed(int threads) {
 
 void CeilingProbe::Round() {
   for (const std::unique_ptr<Team>& team : teams_) {
+    ThrowIfInterrupted();
     const int threads = team->speed.threads();
     const std::vector<int> widths = FmaWidths();
     for (std::size_t w = 0; w < widths.size(); ++w) {

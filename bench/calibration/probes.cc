@@ -154,11 +154,14 @@ class Prober {
   /// up.
   void Round() {
     ++round_;
+    round_start_ = Clock::now();
+    done_of_round_ = 0;
     for (const bool essential : {true, false}) {
       for (const int threads : threads_) {
         UseThreads(threads);
         Measure(threads);
         for (const auto& probe : probes_) {
+          done_of_round_ += 0.5 / static_cast<double>(threads_.size() * probes_.size());
           if (!probe->is_main && round_ % kRoundsAVisitOfOthers != 1) continue;
           for (const auto& pass : probe->passes) {
             if (pass.essential != essential) continue;
@@ -244,8 +247,6 @@ class Prober {
     probe.is_main = is_main;
     const int64_t layers =
         is_main ? StreamedLayers(probe.model) : std::min(kLayersOfLong, probe.model.num_layers);
-    progress_.Show(fmt::format("calibrating: filling a model of d_model {} for {}",
-                               row.model.d_model, backend.name));
     CheckMemory(probe, layers);
     probe.weights = WeightsOf(probe, layers, backend.packs_weights);
     const std::vector<std::size_t> essential = EssentialContexts(plan_.contexts.size(), is_main);
@@ -274,8 +275,11 @@ class Prober {
   /// The other backends share their weights.
   std::shared_ptr<const Weights<float>> WeightsOf(const Probe& probe, int64_t layers, bool packed) {
     const auto fill = [&] {
-      return std::make_shared<const Weights<float>>(
-          SeededWeights<float>(probe.model, layers, /*seed=*/1, packed));
+      return std::make_shared<const Weights<float>>(SeededWeights<float>(
+          probe.model, layers, /*seed=*/1, packed,
+          FillingProgress(progress_, fmt::format("filling a model of d_model "
+                                                 "{} for {}",
+                                                 probe.model.d_model, probe.matmul))));
     };
     if (probe.is_main) return fill();
     auto& shared = shared_weights_[packed ? 1 : 0];
@@ -308,6 +312,13 @@ class Prober {
     speeds_[threads].push_back(speed);
   }
 
+  /// Until the time is up, and the first round through.
+  double SecondsLeft() const {
+    const double of_plan = std::max(0.0, plan_.seconds - SecondsSince(start_));
+    if (round_ > 1) return of_plan;
+    return std::max(of_plan, SecondsSince(round_start_) * (1 - done_of_round_) / done_of_round_);
+  }
+
   /// Runs passes; a measurement of the machine's speed stands before, and one follows.
   void Visit(const Probe& probe, const Probe::Pass& pass, int threads) {
     const bool essential = pass.essential && round_ == 1;
@@ -323,10 +334,9 @@ class Prober {
     visited_.insert({&pass, threads});
     Forward<float>& forward = *pass.forward;
     progress_.Show(
-        fmt::format("calibrating: {:.0f} of {:.0f} s, round {}: {}, d_model {}, context "
-                    "{}, {} thread{}",
-                    SecondsSince(start_), plan_.seconds, round_, probe.matmul, probe.model.d_model,
-                    forward.shape().context, threads, threads == 1 ? "" : "s"));
+        fmt::format("calibrating: about {} left; round {}: {}, d_model {}, context {}, {} thread{}",
+                    RoughSeconds(SecondsLeft()), round_, probe.matmul, probe.model.d_model,
+                    forward.shape().context, threads, Plural(threads)));
     OpTimer timer;
     int64_t passes = 0;
     for (const auto start = Clock::now();
@@ -353,6 +363,8 @@ class Prober {
   double seconds_between_ceilings_ = kSecondsBetweenCeilings;
   int64_t round_ = 0, passes_not_filled_ = 0;
   bool gave_up_ = false;
+  Clock::time_point round_start_{};
+  double done_of_round_ = 0;  // share of its models, the present one included
   std::vector<std::unique_ptr<Probe>> probes_;
   std::array<std::shared_ptr<const Weights<float>>, 2> shared_weights_;  // plain, packed
   std::vector<int32_t> tokens_;

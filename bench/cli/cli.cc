@@ -87,13 +87,17 @@ void AddCommonOptions(CLI::App& app, Globals& globals) {
     if (draws) {
       command->add_flag("--wide", globals.wide, "every column, however wide the table becomes");
     }
+    for (CLI::Option* option : command->get_options()) {
+      if (option->get_items_expected_max() == 0) option->disable_flag_override();
+    }
     command->add_option("--color", globals.colour, "auto (on a terminal), always or never");
     for (const std::string name :
          {"--model", "--context", "--batch", "--threads", "--matmul", "--attention", "--convention",
           "--calibration", "--max-memory", "--color"}) {
       CLI::Option* option = command->get_option_no_throw(name);
-      // There a model is another question, not a default.
-      const bool asks = command->get_name() == "count-instructions" && name == "--model";
+      // There a model, or a calibration, is another question, not a default.
+      const bool asks = (command->get_name() == "count-instructions" && name == "--model") ||
+                        (command->get_name() == "calibrate" && name == "--calibration");
       if (option != nullptr && !asks) option->envname(VariableOf(name));
     }
   }
@@ -111,11 +115,18 @@ void RejectUnknownCommand(const CLI::App& app, const std::string& word) {
 }
 
 void RejectBenchmarkFlagsWithoutEquals(const std::vector<std::string>& args) {
-  for (std::size_t i = 0; i + 1 < args.size(); ++i) {
-    const std::string &flag = args[i], &next = args[i + 1];
+  // Of these alone the name is enough.
+  constexpr std::string_view kSwitches[] = {
+      "--benchmark_list_tests", "--benchmark_report_aggregates_only",
+      "--benchmark_display_aggregates_only", "--benchmark_enable_random_interleaving",
+      "--benchmark_counters_tabular"};
+  for (std::size_t i = 0; i < args.size() && args[i] != "--"; ++i) {
+    const std::string& flag = args[i];
     if (!flag.starts_with("--benchmark_") || flag.find('=') != std::string::npos) continue;
-    if (next.starts_with('-')) continue;
-    throw InputError(fmt::format("flags of Google Benchmark take '=': write {}={}", flag, next));
+    const bool has_next = i + 1 < args.size() && !args[i + 1].starts_with('-');
+    if (!has_next && std::ranges::find(kSwitches, flag) != std::end(kSwitches)) continue;
+    throw InputError(fmt::format("flags of Google Benchmark take '=': write {}={}", flag,
+                                 has_next ? args[i + 1] : "VALUE"));
   }
 }
 

@@ -28,6 +28,7 @@
 #include "bench/machine/machine.h"
 #include "bench/machine/pinning.h"
 #include "model/input_error.h"
+#include "model/json.h"
 
 namespace flopledger {
 namespace {
@@ -154,19 +155,22 @@ std::vector<std::string> Settle(CeilingProbe& ceilings, bool quick, Progress& pr
 }
 
 void PrintNotes(const Calibration& calibration, std::ostream& out) {
-  PrintNote(out,
-            fmt::format(
-                "\n± is the median absolute deviation. Bandwidths are of all threads together; the "
-                "triad counts 12 bytes an element.\n{} samples of operations",
-                Grouped(static_cast<int64_t>(calibration.samples.size()))));
+  out << '\n';
+  PrintNote(
+      out,
+      fmt::format("± is the median absolute deviation. Bandwidths are of all threads together; the "
+                  "triad counts 12 bytes an element.\n{} samples of operations, taken {}",
+                  Grouped(static_cast<int64_t>(calibration.samples.size())), calibration.taken));
   if (const Ceilings& one = calibration.ceilings.front(); !one.theoretical_flops_per_s) {
     PrintNote(out, fmt::format("the documented FMA peak is unavailable: {}",
                                one.clock_hz ? "this processor's FMA pipes are not in the table"
                                             : "this build cannot time the clock of its processor"));
   }
   for (const Ceilings& ceilings : calibration.ceilings) PrintDoubts(ceilings, out);
-  PrintNote(out,
-            "next: 'flopledger predict gpt2', or 'flopledger run' for seconds beside predicted");
+  const std::string difference = WhyNotFor(calibration, CalibrationIdentity());
+  if (!difference.empty()) {
+    PrintNote(out, fmt::format("of another machine or build than this: {}", difference));
+  }
 }
 
 /// Whether a calibration of this machine and build is there.
@@ -179,25 +183,78 @@ bool Holds(const std::string& path) {
   }
 }
 
-}  // namespace
+void PrintCalibration(const Calibration& calibration, Format format, std::ostream& out,
+                      std::ostream& err) {
+  if (format == Format::kJson) {
+    out << ToJson(calibration).dump(1) << '\n';
+    return;
+  }
+  out << Drawn(CeilingTable(calibration), format, out);
+  if (format == Format::kCsv) return;
+  PrintNotes(calibration, out);
+  if (format == Format::kTable) {
+    PrintNext(err, "'flopledger predict gpt2', or 'flopledger run' for seconds beside predicted");
+  }
+}
 
-int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err) {
-  const Format format = ParseFormat(options.format);
-  const ThreadPinning pinning(ParsePin(options.pin));
+Calibration Kept(const std::string& path) {
+  const std::string from = path.empty() ? CalibrationPath() : path;
+  std::error_code ignored;
+  if (from.empty() || (path.empty() && !std::filesystem::exists(from, ignored))) {
+    throw CannotMeasure("this machine is not calibrated: run 'flopledger calibrate'");
+  }
+  return CalibrationFromJson(ParseJson(ReadTextFile(from), from), from);
+}
+
+/// Where the calibration is kept; empty where it is printed alone. Throws InputError.
+std::string CheckedPlace(const CalibrateOptions& options) {
+  if (options.out == "-") return "";
   const std::string path = options.out.empty() ? CalibrationPath() : options.out;
   if (path.empty()) throw InputError("neither HOME nor XDG_CACHE_HOME is set; say where by --out");
+  for (const char* other : {".csv", ".md", ".html"}) {
+    if (!path.ends_with(other)) continue;
+    throw InputError(
+        fmt::format("--out {}: a calibration is kept as JSON; '--format' says what is "
+                    "printed",
+                    path));
+  }
   if (options.out.empty()) {
     std::error_code ignored;  // the check says what is wrong
     std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
   }
   CheckWritable(path);
-  if (options.if_needed && Holds(path)) {
+  return path;
+}
+
+}  // namespace
+
+int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err) {
+  const bool only_printed = options.out == "-" && !options.show;
+  const Format format = ParseFormat(!options.format.empty() ? options.format
+                                    : only_printed          ? "json"
+                                                            : "table");
+  if (options.show) {
+    if (options.quick || !options.out.empty()) {
+      throw InputError("--show measures nothing: it goes with --calibration and --format alone");
+    }
+    PrintCalibration(Kept(options.calibration), format, out, err);
+    return kDone;
+  }
+  if (!options.calibration.empty()) {
+    throw InputError("--calibration names what --show prints; --out says where one is kept");
+  }
+  const ThreadPinning pinning(ParsePin(options.pin));
+  const std::string path = CheckedPlace(options);
+  if (options.if_needed && !path.empty() && Holds(path)) {
     fmt::print(err, "flopledger: {} holds for this machine and build: kept\n", path);
     return kDone;
   }
   const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
   const InterruptGuard guard;
   Progress progress(err, on_terminal);
+  const ProbePlan plan = DefaultPlan(options.quick);
+  progress.Say(fmt::format("calibrating: {}, or once through all models where that takes longer",
+                           RoughSeconds(plan.seconds)));
 
   Calibration calibration;
   calibration.identity = CalibrationIdentity();
@@ -209,7 +266,7 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
   Sampling sampling;
   std::vector<std::string> contradictions = Settle(ceilings, options.quick, progress);
   if (contradictions.empty()) {
-    sampling = SampleOps(DefaultPlan(options.quick), threads, ceilings, progress);
+    sampling = SampleOps(plan, threads, ceilings, progress);
     calibration.samples = std::move(sampling.samples);
     calibration.ceilings = ceilings.Result();
     for (Ceilings& each : calibration.ceilings) each.product_drift = sampling.drift[each.threads];
@@ -218,7 +275,8 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
             ? std::vector{fmt::format("the time sufficed for {} of {} passes, and not "
                                       "for those that predictions stand on",
                                       sampling.passes_sampled, sampling.passes_planned)}
-            : SaveCalibration(path, calibration);
+        : path.empty() ? Contradictions(calibration.ceilings)
+                       : SaveCalibration(path, calibration);
   }
   if (!contradictions.empty()) {
     const SystemActivity activity = watch.Stop();
@@ -227,16 +285,9 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
                  err);
     return kNoAnswer;
   }
-  if (format == Format::kJson) {
-    out << ToJson(calibration).dump(1) << '\n';
-  } else {
-    out << Drawn(CeilingTable(calibration), format, out);
-    if (format != Format::kCsv) {
-      PrintSession(calibration, sampling, out);
-      PrintNotes(calibration, out);
-    }
-  }
-  fmt::print(err, "flopledger: wrote {}\n", path);
+  if (!path.empty()) fmt::print(err, "flopledger: wrote {}\n", path);
+  if (format == Format::kTable) PrintSession(calibration, sampling, out);
+  PrintCalibration(calibration, format, out, err);
   return kDone;
 }
 
@@ -247,16 +298,33 @@ void AddCalibrate(CLI::App& app, Session& session) {
       "Measures the machine's ceilings and samples of every operation, from which seconds are "
       "predicted. Takes at most two minutes, on a machine that does nothing else.");
   command->add_option("--out", options->out,
+                      "keep the calibration here, as JSON; '-': print it, keep none; default: the "
+                      "user's cache, where 'run' and 'predict' look");
                       "write the calibration here; default: the user's cache, where 'run' and "
                       "'predict' look");
-  AddPin(command, options->pin);
-  AddFormat(command, options->format);
-  command->add_flag("--quick", options->quick, "half a minute: fewer shapes, wider spread");
-  command->add_flag("--if-needed", options->if_needed,
-                    "measure nothing where there is a calibration of this machine and build");
-  command->final_callback([options, &session] {
-    session.run = [options, &session] { return RunCalibrate(*options, session.out, session.err); };
-  });
+                      AddPin(command, options->pin);
+                      AddFormat(command, options->format);
+                      command->get_option("--format")->default_str("table");
+                      command->add_flag("--quick", options->quick,
+                                        "half a minute: fewer shapes, wider spread");
+                      command->add_flag(
+                          "--if-needed", options->if_needed,
+                          "measure nothing where there is a calibration of this machine and build");
+                      command->add_flag("--show", options->show,
+                                        "print the calibration that is kept, measure nothing");
+                      command->add_option(
+                          "--calibration", options->calibration,
+                          "with --show: a file of 'flopledger calibrate'; default: the user's own");
+                      command->footer(
+                          "Examples:\n"
+                          "  flopledger calibrate\n"
+                          "  flopledger calibrate --show --format csv\n"
+                          "  flopledger calibrate --quick --out - | jq .ceilings");
+                      command->final_callback([options, &session] {
+                        session.run = [options, &session] {
+                          return RunCalibrate(*options, session.out, session.err);
+                        };
+                      });
 }
 
 }  // namespace flopledger

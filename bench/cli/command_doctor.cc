@@ -3,6 +3,7 @@
 #include <fmt/ostream.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "analysis/prediction/contradictions.h"
 #include "analysis/text/table.h"
 #include "bench/calibration/calibrate.h"
+#include "bench/calibration/calibration_file.h"
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
 #include "bench/cli/options.h"
@@ -195,7 +197,7 @@ std::string CountersVerdict(const CounterFacts& counters) {
 
 }  // namespace
 
-int RunDoctor(const DoctorOptions& options, std::ostream& out) {
+int RunDoctor(const DoctorOptions& options, std::ostream& out, std::ostream& err) {
   const Format format = ParseFormat(options.format);
   const Environment diagnosis = Diagnosis();
   const CounterFacts& counters = *diagnosis.counters;
@@ -221,6 +223,10 @@ int RunDoctor(const DoctorOptions& options, std::ostream& out) {
         PrintNote(out, fmt::format("of these events: {}", note));
       }
       PrintNote(out, "exact counting run (--count sample, full): available");
+      std::error_code ignored;
+      PrintNext(err, std::filesystem::exists(CalibrationPath(), ignored)
+                         ? "'flopledger run gpt2 --layers 1' measures a small pass"
+                         : "'flopledger calibrate' measures peaks and bandwidths, in two minutes");
   }
   return kDone;
 }
@@ -230,8 +236,12 @@ void AddDoctor(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand(
       "doctor", "What this machine can measure, and precisely why not what it cannot.");
   AddFormat(command, options->format);
+  command->footer(
+      "Examples:\n"
+      "  flopledger doctor\n"
+      "  flopledger doctor --format json --out machine.json");
   command->final_callback([options, &session] {
-    session.run = [options, &session] { return RunDoctor(*options, session.out); };
+    session.run = [options, &session] { return RunDoctor(*options, session.out, session.err); };
   });
 }
 

@@ -252,13 +252,15 @@ Table PlainTable(const Forecast& forecast) {
 
 }  // namespace
 
-int RunPredict(const PredictOptions& options, std::ostream& out) {
+int RunPredict(const PredictOptions& options, std::ostream& out, std::ostream& err) {
   const Format format = ParseFormat(options.format);
   const Forecast forecast = MakeForecast(options);
   switch (format) {
     case Format::kTable:
       PrintSections(forecast, out,
                     [&](const Table& table) { return Drawn(table, Format::kTable, out); });
+      PrintNext(err, fmt::format("'flopledger run {} --sample' measures a few layers of it",
+                                 options.model));
       break;
     case Format::kMarkdown:
       PrintSections(forecast, out, [](const Table& table) { return table.ToMarkdown(); });
@@ -284,8 +286,12 @@ void AddPredict(CLI::App& app, Session& session) {
   AddDataTypes(command, options->dtype, options->kv_dtype);
   AddCalibration(command, options->calibration);
   AddFormat(command, options->format);
+  command->footer(
+      "Examples:\n"
+      "  flopledger predict gpt2-xl\n"
+      "  flopledger predict gpt2 --context 256 --threads 1 --format json");
   command->final_callback([options, &session] {
-    session.run = [options, &session] { return RunPredict(*options, session.out); };
+    session.run = [options, &session] { return RunPredict(*options, session.out, session.err); };
   });
 }
 

@@ -37,6 +37,14 @@ struct WorkloadOptions {
   std::string attention = "fused";
   std::string pin = "none";
 };
+/// What a sweep changes beside --matmul, as lists: "1,2,4", "128:1024:x2"; empty: the default.
+struct SweepOptions {
+  std::string context, batch = "1", threads;
+};
+/// Every combination of the lists and of the names in `workload.matmul`, in that order; at most 64.
+/// Throws InputError.
+std::vector<WorkloadOptions> PointsOf(const WorkloadOptions& workload, const SweepOptions& sweep);
+
 /// The same, checked, the names resolved. Throws InputError.
 RunSettings ParseWorkload(const WorkloadOptions& options);
 
@@ -47,10 +55,6 @@ int CheckedThreads(const std::optional<int64_t>& threads);
 Pin ParsePin(const std::string& name);
 inline constexpr char kPinHelp[] =
     "bind each thread to a physical core of its own, performance cores first: cores; or none";
-
-/// The backends that --matmul names: itself, or for "all" every one that is installed but
-/// "reference".
-std::vector<std::string> MatmulsNamed(const std::string& name);
 
 /// Says which libraries "all" leaves out since they are absent, where the list `matmuls` holds
 /// "all". To be called once nothing in the input can be wrong any more: an error is one line.

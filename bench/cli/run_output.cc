@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <sstream>
 #include <utility>
 
 #include "analysis/report/side_by_side.h"
@@ -262,15 +261,9 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
   PrintPredicted(settings, result, out);
   PrintExtrapolated(settings, {&result, 1}, out);
   if (result.decode) {
-    std::ostringstream decoded;
-    PrintDecode(*result.decode, decoded);
-    PrintNote(out, decoded.str());
+    out << '\n' << Drawn(DecodeTable(result.decode->figures), Format::kTable, out);
+    PrintNote(out, Sentence(*result.decode));
   }
-  PrintNote(out, settings.calibration
-                     ? "next: with '--json run.json', 'flopledger report run.json --out run.html' "
-                       "draws the page"
-                     : "next: 'flopledger calibrate' (two minutes); then seconds are predicted "
-                       "beside the measured ones");
 }
 
 void PrintSideBySide(const RunSettings& settings, std::span<const RunResult> results,

@@ -10,7 +10,7 @@
 namespace flopledger {
 
 /// Characters that a line on `out` may take: as SetWidth said; else $COLUMNS; else the terminal's
-/// width, where `out` is standard output and that is a terminal; else 100.
+/// width, where `out` is standard output or error and that is a terminal; else 100.
 std::size_t WidthOf(std::ostream& out);
 /// 0 gives the choice back.
 void SetWidth(std::ostream& out, std::size_t width);
@@ -22,7 +22,11 @@ void SetColour(std::ostream& out, std::string_view choice);
 /// `out` has colours. kJson is not drawn here.
 std::string Drawn(const Table& table, Format format, std::ostream& out);
 
-/// A line of text, wrapped at the width of `out`; what follows the first line is indented.
+/// Lines of text, wrapped at the width of `out`, verdicts in colour as in tables; what follows the
+/// first line of each is indented.
 void PrintNote(std::ostream& out, std::string_view text);
+
+/// What to call next, on standard error, after a result for people.
+void PrintNext(std::ostream& err, std::string_view text);
 
 }  // namespace flopledger

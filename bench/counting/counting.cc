@@ -45,12 +45,17 @@ RunShape OneLayer(const CountRequest& request) {
 std::vector<OpCount> CountOneLayer(const CountRequest& request, Progress& progress) {
   const RunShape shape = OneLayer(request);
   const MatmulBackend<Scalar>& matmul = *CountingTwin(request.kernels);
-  const auto weights = SeededWeights<Scalar>(request.model, 1, 1, matmul.packs_weights);
+  const auto weights = SeededWeights<Scalar>(request.model, 1, 1, matmul.packs_weights,
+                                             FillingProgress(progress, "counting: weights"));
   Forward<Scalar> forward(request.model, weights, shape, matmul);
   const std::vector<int32_t> tokens(static_cast<std::size_t>(shape.batch * shape.context), 0);
-  PassProgress pass_progress(progress, "counting", 1);
+  const PassWork work = WorkOf(request.model, shape, forward.ops());
+  const WorkLeft of_the_command = progress.left;
+  progress.left.Start(work.pass);
+  PassProgress pass_progress(progress, "counting", 1, work);
   OpMeter<TallyMeter> meter({}, &pass_progress);
   forward.Run(tokens, meter);
+  progress.left = of_the_command;
   std::vector<OpCount> counts;
   for (const Op& op : forward.ops()) counts.push_back({op.id, meter.of(op.id)});
   return counts;

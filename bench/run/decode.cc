@@ -1,7 +1,8 @@
 #include "bench/run/decode.h"
 
 #include <fmt/format.h>
-#include <fmt/ostream.h>
+
+#include <functional>
 
 #include "analysis/text/stats.h"
 #include "analysis/text/table.h"
@@ -41,9 +42,11 @@ DecodeFigures Accounting(const RunSettings& settings, const RunShape& prompt) {
   return figures;
 }
 
-/// Decodes all tokens once. Throws Interrupted, and leaves the figures as they were.
+/// Decodes all tokens once, and tells `after_token` the index of each. Throws Interrupted, and
+/// leaves the figures as they were.
 void Repeat(Forward<float>& step, std::span<const int32_t> tokens, SpeedProbe& speed,
-            Progress& progress, DecodeFigures& figures) {
+            const std::function<void(int64_t)>& after_token, DecodeFigures& figures) {
+  const int threads = omp_get_max_threads();
   OpTimer timer;
   double seconds = 0;
   const double read_before = speed.MeasureRead();
@@ -52,7 +55,7 @@ void Repeat(Forward<float>& step, std::span<const int32_t> tokens, SpeedProbe& s
     const auto start = Clock::now();
     step.Run(tokens, timer);
     seconds += SecondsSince(start);
-    progress.Show(fmt::format("decoding: token {} of {}", i + 1, figures.tokens));
+    after_token(i);
   }
   figures.read_bytes_per_s.push_back((read_before + speed.MeasureRead()) / 2);
   figures.total.seconds.push_back(seconds);
@@ -95,8 +98,15 @@ DecodeResult Decode(const RunSettings& settings, int64_t layers, const Weights<f
 
   SpeedProbe speed(settings.threads);
   try {
+    progress.left.Start(static_cast<double>(repetitions * settings.decode));
     for (int i = 0; i < repetitions; ++i) {
-      Repeat(step, tokens, speed, progress, result.figures);
+      const auto say = [&](int64_t token) {
+        progress.left.Add(1);
+        if (!progress.Due()) return;
+        progress.Show(fmt::format("decoding, repetition {} of {}: token {} of {}; {}", i + 1,
+                                  repetitions, token + 1, settings.decode, progress.left.ToText()));
+      };
+      Repeat(step, tokens, speed, say, result.figures);
     }
   } catch (const Interrupted&) {  // the repetitions that are whole stand
   }
@@ -104,11 +114,10 @@ DecodeResult Decode(const RunSettings& settings, int64_t layers, const Weights<f
   return result;
 }
 
-void PrintDecode(const DecodeResult& result, std::ostream& out) {
-  const DecodeFigures& figures = result.figures;
+Table DecodeTable(const DecodeFigures& figures) {
   Table table{{{"one token at a time", false},
-               {"FLOPs (all tokens)"},
-               {"bytes (all tokens)"},
+               {"FLOPs (all tokens)", true, 2},
+               {"bytes (all tokens)", true, 1},
                {"ms a step"},
                {"MAD ms"},
                {"% of step"},
@@ -125,12 +134,15 @@ void PrintDecode(const DecodeResult& result, std::ostream& out) {
   };
   for (const DecodedOp& op : figures.ops) add(op);
   add(figures.total);
-  fmt::print(out, "\n{}", table.ToText());
-  fmt::print(
-      out,
+  return table;
+}
+
+std::string Sentence(const DecodeResult& result) {
+  const DecodeFigures& figures = result.figures;
+  return fmt::format(
       "decoding {} tokens{} after a prompt of {}{}, {} times: {:.3f} tokens/s, {:.1f} GB/s of "
       "least traffic, {:.1f} % of the {:.1f} GB/s that these threads read from memory just "
-      "before and after (medians; verified: {} outputs)\n",
+      "before and after (medians; verified: {} outputs)",
       Grouped(figures.tokens),
       figures.batch > 1 ? fmt::format(" of each of {} sequences", figures.batch) : "",
       Grouped(figures.prompt),

@@ -6,7 +6,9 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
+#include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <utility>
 
 #include "analysis/ledger/disturbance.h"
@@ -69,10 +71,13 @@ void InitializeGoogleBenchmark(const std::vector<std::string>& flags) {
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   int argc = static_cast<int>(argv.size());
+  std::ostringstream complaint;  // two lines of its own
+  std::streambuf* const before = std::cerr.rdbuf(complaint.rdbuf());
   benchmark::Initialize(&argc, argv.data());
+  std::cerr.rdbuf(before);
   if (argc > 1) {
-    throw InputError(
-        fmt::format("'{}' is no flag, or no value of one, that Google Benchmark takes", argv[1]));
+    throw InputError(fmt::format("'{}' is no {} that Google Benchmark takes", argv[1],
+                                 complaint.view().empty() ? "flag" : "value of a flag"));
   }
 }
 
@@ -96,6 +101,7 @@ struct BackendRun {
   RunSettings settings;
   std::unique_ptr<Workload> workload;
   std::vector<Trial> trials;  // those too in which Google Benchmark looks for its iterations
+  int64_t told = 0;           // repetitions that the progress line counts as done
   RunResult result;
 };
 
@@ -113,22 +119,61 @@ CountMode CountModeOf(const RunSettings& settings, const CountRequest& request, 
   return AffordableCount(request, budget_s, log);
 }
 
-/// Counts, takes the memory, fills it and verifies a pass.
-void Prepare(BackendRun& run, WeightStore& weights, double count_budget_s, std::ostream& log,
-             Progress& progress) {
+/// What a run of one or several backends shares.
+struct RunSession {
+  std::string run_id;
+  int64_t repetitions;
+  WeightStore weights;
+  std::vector<BackendRun> runs;
+  std::ostream& log;
+  Progress& progress;
+  const std::function<void(const Ledger&)>& on_trial;
+};
+
+/// Passes of all points together, weighed by their FLOPs: what the time left is told by.
+double WorkOfRun(const RunSession& session) {
+  double flops = 0;
+  for (const BackendRun& run : session.runs) {
+    const RunSettings& settings = run.settings;
+    const RunShape shape = settings.Shape(run.result.plan.layers);
+    const PassWork work = WorkOf(settings.model, shape, ForwardOps(settings.model, shape));
+    flops += work.pass *
+             static_cast<double>(settings.warm_up + session.repetitions + (settings.trace ? 1 : 0));
+  }
+  return flops;
+}
+
+/// Passes that are not timed, the first of them verified.
+void WarmUp(BackendRun& run, RunSession& session) {
+  WorkLeft& left = session.progress.left;
+  if (!left.started()) left.Start(WorkOfRun(session));
+  run.result.verification = run.workload->Verify(session.progress);
+  left.Add(run.workload->work().pass);
+  if (!run.result.verification.ok()) return;
+  for (int64_t i = 1; i < run.settings.warm_up; ++i) {
+    run.workload->WarmUp(session.progress);
+    left.Add(run.workload->work().pass);
+  }
+}
+
+/// Counts, takes the memory, fills it and warms up.
+void Prepare(BackendRun& run, RunSession& session) {
+  constexpr double kSecondsToCount = 60;  // all points together
   const RunSettings& settings = run.settings;
   RunResult& result = run.result;
   const CountRequest request{settings.model, settings.context, settings.batch, settings.kernels};
-  result.evidence =
-      GatherEvidence(CountModeOf(settings, request, count_budget_s, log), request, log, progress);
-  progress.Show(fmt::format("filling {} of weights", HumanBytes(result.plan.needed_bytes)));
+  const CountMode mode = CountModeOf(
+      settings, request, kSecondsToCount / static_cast<double>(session.runs.size()), session.log);
+  result.evidence = GatherEvidence(mode, request, session.log, session.progress);
   const auto start = Clock::now();
-  run.workload = std::make_unique<Workload>(settings, result.plan.layers, weights);
+  run.workload =
+      std::make_unique<Workload>(settings, result.plan.layers, session.weights, session.progress);
   result.start_up_s = SecondsSince(start);
   result.ledger.environment.settings.start_up_s = result.start_up_s;
   result.observer_s = MeasureObserverSeconds();
   result.ledger.environment.settings.observer_ns_per_op = result.observer_s * 1e9;
-  result.verification = run.workload->Verify(progress);
+  result.ledger.environment.settings.warm_up_passes = settings.warm_up;
+  WarmUp(run, session);
 }
 
 /// Leaves the extrapolation's interval in the ledger, where it has one.
@@ -218,34 +263,37 @@ Environment SharedEnvironment(std::span<const RunSettings> side_by_side,
   return environment;
 }
 
-/// What a run of one or several backends shares.
-struct RunSession {
-  std::string run_id;
-  WeightStore weights;
-  std::vector<BackendRun> runs;
-  std::ostream& log;
-  Progress& progress;
-  const std::function<void(const Ledger&)>& on_trial;
-};
+/// "repetition 2 of 3", and of which point, where there are several. Google Benchmark begins a
+/// repetition anew, with more passes, while it looks for how many are long enough.
+std::string RepetitionText(const RunSession& session, const BackendRun& run,
+                           const benchmark::State& state) {
+  int64_t done = 0;
+  for (const Trial& trial : run.trials) done += trial.passes == state.max_iterations ? 1 : 0;
+  const std::string text = fmt::format("repetition {} of {}", done + 1, session.repetitions);
+  if (session.runs.size() == 1) return text;
+  return fmt::format("point {} of {}, {}", &run - session.runs.data() + 1, session.runs.size(),
+                     text);
+}
 
 /// One repetition of a backend; the first takes the memory, and only if the filter selects this
 /// benchmark at all.
 void Repeat(RunSession& session, BackendRun& run, benchmark::State& state) {
+  if (interrupted) return state.SkipWithError("interrupted");
   try {
-    if (!run.workload) {
-      constexpr double kSecondsToCount = 60;  // all points together
-      Prepare(run, session.weights, kSecondsToCount / static_cast<double>(session.runs.size()),
-              session.log, session.progress);
-    }
+    if (!run.workload) Prepare(run, session);
   } catch (const Interrupted&) {
     return state.SkipWithError("interrupted");
   }
   const Verification& verification = run.result.verification;
   if (!verification.ok()) return state.SkipWithError(verification.first_failure.c_str());
-  UseThreads(run.settings.threads);
-  const Trial trial = run.workload->Time(state, session.progress);
+  const Trial trial =
+      run.workload->Time(state, session.progress, RepetitionText(session, run, state));
   if (interrupted || trial.passes == 0) return;
   run.trials.push_back(trial);
+  if (std::ssize(Accepted(run.trials)) > run.told) {
+    ++run.told;
+    session.progress.left.Add(run.workload->work().pass);
+  }
   MakeRows(run, session.run_id);
   session.on_trial(MergedLedger(ResultsOf(session.runs)));
 }
@@ -309,6 +357,7 @@ std::vector<RunResult> RunUnderGoogleBenchmark(const RunRequest& request, std::o
   UseThreads(first.threads);
   Progress progress(log, on_terminal);
   RunSession session{.run_id = NewRunId(first.model),
+                     .repetitions = request.repetitions,
                      .weights = {},
                      .runs = {},
                      .log = log,
@@ -316,7 +365,8 @@ std::vector<RunResult> RunUnderGoogleBenchmark(const RunRequest& request, std::o
                      .on_trial = on_trial};
   const Environment environment = SharedEnvironment(request.settings, session.run_id);
   for (const RunSettings& settings : request.settings) {
-    session.runs.push_back({.settings = settings, .workload = {}, .trials = {}, .result = {}});
+    session.runs.push_back(
+        {.settings = settings, .workload = {}, .trials = {}, .told = 0, .result = {}});
     session.runs.back().result.plan = request.plan;
     session.runs.back().result.ledger.environment = environment;
   }

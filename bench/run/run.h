@@ -46,6 +46,7 @@ struct RunRequest {
   std::span<const RunSettings> settings;  // of one model; they differ in kernels, shape or threads
   MemoryPlan plan;                        // for all of them
   std::vector<std::string> benchmark_flags;
+  int64_t repetitions = 3;  // that the flags ask for; how far the run is, is told by it
 };
 
 /// Fills, verifies and times under Google Benchmark: one result for each of the settings. The

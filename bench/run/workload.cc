@@ -66,41 +66,53 @@ void CheckOperands(const Operands<float>& operands) {
 }  // namespace
 
 std::shared_ptr<const Weights<float>> WeightStore::Get(const RunSettings& settings, int64_t layers,
-                                                       bool packed) {
+                                                       bool packed, Progress& progress) {
   std::shared_ptr<const Weights<float>>& weights = packed ? packed_ : plain_;
   if (!weights) {
     weights = std::make_shared<const Weights<float>>(
-        SeededWeights<float>(settings.model, layers, settings.seed, packed));
+        SeededWeights<float>(settings.model, layers, settings.seed, packed,
+                             FillingProgress(progress, "filling the weights")));
   }
   FL_CHECK(static_cast<int64_t>(weights->layers.size()) == layers, layers);
   return weights;
 }
 
-Workload::Workload(const RunSettings& settings, int64_t layers, WeightStore& weights)
+Workload::Workload(const RunSettings& settings, int64_t layers, WeightStore& weights,
+                   Progress& progress)
     : settings_(settings) {
   UseThreads(settings.threads);
   CheckTeamSize(settings.threads);
   const MatmulBackend<float>& matmul = *settings.kernels.matmul;
-  weights_ = weights.Get(settings, layers, matmul.packs_weights);
+  weights_ = weights.Get(settings, layers, matmul.packs_weights, progress);
   tokens_ = SpreadTokens(settings.batch * settings.context, settings.model.vocab_size);
   forward_ =
       std::make_unique<Forward<float>>(settings_.model, *weights_, settings.Shape(layers), matmul);
+  work_ = WorkOf(settings_.model, forward_->shape(), forward_->ops());
   if (settings.calibration) speed_ = std::make_unique<SpeedProbe>(settings.threads);
 }
 
 Verification Workload::Verify(Progress& progress) {
+  UseThreads(settings_.threads);
   OpVerifier verifier(*forward_, tokens_);
-  VerifyingObserver observer(verifier,
-                             {progress, "warm-up and verification", forward_->shape().num_layers});
+  VerifyingObserver observer(
+      verifier, {progress, "warm-up and verification", forward_->shape().num_layers, work_});
   forward_->Run(tokens_, observer);
   progress.Clear();
   return verifier.result();
 }
 
+void Workload::WarmUp(Progress& progress) {
+  PassProgress pass_progress(progress, "warm-up", forward_->shape().num_layers, work_);
+  OpTimer untimed({}, &pass_progress);
+  forward_->Run(tokens_, untimed);
+  progress.Clear();
+}
+
 template <class Iterations>
-Trial Workload::TimePasses(Iterations&& iterations, const char* stage, Progress& progress) {
+Trial Workload::TimePasses(Iterations&& iterations, const std::string& stage, Progress& progress) {
   Trial trial;
-  PassProgress pass_progress(progress, stage, forward_->shape().num_layers);
+  UseThreads(settings_.threads);
+  PassProgress pass_progress(progress, stage, forward_->shape().num_layers, work_);
   OpTimer timer({}, &pass_progress);
   double seconds = 0;
   const ActivityWatch watch;
@@ -132,8 +144,8 @@ Trial Workload::TimePasses(Iterations&& iterations, const char* stage, Progress&
   return trial;
 }
 
-Trial Workload::Time(benchmark::State& state, Progress& progress) {
-  Trial trial = TimePasses(state, "timing", progress);
+Trial Workload::Time(benchmark::State& state, Progress& progress, const std::string& stage) {
+  Trial trial = TimePasses(state, stage, progress);
   if (trial.passes == 0) state.SkipWithError("interrupted");
   return trial;
 }
@@ -157,7 +169,8 @@ PassTrace Workload::Trace(Progress& progress) {
   PassTrace trace;
   const double peak_before = MeasureFmaPeak(settings_.threads);
   try {
-    TraceObserver observer(settings_.threads, {progress, "trace", forward_->shape().num_layers});
+    TraceObserver observer(settings_.threads,
+                           {progress, "trace", forward_->shape().num_layers, work_});
     forward_->Run(tokens_, observer);
     trace.slices = observer.Finish();
   } catch (const Interrupted&) {
@@ -181,6 +194,7 @@ void Workload::RunUpTo(const Op& op) {
 }
 
 void Workload::TimeOp(benchmark::State& state, const Op& op) {
+  UseThreads(settings_.threads);
   const int64_t layer = op.per_layer ? 0 : -1;
   const Operands<float> operands = forward_->Bind(op, layer);
   RunUpTo(op);

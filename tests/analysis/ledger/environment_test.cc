@@ -67,7 +67,8 @@ Environment FullEnvironment() {
                    .seed = UINT64_MAX,
                    .start_up_s = 0.5,
                    .observer_ns_per_op = 40,
-                   .pin = "cores"};
+                   .pin = "cores",
+                   .warm_up_passes = 2};
   full.libraries = {{"openblas", "0.3", "/lib/x.so", ""}, {"blis", "", "", "not installed"}};
   full.counters = CounterFacts{.microarchitecture = "AMD Zen 4",
                                .flops_source = "PPR",

@@ -31,7 +31,7 @@ PassTrace TraceOf(const RunSettings& settings) {
   std::ostream nowhere(nullptr);
   Progress progress(nowhere, false);
   WeightStore weights;
-  Workload workload(settings, settings.model.num_layers, weights);
+  Workload workload(settings, settings.model.num_layers, weights, progress);
   return workload.Trace(progress);
 }
 
