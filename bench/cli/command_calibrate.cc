@@ -300,31 +300,23 @@ void AddCalibrate(CLI::App& app, Session& session) {
   command->add_option("--out", options->out,
                       "keep the calibration here, as JSON; '-': print it, keep none; default: the "
                       "user's cache, where 'run' and 'predict' look");
-                      "write the calibration here; default: the user's cache, where 'run' and "
-                      "'predict' look");
-                      AddPin(command, options->pin);
-                      AddFormat(command, options->format);
-                      command->get_option("--format")->default_str("table");
-                      command->add_flag("--quick", options->quick,
-                                        "half a minute: fewer shapes, wider spread");
-                      command->add_flag(
-                          "--if-needed", options->if_needed,
-                          "measure nothing where there is a calibration of this machine and build");
-                      command->add_flag("--show", options->show,
-                                        "print the calibration that is kept, measure nothing");
-                      command->add_option(
-                          "--calibration", options->calibration,
-                          "with --show: a file of 'flopledger calibrate'; default: the user's own");
-                      command->footer(
-                          "Examples:\n"
-                          "  flopledger calibrate\n"
-                          "  flopledger calibrate --show --format csv\n"
-                          "  flopledger calibrate --quick --out - | jq .ceilings");
-                      command->final_callback([options, &session] {
-                        session.run = [options, &session] {
-                          return RunCalibrate(*options, session.out, session.err);
-                        };
-                      });
+  AddPin(command, options->pin);
+  AddFormat(command, options->format);
+  command->get_option("--format")->default_str("table");
+  command->add_flag("--quick", options->quick, "half a minute: fewer shapes, wider spread");
+  command->add_flag("--if-needed", options->if_needed,
+                    "measure nothing where there is a calibration of this machine and build");
+  command->add_flag("--show", options->show, "print the calibration that is kept, measure nothing");
+  command->add_option("--calibration", options->calibration,
+                      "with --show: a file of 'flopledger calibrate'; default: the user's own");
+  command->footer(
+      "Examples:\n"
+      "  flopledger calibrate\n"
+      "  flopledger calibrate --show --format csv\n"
+      "  flopledger calibrate --quick --out - | jq .ceilings");
+  command->final_callback([options, &session] {
+    session.run = [options, &session] { return RunCalibrate(*options, session.out, session.err); };
+  });
 }
 
 }  // namespace flopledger

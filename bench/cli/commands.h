@@ -139,9 +139,7 @@ int RunDoctor(const DoctorOptions& options, std::ostream& out, std::ostream& err
 
 /// Options of `calibrate`.
 struct CalibrateOptions {
-  std::string out;  // empty: the user's cache
   std::string pin = "none";
-  std::string format = "table";
   std::string out;     // empty: the user's cache; "-": none, the calibration is printed
   std::string format;  // empty: a table, or JSON where `out` is "-"
   bool quick = false;

@@ -46,7 +46,6 @@ DecodeFigures Accounting(const RunSettings& settings, const RunShape& prompt) {
 /// leaves the figures as they were.
 void Repeat(Forward<float>& step, std::span<const int32_t> tokens, SpeedProbe& speed,
             const std::function<void(int64_t)>& after_token, DecodeFigures& figures) {
-  const int threads = omp_get_max_threads();
   OpTimer timer;
   double seconds = 0;
   const double read_before = speed.MeasureRead();
