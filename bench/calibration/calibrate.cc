@@ -64,18 +64,12 @@ double ClockHz(int threads) {
   return fastest * kRounds * kAddsOfRound;
 }
 
-/// The FMA peak that the processor's documents promise at that clock, each thread on a core of its
-/// own while there are enough; absent where the processor is not in the table, or threads run on
-/// efficiency cores.
+/// The FMA peak that the processor's documents promise at that clock.
 std::optional<Measured> TheoreticalPeak(const Measured& clock_hz, int64_t threads) {
-  const auto cpu = IdentifyCpu(LinuxCounters().cpuinfo);
-  const CpuRow* row = cpu ? FindCpu(*cpu) : nullptr;
-  const Topology& topology = MachineTopology();
-  const auto cores = static_cast<int64_t>(topology.cores.size());
-  const bool may_be_efficient = topology.performance_cores() < cores;
-  if (row == nullptr || may_be_efficient) return std::nullopt;
-  const int flops = FmaFlopsPerCycle(*row, FmaWidths().front());
-  const auto factor = static_cast<double>(flops * std::min(threads, cores));
+  const auto flops = FmaFlopsPerCycleOfTeam(LinuxCounters().cpuinfo, MachineTopology(), threads,
+                                            FmaWidths().front());
+  if (!flops) return std::nullopt;
+  const auto factor = static_cast<double>(*flops);
   return Measured{factor * clock_hz.median, factor * clock_hz.mad};
 }
 
@@ -114,16 +108,6 @@ double ExpSeconds(int threads) {
     return y.view()(thread, 0);
   };
   return 1 / (RunTogether(threads, kQuickSeconds, 1, work).per_s * kTimes * kSize);
-}
-
-/// The calm rounds of a team: those in which no other program took part of a processor.
-std::vector<std::size_t> CalmRounds(const std::vector<TeamRate>& peaks) {
-  const double best = std::ranges::max_element(peaks, {}, &TeamRate::per_s)->per_s;
-  std::vector<std::size_t> calm;
-  for (std::size_t round = 0; round < peaks.size(); ++round) {
-    if (peaks[round].per_s >= kCalmPeak * best) calm.push_back(round);
-  }
-  return calm;
 }
 
 }  // namespace

@@ -29,10 +29,6 @@ struct PeakFacts {
 };
 PeakFacts DescribePeak(int threads);
 
-/// Where the FMA peak falls below this share of the best of a session, another program takes part
-/// of a processor: threads wait for one another, which no peak measured beside it scales away.
-inline constexpr double kCalmPeak = 0.92;
-
 /// Gathers samples of every ceiling round by round, so that a slow moment spoils none of them.
 class CeilingProbe {
  public:

@@ -31,4 +31,13 @@ TeamRate SumOfRates(std::span<const ThreadRate> rates) {
   return team;
 }
 
+std::vector<std::size_t> CalmRounds(std::span<const TeamRate> peaks) {
+  const double best = std::ranges::max_element(peaks, {}, &TeamRate::per_s)->per_s;
+  std::vector<std::size_t> calm;
+  for (std::size_t round = 0; round < peaks.size(); ++round) {
+    if (peaks[round].per_s >= kCalmPeak * best) calm.push_back(round);
+  }
+  return calm;
+}
+
 }  // namespace flopledger

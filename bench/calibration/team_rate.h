@@ -5,6 +5,7 @@
 #include <sched.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -36,6 +37,14 @@ struct TeamRate {
 
 /// At least one rate, each above 0.
 TeamRate SumOfRates(std::span<const ThreadRate> rates);
+
+/// Where the FMA peak falls below this share of the best of a session, another program takes part
+/// of a processor: threads wait for one another, which no peak measured beside it scales away.
+inline constexpr double kCalmPeak = 0.92;
+
+/// The calm rounds of a team: those in which no other program took part of a processor. At least
+/// one peak.
+std::vector<std::size_t> CalmRounds(std::span<const TeamRate> peaks);
 
 /// `threads` threads call work(thread) again and again, all of them until the same moment `seconds`
 /// after the last of them stood ready, and each at least `least` times. Of a thread that another

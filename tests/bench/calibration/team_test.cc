@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "bench/calibration/speed.h"
 #include "bench/calibration/streams.h"
 #include "bench/calibration/team_buffer.h"
 #include "bench/calibration/team_rate.h"
@@ -34,6 +35,13 @@ TEST(SumOfRates, KeepsTheKindsOfCoresApart) {
   const TeamRate efficiency_only = SumOfRates(std::vector<ThreadRate>(2, {40, true}));
   EXPECT_FALSE(efficiency_only.performance_core_per_s.has_value());
   EXPECT_FALSE(efficiency_only.efficiency_core_per_s.has_value());
+}
+
+TEST(CalmRounds, AreThoseNearTheBestPeak) {
+  std::vector<TeamRate> peaks;
+  for (const double peak : {91.0, 100.0, 93.0, 50.0, 92.5}) peaks.push_back({.per_s = peak});
+  EXPECT_EQ(CalmRounds(peaks), (std::vector<std::size_t>{1, 2, 4}));
+  EXPECT_EQ(CalmRounds(std::span(peaks).first(1)), (std::vector<std::size_t>{0}));
 }
 
 TEST(RunTogether, CallsEachThreadsWorkAtLeastSoOften) {
@@ -103,6 +111,34 @@ TEST(Streams, TouchTheFloatsThatTheyCount) {
   EXPECT_FLOAT_EQ(buffer.of(1)[kThird - 1], b + 0.5f * c);
   EXPECT_EQ(buffer.of(1)[2 * kThird - 1], b);
   EXPECT_EQ(buffer.of(1)[3 * kThird], beyond);
+}
+
+/// What a call says to move a second, times the seconds that it took.
+template <class Rate>
+double MovedAtThatRate(Rate&& rate) {
+  const auto start = Clock::now();
+  const double per_s = rate();
+  return per_s * SecondsSince(start);
+}
+
+// The rate is that of a part of the call's time, so that at this rate the call would have moved at
+// least what it moved in that part. However busy the machine is: it is no bound on a time.
+TEST(Streams, RatesAreOfEveryByte) {
+  constexpr double kMoved = 2 * 96 * kMiB;  // two threads
+  TeamBuffer buffer(2, 2 * 96 * kMiB);
+  EXPECT_GE(MovedAtThatRate([&] { return ReadRate(buffer, buffer.share(), 0); }), kMoved);
+  EXPECT_GE(MovedAtThatRate([&] { return TriadRate(buffer, buffer.share(), 0); }), kMoved);
+  // A stream of 2 KiB is gone through until 2 MiB are read.
+  EXPECT_GE(MovedAtThatRate([&] { return ReadRate(buffer, 2 * kStreamStep, 0); }), 2 * 2 * kMiB);
+}
+
+TEST(SpeedProbe, RatesAreOfEveryByteAndEveryProduct) {
+  SpeedProbe probe(2);
+  constexpr int64_t kFloatsOfCall = 1 << 19;  // what is left of a share is not read
+  const int64_t floats = 2 * (probe.memory().share() / kFloatsOfCall * kFloatsOfCall);
+  EXPECT_GE(MovedAtThatRate([&] { return probe.MeasureRead(); }), 4.0 * floats);
+  // Eight products of [256, 1024] and [1024, 1024].
+  EXPECT_GE(MovedAtThatRate([&] { return probe.MeasureProduct(); }), 8 * 2.0 * 256 * 1024 * 1024);
 }
 
 }  // namespace

@@ -33,6 +33,19 @@ TEST(FmaFlopsPerCycle, IsKnownOfEveryProcessorOfTheTable) {
   }
 }
 
+TEST(FmaFlopsPerCycleOfTeam, GrowsWithTheCoresThatItHas) {
+  constexpr char kZen4[] = "vendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\n";
+  Topology two_cores;
+  for (const int core : {0, 1}) two_cores.cores.push_back({.processors = {2 * core, 2 * core + 1}});
+  EXPECT_EQ(FmaFlopsPerCycleOfTeam(kZen4, two_cores, 1, 16), 32);
+  EXPECT_EQ(FmaFlopsPerCycleOfTeam(kZen4, two_cores, 2, 16), 64);
+  EXPECT_EQ(FmaFlopsPerCycleOfTeam(kZen4, two_cores, 4, 16), 64);  // siblings share the pipes
+  EXPECT_EQ(FmaFlopsPerCycleOfTeam(kZen4, two_cores, 2, 4), 32);
+  EXPECT_EQ(FmaFlopsPerCycleOfTeam("", two_cores, 2, 16), std::nullopt);
+  two_cores.cores[1].efficient = true;
+  EXPECT_EQ(FmaFlopsPerCycleOfTeam(kZen4, two_cores, 1, 16), std::nullopt);
+}
+
 TEST(AddChain, ExecutesEveryAddition) {
   EXPECT_EQ(RunAddChain(0), 0);
   EXPECT_EQ(RunAddChain(1000), 1000 * kAddsOfRound);
