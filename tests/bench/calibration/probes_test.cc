@@ -123,9 +123,7 @@ TEST(SaveCalibration, StoresNothingThatContradictsItself) {
 
 TEST(CeilingProbe, MeasuresEveryLevelAndSaysWhatMemoryIs) {
   CeilingProbe probe({1, 2});
-  const auto start = Clock::now();
   probe.Round();
-  const double seconds = SecondsSince(start);
   const std::vector<Ceilings> ceilings = probe.Result();
   ASSERT_EQ(ceilings.size(), 2U);
   for (const Ceilings& each : ceilings) {
@@ -135,7 +133,6 @@ TEST(CeilingProbe, MeasuresEveryLevelAndSaysWhatMemoryIs) {
     EXPECT_EQ(each.memory_buffer_bytes, DramBufferOf(static_cast<int>(each.threads)).bytes);
     EXPECT_TRUE(each.thread_spread.has_value());
     EXPECT_FALSE(each.product_drift.has_value());       // it needs a session
-    EXPECT_LE(500 * each.fork_join_s.median, seconds);  // of so many regions each was one
   }
   EXPECT_EQ(probe.speed(2).threads(), 2);
 }
