@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "analysis/accounting/accounting.h"
+#include "analysis/prediction/contradictions.h"
 #include "analysis/text/stats.h"
 #include "analysis/text/table.h"
 #include "bench/machine/interrupt.h"

@@ -132,7 +132,7 @@ TEST(CeilingProbe, MeasuresEveryLevelAndSaysWhatMemoryIs) {
     EXPECT_EQ(each.bandwidth.back().level, "memory");
     EXPECT_EQ(each.memory_buffer_bytes, DramBufferOf(static_cast<int>(each.threads)).bytes);
     EXPECT_TRUE(each.thread_spread.has_value());
-    EXPECT_FALSE(each.product_drift.has_value());       // it needs a session
+    EXPECT_FALSE(each.product_drift.has_value());  // it needs a session
   }
   EXPECT_EQ(probe.speed(2).threads(), 2);
 }
