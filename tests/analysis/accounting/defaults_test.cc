@@ -118,6 +118,25 @@ TEST(Defaults, OfWindows) {
   EXPECT_EQ(windows("mixtral"), Windows({0, 0, 0, 0, 0}));
 }
 
+// Mistral's class: a null says that each head has its own keys and values.
+TEST(Defaults, OfKeyHeadsThatAreNull) {
+  EXPECT_EQ(Bare("mistral", {{"num_key_value_heads", nullptr}}).num_kv_heads, 32);
+}
+
+// Qwen2-MoE: layer i has experts where (i + 1) mod decoder_sparse_step is 0 and mlp_only_layers
+// does not name it.
+TEST(Defaults, OfLayersWithExperts) {
+  const ModelConfig config =
+      Bare("qwen2_moe",
+           {{"num_hidden_layers", 6}, {"decoder_sparse_step", 2}, {"mlp_only_layers", {3}}});
+  std::vector<bool> experts;
+  for (int64_t i = 0; i < 6; ++i) {
+    const auto kind = static_cast<std::size_t>(config.kind_of_layer(i));
+    experts.push_back(config.layer_kinds[kind].experts);
+  }
+  EXPECT_EQ(experts, (std::vector<bool>{false, true, false, false, false, true}));
+}
+
 // A null is not an absent key: DeepSeek-V2-Lite's q_lora_rank is null, and its queries are whole.
 // Copies of its config without nulls lack the key: there V2's class, which has 1536, is not
 // followed.

@@ -52,6 +52,7 @@ class Pass {
               .fused_epilogues = matmul_->fuses_epilogues};
   }
 
+  const ModelConfig& config() const { return config_; }
   std::vector<Op> ops() const { return ForwardOps(config_, shape_); }
   std::string name() const { return ToJson(config_).dump(); }
 
@@ -118,8 +119,12 @@ TEST(OpVerifier, CatchesAFewRoundings) {
   const Change of_sum = Each([](const auto& o, int64_t r, int64_t c) {
     return static_cast<float>(o.y(r, c) * (1 + 8 * u));
   });
+  // What the mask hides has no weight at all.
+  const Change of_hidden = Each([](const auto& o, int64_t r, int64_t c) {
+    return c > r % o.attention.context ? 1e-6f : o.y(r, c);
+  });
   std::mt19937 random(4);
-  int products = 0, sums = 0;
+  int products = 0, sums = 0, squares = 0;
   for (int i = 0; i < 18; ++i) {
     const Pass pass(random, i);
     for (const Op& op : pass.ops()) {
@@ -133,29 +138,41 @@ TEST(OpVerifier, CatchesAFewRoundings) {
         ++sums;
         EXPECT_FALSE(pass.Verify(&op, true, of_sum).ok()) << op.name() << pass.name();
       }
+      if (op.kind == OpKind::kAttentionSoftmax) {
+        ++squares;
+        EXPECT_FALSE(pass.Verify(&op, true, of_hidden).ok()) << op.name() << pass.name();
+      }
     }
   }
   EXPECT_GT(products, 40);
   EXPECT_GT(sums, 20);
+  EXPECT_GT(squares, 5);
 }
 
-// A bound that no kernel comes near would catch no kernel.
+// A bound that no kernel comes near would catch no kernel. Of each kind of op, and of each
+// activation, some error is a few hundredths of its bound.
 TEST(OpVerifier, BoundsAreNotFarFromTheErrorsThatKernelsMake) {
   std::mt19937 random(5);
-  std::map<OpKind, double> worst;
-  for (int i = 0; i < 30; ++i) {
+  std::map<std::string, double> worst;
+  for (int i = 0; i < 60; ++i) {
     const Pass pass(random, i);
+    const Ffn ffn = pass.config().ffn;
     for (const Op& op : pass.ops()) {
       const Verification one = pass.Verify(&op, true);
       EXPECT_TRUE(one.ok()) << one.first_failure << pass.name();
-      worst[op.kind] = std::max(worst[op.kind], one.worst_ratio);
+      const bool activates =
+          op.kind == OpKind::kActivation || op.epilogue == OpEpilogue::kActivation;
+      if (activates && ffn == Ffn{Activation::kRelu, false}) continue;  // exact
+      std::string name(KindName(op.kind));
+      if (activates) name += "." + std::string(FfnName(ffn));
+      worst[name] = std::max(worst[name], one.worst_ratio);
     }
   }
-  EXPECT_EQ(worst.size(), 11U);  // every kind that is computed
-  for (const auto& [kind, ratio] : worst) {
-    EXPECT_GT(ratio, 0.03) << KindName(kind);
-    EXPECT_LE(ratio, 1) << KindName(kind);
-    printf("%s %g\n", std::string(KindName(kind)).c_str(), ratio);
+  EXPECT_GT(worst.size(), 20U);
+  for (const auto& [name, ratio] : worst) {
+    EXPECT_GT(ratio, 0.02) << name;
+    EXPECT_LE(ratio, 1) << name;
+    printf("%s %g\n", name.c_str(), ratio);
   }
 }
 
