@@ -160,19 +160,19 @@ TEST(OpVerifier, BoundsAreNotFarFromTheErrorsThatKernelsMake) {
     for (const Op& op : pass.ops()) {
       const Verification one = pass.Verify(&op, true);
       EXPECT_TRUE(one.ok()) << one.first_failure << pass.name();
-      const bool activates =
-          op.kind == OpKind::kActivation || op.epilogue == OpEpilogue::kActivation;
-      if (activates && ffn == Ffn{Activation::kRelu, false}) continue;  // exact
       std::string name(KindName(op.kind));
-      if (activates) name += "." + std::string(FfnName(ffn));
+      if (op.kind == OpKind::kActivation) {
+        if (ffn == Ffn{Activation::kRelu, false}) continue;  // exact
+        name += "." + std::string(FfnName(ffn));
+      }
+      if (op.epilogue == OpEpilogue::kActivation) name += " with an activation";
       worst[name] = std::max(worst[name], one.worst_ratio);
     }
   }
-  EXPECT_GT(worst.size(), 20U);
+  EXPECT_EQ(worst.size(), 22U);
   for (const auto& [name, ratio] : worst) {
-    EXPECT_GT(ratio, 0.02) << name;
+    EXPECT_GT(ratio, 0.01) << name;
     EXPECT_LE(ratio, 1) << name;
-    printf("%s %g\n", name.c_str(), ratio);
   }
 }
 
