@@ -94,16 +94,20 @@ Weights<Scalar> AllocateWeights(const ModelConfig& config, int64_t num_layers, b
 
 template <class Scalar>
 Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uint64_t seed,
-                              bool packed, const Shard& shard) {
+                              bool packed, const Filling& filling) {
   constexpr float kHalfWidth = 0.02f * 1.7320508f;  // of a uniform with standard deviation 0.02
-  const ModelConfig own = RankModel(config, shard);
+  const ModelConfig own = RankModel(config, filling.shard);
   auto weights = AllocateWeights<Scalar>(own, num_layers, packed);
+  const auto bytes = static_cast<double>(WeightBytes(own, weights));
+  double filled = 0;
   ForEachTensor(own, weights, [&](const TensorSpec& tensor, Weight<Scalar>& weight) {
-    const Slice slice = SliceOf(config, shard, tensor);
+    const Slice slice = SliceOf(config, filling.shard, tensor);
     const auto key = Mix(Mix(seed) + static_cast<uint64_t>(tensor.layer + 1) * 64 +
                          static_cast<uint64_t>(slice.whole.id));
     const bool gain = IsGain(tensor.id);
     FillUniform<Scalar>(weight, slice, {key, gain ? 1.0f : 0.0f, gain ? 0.1f : kHalfWidth});
+    filled += static_cast<double>(weight.stored_size()) * sizeof(Scalar);
+    if (filling.after_tensor) filling.after_tensor(filled / bytes);
   });
   return weights;
 }
@@ -112,7 +116,7 @@ Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uin
   template int64_t WeightBytes<Scalar>(const ModelConfig&, const Weights<Scalar>&);           \
   template Weights<Scalar> AllocateWeights<Scalar>(const ModelConfig&, int64_t, bool);        \
   template Weights<Scalar> SeededWeights<Scalar>(const ModelConfig&, int64_t, uint64_t, bool, \
-                                                 const Shard&);
+                                                 const Filling&);
 FLOPLEDGER_INSTANTIATE(float)
 FLOPLEDGER_INSTANTIATE(double)
 FLOPLEDGER_INSTANTIATE(Counted<float>)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "kernels/weight.h"
@@ -70,14 +71,21 @@ int64_t WeightBytes(const ModelConfig& config, const Weights<Scalar>& weights);
 template <class Scalar>
 Weights<Scalar> AllocateWeights(const ModelConfig& config, int64_t num_layers, bool packed);
 
+/// Which weights are filled, and who is told of it.
+struct Filling {
+  /// Of several ranks, whose: those of RankModel, with the numbers that they have in the whole
+  /// model.
+  Shard shard = {};
+  /// Told after each tensor which share of all elements is filled; what it throws ends the filling.
+  std::function<void(double)> after_tensor = {};
+};
+
 /// Weights drawn from `seed`, in parallel: element i of a tensor depends on the seed, the tensor
 /// and i alone, so neither the thread count nor the layout changes a value. Matrices and biases are
 /// uniform with GPT-2's standard deviation, 0.02 (Radford et al. 2019); gains lie within 10 % of 1.
-/// Of several ranks, the shard's own: the weights of RankModel, with the numbers that they have in
-/// the whole model.
 template <class Scalar>
 Weights<Scalar> SeededWeights(const ModelConfig& config, int64_t num_layers, uint64_t seed,
-                              bool packed = false, const Shard& shard = {});
+                              bool packed = false, const Filling& filling = {});
 
 /// Reads a checkpoint with Hugging Face's tensor names, GPT-2's ("wte.weight", with or without
 /// "transformer.") or Llama's ("embed_tokens.weight", with or without "model."); F32, F16 or BF16.

@@ -24,11 +24,10 @@ const DataType& F32() { return kTypes[0]; }
 const DataType& ParseDataType(std::string_view name, std::string_view flag) {
   const auto found = std::ranges::find(kTypes, name, &DataType::name);
   if (found != std::end(kTypes)) return *found;
-  std::string allowed;
-  for (const DataType& type : kTypes)
-    allowed += (allowed.empty() ? "" : ", ") + std::string(type.name);
-  throw InputError(std::string(flag) + ": unknown data type '" + std::string(name) +
-                   "'; allowed: " + allowed);
+  std::vector<std::string> allowed;
+  for (const DataType& type : kTypes) allowed.emplace_back(type.name);
+  throw InputError(std::string(flag) + ": unknown data type '" + std::string(name) + "'" +
+                   Suggest(name, allowed));
 }
 
 const DataType* DataTypeOfConfig(std::string_view name) {

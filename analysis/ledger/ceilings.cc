@@ -17,6 +17,11 @@ json ToJson(const std::optional<Measured>& measured) {
   return measured ? ToJson(*measured) : json(nullptr);
 }
 
+template <class T>
+json NumberOrNull(const std::optional<T>& value) {
+  return value ? json(*value) : json(nullptr);
+}
+
 Measured ReadMeasured(const JsonReader& in) {
   return {in["median"].Positive(), in["mad"].NonNegative()};
 }
@@ -47,7 +52,13 @@ json ToJson(const Ceilings& ceilings) {
           {"fork_join_s", ToJson(ceilings.fork_join_s)},
           {"exp_s", ToJson(ceilings.exp_s)},
           {"clock_hz", ToJson(ceilings.clock_hz)},
-          {"theoretical_flops_per_s", ToJson(ceilings.theoretical_flops_per_s)}};
+          {"theoretical_flops_per_s", ToJson(ceilings.theoretical_flops_per_s)},
+          {"thread_spread", NumberOrNull(ceilings.thread_spread)},
+          {"performance_core_flops_per_s", ToJson(ceilings.performance_core_flops_per_s)},
+          {"efficiency_core_flops_per_s", ToJson(ceilings.efficiency_core_flops_per_s)},
+          {"memory_buffer_bytes", NumberOrNull(ceilings.memory_buffer_bytes)},
+          {"memory_buffer_bounded", ceilings.memory_buffer_bounded},
+          {"product_drift", NumberOrNull(ceilings.product_drift)}};
 }
 
 Ceilings CeilingsFromJson(const JsonReader& in) {
@@ -69,6 +80,16 @@ Ceilings CeilingsFromJson(const JsonReader& in) {
   ceilings.exp_s = ReadMeasured(in["exp_s"]);
   ceilings.clock_hz = ReadMeasuredIfAny(in, "clock_hz");
   ceilings.theoretical_flops_per_s = ReadMeasuredIfAny(in, "theoretical_flops_per_s");
+  ceilings.performance_core_flops_per_s = ReadMeasuredIfAny(in, "performance_core_flops_per_s");
+  ceilings.efficiency_core_flops_per_s = ReadMeasuredIfAny(in, "efficiency_core_flops_per_s");
+  if (const auto spread = in.IfAny("thread_spread")) ceilings.thread_spread = spread->NonNegative();
+  if (const auto bytes = in.IfAny("memory_buffer_bytes")) {
+    ceilings.memory_buffer_bytes = bytes->Count();
+  }
+  if (const auto bounded = in.IfAny("memory_buffer_bounded")) {
+    bounded->To(ceilings.memory_buffer_bounded);
+  }
+  if (const auto drift = in.IfAny("product_drift")) ceilings.product_drift = drift->NonNegative();
   return ceilings;
 }
 

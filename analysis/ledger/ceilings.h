@@ -46,6 +46,14 @@ struct Ceilings {
   Measured exp_s;                                   // seconds an exponential, all threads together
   std::optional<Measured> clock_hz;                 // of a core while every thread adds integers
   std::optional<Measured> theoretical_flops_per_s;  // the documented FMA peak at that clock
+  std::optional<double> thread_spread{};  // of the FMA peak: 1 − slowest / fastest thread
+  // The FMA peak of one core, where threads ran on both kinds of a hybrid processor's.
+  std::optional<Measured> performance_core_flops_per_s{}, efficiency_core_flops_per_s{};
+  std::optional<int64_t> memory_buffer_bytes{};  // that memory's bandwidth was measured on
+  bool memory_buffer_bounded = false;  // by the memory that may be used: caches serve a part of it
+  // The reference GEMM, at the FMA peak beside it, differs by so much of its rate from one part of
+  // the calibration to another (95 % of them).
+  std::optional<double> product_drift{};
 
   double peak_flops_per_s() const { return fma_flops_per_s.front().value.median; }
   double memory_bytes_per_s() const { return bandwidth.back().read.median; }

@@ -134,14 +134,18 @@ CalibrationFacts ReadCalibration(const JsonReader& in) {
 json ToJson(const ExtrapolationFacts& facts) {
   return {{"layers_run", facts.layers_run}, {"layers_total", facts.layers_total},
           {"seconds", facts.pass.seconds},  {"low_s", facts.pass.lower},
-          {"high_s", facts.pass.upper},     {"confidence", facts.confidence}};
+          {"high_s", facts.pass.upper},     {"confidence", facts.confidence},
+          {"drift", OrNull(facts.drift)}};
 }
 
 ExtrapolationFacts ReadExtrapolation(const JsonReader& in) {
-  return {.layers_run = in["layers_run"].Count(),
-          .layers_total = in["layers_total"].Count(),
-          .pass = {in["seconds"].Positive(), in["low_s"].Positive(), in["high_s"].Positive()},
-          .confidence = in["confidence"].Positive()};
+  ExtrapolationFacts facts;
+  facts.layers_run = in["layers_run"].Count();
+  facts.layers_total = in["layers_total"].Count();
+  facts.pass = {in["seconds"].Positive(), in["low_s"].Positive(), in["high_s"].Positive()};
+  facts.confidence = in["confidence"].Positive();
+  ReadIfAny(in, "drift", facts.drift);
+  return facts;
 }
 
 json ToJson(const Disturbance& disturbance) {
@@ -178,7 +182,8 @@ json CachesToJson(const std::vector<CacheFacts>& caches) {
     list.push_back({{"level", cache.level},
                     {"type", cache.type},
                     {"size", cache.size},
-                    {"shared_cpus", cache.shared_cpus}});
+                    {"shared_cpus", cache.shared_cpus},
+                    {"instances", OrNull(cache.instances)}});
   }
   return list;
 }
@@ -191,6 +196,7 @@ void ReadMachine(const JsonReader& in, Environment::Machine& machine) {
       ReadIfAny(each, "type", cache.type);
       ReadIfAny(each, "size", cache.size);
       ReadIfAny(each, "shared_cpus", cache.shared_cpus);
+      ReadIfAny(each, "instances", cache.instances);
     });
   }
   if (const auto eigen = in.IfAny("eigen_caches")) {

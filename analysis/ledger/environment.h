@@ -20,9 +20,10 @@ namespace flopledger {
 /// One cache of the first processor.
 struct CacheFacts {
   int64_t level = 1;
-  std::string type;         // "Data", "Instruction", "Unified"
-  std::string size;         // "32K"
-  std::string shared_cpus;  // "0-1"
+  std::string type;                  // "Data", "Instruction", "Unified"
+  std::string size;                  // "32K"
+  std::string shared_cpus;           // "0-1"
+  std::optional<int64_t> instances;  // of such caches among the processors that may be used
 
   bool operator==(const CacheFacts&) const = default;
 };
@@ -84,6 +85,8 @@ struct ExtrapolationFacts {
   int64_t layers_run = 0, layers_total = 0;
   Extrapolation pass;
   double confidence = kExtrapolationConfidence;
+  // Between runs, that the interval holds; absent: none was calibrated.
+  std::optional<double> drift{};
 
   bool operator==(const ExtrapolationFacts&) const = default;
 };
@@ -119,9 +122,11 @@ struct RankFacts {
 struct Environment {
   struct Machine {
     std::optional<std::string> cpu, cpu_family, cpu_model, architecture, kernel;
-    std::optional<int64_t> processors;                 // that this process may use
-    std::optional<std::string> processors_limited_by;  // what decides that number
-    std::optional<int64_t> openmp_threads;
+    std::optional<int64_t> processors;                     // that this process may use
+    std::optional<std::string> processors_limited_by;      // what decides that number
+    std::optional<int64_t> openmp_threads;                 // where none are asked for
+    std::optional<std::string> openmp_threads_limited_by;  // what decides that number
+    std::optional<int64_t> physical_cores, efficiency_cores, numa_nodes;  // of those processors
     std::optional<bool> virtual_machine;
     std::optional<std::string> governor, smt;
     std::optional<std::string> cpu_simd;  // the widest that the processor has
@@ -144,6 +149,8 @@ struct Environment {
     std::optional<uint64_t> seed;
     std::optional<double> start_up_s;          // taking the memory, filling and packing the weights
     std::optional<double> observer_ns_per_op;  // what timing one op costs
+    std::optional<std::string> pin;            // what binds threads to cores: "none", "cores", …
+    std::optional<int64_t> warm_up_passes;     // before those timed; the first was verified
 
     bool operator==(const Settings&) const = default;
   } settings;
@@ -180,6 +187,10 @@ void ForEachFact(AnyEnvironment& environment, Visit&& visit) {
   visit("processors", machine.processors, kBoth);
   visit("processors_limited_by", machine.processors_limited_by, kShown);
   visit("openmp_threads", machine.openmp_threads, kShown);
+  visit("openmp_threads_limited_by", machine.openmp_threads_limited_by, kShown);
+  visit("physical_cores", machine.physical_cores, kShown);
+  visit("efficiency_cores", machine.efficiency_cores, kShown);
+  visit("numa_nodes", machine.numa_nodes, kShown);
   visit("virtual_machine", machine.virtual_machine, kCompared);
   visit("governor", machine.governor, kShown);
   visit("smt", machine.smt, kShown);
@@ -200,6 +211,8 @@ void ForEachFact(AnyEnvironment& environment, Visit&& visit) {
   visit("seed", settings.seed, kShown);
   visit("start_up_s", settings.start_up_s, kShown);
   visit("observer_ns_per_op", settings.observer_ns_per_op, kShown);
+  visit("pin", settings.pin, kShown);
+  visit("warm_up_passes", settings.warm_up_passes, kShown);
   visit("steal_s", environment.steal_s, kShown);
 }
 

@@ -7,7 +7,8 @@
 
 namespace flopledger {
 
-Extrapolation ExtrapolatePass(const MeasuredRun& run, std::span<const Trial> trials) {
+Extrapolation ExtrapolatePass(const MeasuredRun& run, std::span<const Trial> trials,
+                              const std::optional<double>& drift) {
   const std::vector<Op> ops = ForwardOps(run.model, run.shape);
   const auto ran = static_cast<double>(run.shape.num_layers);
   const auto missing = static_cast<double>(run.model.num_layers) - ran;
@@ -25,7 +26,7 @@ Extrapolation ExtrapolatePass(const MeasuredRun& run, std::span<const Trial> tri
   if (passes.size() == 1) return {passes[0], passes[0], passes[0]};
   const Interval next = PredictionInterval(passes, kExtrapolationConfidence);
   const double seconds = Median(passes);
-  const double half = std::hypot(next.upper - next.mean, kDriftBetweenRuns * seconds);
+  const double half = std::hypot(next.upper - next.mean, drift.value_or(0) * seconds);
   // No pass is shorter than a part of it.
   return {
       .seconds = seconds, .lower = std::max(next.mean - half, part_s), .upper = next.mean + half};

@@ -1,6 +1,7 @@
 // What a pass of all layers would take, from trials of some of them.
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "analysis/ledger/trial.h"
@@ -16,13 +17,12 @@ struct Extrapolation {
 };
 inline constexpr double kExtrapolationConfidence = 0.95;
 
-/// Passes some minutes apart differ by so much of their time, at that confidence, although their
-/// FMA peaks are the same: trials of half a minute do not show it (docs/prediction.md).
-inline constexpr double kDriftBetweenRuns = 0.03;
-
 /// For each trial, scaled to the median FMA peak: its ops outside the layers once and those of a
-/// layer as often as the model has layers. The interval is Student's, and in quadrature the drift
-/// between runs.
-Extrapolation ExtrapolatePass(const MeasuredRun& run, std::span<const Trial> trials);
+/// layer as often as the model has layers. The interval is Student's, and in quadrature `drift`:
+/// passes some minutes apart differ by so much of their time, at that confidence, although their
+/// FMA peaks are the same, which trials of half a minute do not show (Ceilings::product_drift).
+/// Without it the interval is too narrow by what drifts, and its reader must say so.
+Extrapolation ExtrapolatePass(const MeasuredRun& run, std::span<const Trial> trials,
+                              const std::optional<double>& drift);
 
 }  // namespace flopledger

@@ -9,6 +9,7 @@
 
 #include "analysis/ledger/json_reader.h"
 #include "analysis/text/csv.h"
+#include "analysis/text/stats.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -108,6 +109,34 @@ Record RecordFromJson(const json& row, int64_t schema, const std::string& where)
   return record;
 }
 
+/// One operation of all tokens; how it ran is as in the row `like` of the same run.
+Record DecodeRow(const DecodeFigures& decode, const DecodedOp& op, const Record& like) {
+  Record row;
+  row.run_id = like.run_id;
+  row.model = like.model;
+  row.dtype = like.dtype;
+  row.context = decode.prompt;
+  row.batch = decode.batch;
+  row.layers_run = decode.layers_run;
+  row.layers_total = decode.layers_total;
+  row.ranks = like.ranks;
+  row.threads = like.threads;
+  row.matmul = like.matmul;
+  row.attention = like.attention;
+  row.op = "decode_" + op.op;
+  row.kind = "decode";
+  row.count = decode.tokens;
+  row.convention = like.convention;
+  row.predicted_flops = op.flops;
+  row.time_s = Median(op.seconds);
+  row.time_mad_s = MedianAbsoluteDeviation(op.seconds);
+  row.repetitions = static_cast<int64_t>(op.seconds.size());
+  row.gflops = static_cast<double>(op.flops) / *row.time_s / 1e9;
+  row.bytes = op.bytes;
+  row.intensity = static_cast<double>(op.flops) / static_cast<double>(op.bytes);
+  return row;
+}
+
 void CheckSchema(int64_t schema, const std::string& where) {
   if (schema < 1 || schema > kSchema) {
     throw InputError(fmt::format("{}: schema {} is not known; this program reads schemas 1 to {}",
@@ -125,6 +154,16 @@ std::string ToCsv(const std::vector<Record>& rows) {
     text += CsvLine(fields);
   }
   return text;
+}
+
+std::string ToCsv(const Ledger& ledger) {
+  std::vector<Record> rows = ledger.rows;
+  if (const auto& decode = ledger.environment.decode; decode && !rows.empty()) {
+    const Record like = rows.front();
+    for (const DecodedOp& op : decode->ops) rows.push_back(DecodeRow(*decode, op, like));
+    rows.push_back(DecodeRow(*decode, decode->total, like));
+  }
+  return ToCsv(rows);
 }
 
 std::vector<std::string> Distinct(const std::vector<Record>& rows, std::string Record::*field) {

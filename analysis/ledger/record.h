@@ -62,6 +62,7 @@ struct Record {
 
   // In JSON only.
   std::vector<double> samples_s;                // each repetition's time, in order
+  std::vector<double> peak_samples_gflops;      // of the total: the FMA peak around each of those
   std::string flops_note;                       // why measured_flops is empty
   std::optional<int64_t> executions_per_count;  // executions that one counted execution stands for
   // By hardware counters over one pass, all threads together; absent where there are none.
@@ -120,6 +121,7 @@ void ForEachField(AnyRecord& record, Visit&& visit) {
 template <class AnyRecord, class Visit>
 void ForEachJsonField(AnyRecord& record, Visit&& visit) {
   visit("samples_s", record.samples_s);
+  visit("peak_samples_gflops", record.peak_samples_gflops);
   visit("flops_note", record.flops_note);
   visit("executions_per_count", record.executions_per_count);
   visit("instructions", record.instructions);
@@ -144,6 +146,10 @@ std::vector<std::string> Distinct(const std::vector<Record>& rows, std::string R
 
 /// The heading and every row, as RFC 4180 CSV.
 std::string ToCsv(const std::vector<Record>& rows);
+/// The same of a ledger; where tokens were decoded, a row of kind "decode" follows for each of
+/// their operations and for all: "decode_ffn_up", "decode_total". `context` is the prompt, `count`
+/// the tokens of each sequence, and time, FLOPs and bytes are of all of them.
+std::string ToCsv(const Ledger& ledger);
 
 nlohmann::json ToJson(const Ledger& ledger);
 /// Reads what ToJson writes. Throws InputError naming `where` and the row.

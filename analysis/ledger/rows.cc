@@ -97,12 +97,10 @@ std::optional<int64_t> SumOverRanks(std::span<const RankList> lists, std::size_t
   return sum;
 }
 
-/// The FLOPs that op i executes; of libraries, which have no formula, those that the mask keeps.
+/// FlopsExecuted of op i, of all ranks together.
 int64_t FlopsExecuted(const MeasuredRun& run, std::span<const RankList> lists, std::size_t i) {
   return *SumOverRanks(lists, i, [&](const RankList& list, const Op& op) {
-    const auto executed = ExecutedFlops(list.model, list.shape, op, run.kernels);
-    return executed ? executed
-                    : std::optional(OpFlops(list.model, list.shape, op, Convention::kCausal));
+    return std::optional(FlopsExecuted(list.model, list.shape, op, run.kernels));
   });
 }
 
@@ -258,6 +256,7 @@ Record TotalRow(const Record& base, std::span<const Record> rows, std::span<cons
   }
   SetTimes(total, std::move(passes), executed_flops);
   if (!imbalances.empty()) total.imbalance = Median(imbalances);
+  for (const Trial& trial : trials) total.peak_samples_gflops.push_back(trial.peak() / 1e9);
   return total;
 }
 
@@ -274,7 +273,7 @@ Record ExtrapolatedRow(const MeasuredRun& run, const Record& base, std::span<con
     whole.predicted_flops = CheckedAdd(*whole.predicted_flops,
                                        CountFlops(list.model, list.shape, run.convention).total);
   }
-  whole.time_s = ExtrapolatePass(run, trials).seconds;
+  whole.time_s = ExtrapolatePass(run, trials, std::nullopt).seconds;
   whole.gflops = static_cast<double>(*whole.predicted_flops) / *whole.time_s / 1e9;
   whole.mfu_pct = 100 * *whole.gflops / *whole.peak_gflops;
   whole.pct_peak = 100 * static_cast<double>(FlopsExecuted(run, lists)) / *whole.time_s /
@@ -284,6 +283,12 @@ Record ExtrapolatedRow(const MeasuredRun& run, const Record& base, std::span<con
 }
 
 }  // namespace
+
+int64_t FlopsExecuted(const ModelConfig& model, const RunShape& shape, const Op& op,
+                      const KernelFacts& kernels) {
+  const auto executed = ExecutedFlops(model, shape, op, kernels);
+  return executed ? *executed : OpFlops(model, shape, op, Convention::kCausal);
+}
 
 std::vector<Record> MakeRecords(const MeasuredRun& run, std::span<const Trial> trials,
                                 const FlopsEvidence& evidence) {

@@ -10,6 +10,11 @@
 
 namespace flopledger {
 
+/// The FLOPs that an op executes in one pass, on which its share of the peak stands; of libraries,
+/// which have no formula, those that the mask keeps.
+int64_t FlopsExecuted(const ModelConfig& model, const RunShape& shape, const Op& op,
+                      const KernelFacts& kernels);
+
 /// One row for each op in the order of ForwardOps, the total, and the extrapolated total where not
 /// all layers ran. `evidence` fills the columns of measured FLOPs. At least one trial.
 std::vector<Record> MakeRecords(const MeasuredRun& run, std::span<const Trial> trials,

@@ -358,6 +358,16 @@ MachineSpeed CalibratedSpeed(const Calibration& calibration, int64_t threads) {
           .read_bytes_per_s = at([](const Ceilings& c) { return c.memory_bytes_per_s(); })};
 }
 
+std::optional<double> CalibratedDrift(const Calibration& calibration, int64_t threads) {
+  std::optional<double> largest;
+  for (const Ceilings& ceilings : calibration.ceilings) {
+    const auto& drift = ceilings.product_drift;
+    if (ceilings.threads == threads && drift) return drift;
+    if (drift) largest = std::max(largest.value_or(0), *drift);
+  }
+  return largest;
+}
+
 std::string_view NameOf(Bound bound) {
   switch (bound) {
     case Bound::kCompute: return "compute";

@@ -87,6 +87,10 @@ double WorkOf(const Op& op);
 /// As it was when it was calibrated.
 MachineSpeed CalibratedSpeed(const Calibration& calibration, int64_t threads);
 
+/// Ceilings::product_drift for that many threads: the largest where they were not calibrated;
+/// absent where none was measured, as by an older build.
+std::optional<double> CalibratedDrift(const Calibration& calibration, int64_t threads);
+
 enum class Bound { kCompute, kMemory, kOverhead, kNetwork };
 /// "compute", "memory", "overhead", "network".
 std::string_view NameOf(Bound bound);

@@ -7,6 +7,7 @@
 
 #include "analysis/regression/escaped_name.h"
 #include "analysis/text/table.h"
+#include "analysis/text/wrap.h"
 
 namespace flopledger {
 namespace {
@@ -110,19 +111,62 @@ void Conclude(GateReport& report) {
       fmt::format("{} row{}: {}", report.rows.size(), Plural(std::ssize(report.rows)), counts);
 }
 
-std::string ToText(const GateReport& report) {
+std::string ToText(const GateReport& report, std::size_t width) {
   std::string text;
+  const auto line = [&](const std::string& of) { text += Wrapped(of, width, 2); };
   for (const RowReport* row : WorstFirst(report)) {
-    text += EscapedName(row->sentence) + "\n";
+    line(EscapedName(row->sentence));
     if (row->decision != Decision::kFail) continue;
     const auto moved = Moved(*row, kMostMoved);
-    if (!moved.empty()) text += "\n" + MovedTable(moved).ToText() + "\n";
+    if (!moved.empty()) text += "\n" + MovedTable(moved).ToText(width) + "\n";
   }
-  for (const std::string& warning : report.warnings)
-    text += "warning: " + EscapedName(warning) + "\n";
-  for (const std::string& profile : report.profiles) text += "profile: " + profile + "\n";
-  return text +
-         fmt::format("gate: {}: {}\n", NameOf(report.decision), EscapedName(report.headline));
+  for (const std::string& warning : report.warnings) line("warning: " + EscapedName(warning));
+  for (const std::string& profile : report.profiles) line("profile: " + profile);
+  line(fmt::format("gate: {}: {}", NameOf(report.decision), EscapedName(report.headline)));
+  return text;
+}
+
+std::string ToCsv(const GateReport& report) {
+  Table table{{{"row"},
+               {"metric"},
+               {"verdict"},
+               {"a"},
+               {"b"},
+               {"unit"},
+               {"ratio"},
+               {"low"},
+               {"high"},
+               {"sigma"},
+               {"blocks"},
+               {"reason"}},
+              {}};
+  for (const RowReport& row : report.rows) {
+    const auto& e = row.estimate;
+    const bool measured = row.baseline || row.candidate;
+    const DisplayUnit unit =
+        measured ? DisplayUnitOf(row.metric, row.baseline.value_or(row.candidate.value_or(0)))
+                 : DisplayUnit{};
+    const auto value = [&](const std::optional<double>& of) {
+      return of ? fmt::format("{:.6g}", *of * unit.factor) : "";
+    };
+    const auto figure = [&](double RatioEstimate::*field) {
+      return e ? fmt::format("{:.6g}", *e.*field) : "";
+    };
+    table.rows.push_back({EscapedName(row.name), measured ? EscapedName(row.metric.name) : "",
+                          std::string(NameOf(row.decision)), value(row.baseline),
+                          value(row.candidate), std::string(unit.name),
+                          figure(&RatioEstimate::ratio), figure(&RatioEstimate::lower),
+                          figure(&RatioEstimate::upper), figure(&RatioEstimate::sigma),
+                          e ? fmt::format("{}", e->blocks) : "", EscapedName(row.reason)});
+  }
+  if (report.rows.empty()) {
+    std::vector<std::string> whole(table.columns.size());
+    whole[0] = "(all)";
+    whole[2] = NameOf(report.decision);
+    whole.back() = EscapedName(report.headline);
+    table.rows.push_back(std::move(whole));
+  }
+  return table.ToCsv();
 }
 
 std::string ToMarkdown(const GateReport& report) {

@@ -57,7 +57,10 @@ std::vector<Quantities> Moved(const RowReport& row, std::size_t most);
 /// The decision on the whole (Overall), and a headline to it.
 void Conclude(GateReport& report);
 
-std::string ToText(const GateReport& report);
+/// For people: a sentence a row, in lines of at most `width` characters.
+std::string ToText(const GateReport& report, std::size_t width = std::string::npos);
+/// A line a row, values with their unit beside them; where there is no row, one on the whole.
+std::string ToCsv(const GateReport& report);
 std::string ToMarkdown(const GateReport& report);
 /// GitHub's workflow commands: ::error for FAIL, NOT COMPARABLE and MISSING, ::warning for
 /// INCONCLUSIVE and warnings; at most ten of each, then "+N more".

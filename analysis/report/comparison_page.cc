@@ -15,12 +15,15 @@ namespace {
 /// Several runs side by side, each held against the first.
 class RunsSideBySide {
  public:
-  explicit RunsSideBySide(const std::vector<ReportView>& views) : views_(views) {}
+  RunsSideBySide(const std::vector<ReportView>& views, std::span<const NamedLedger> files)
+      : views_(views), files_(files) {}
 
   std::string Draw() {
     Totals();
+    html_ += VerdictSections(views_, files_) + SweepSection(views_);
     Operations();
     Differences();
+    Repeat();
     return std::move(html_);
   }
 
@@ -68,22 +71,57 @@ class RunsSideBySide {
              {"matmul", "", false},
              {"attention", "", false},
              {"layers", "run"},
-             {"time", "ms"},
+             {"when", "", false},
+             {"time", "of a pass"},
              {"to A", "× seconds"},
-             {"rate", "GFLOP/s"},
+             {"rate", ""},
              {"of peak", "%"},
-             {"FMA peak", "GFLOP/s"},
-             {"verdict", "", false}},
+             {"FMA peak", ""},
+             {"checks", "", false}},
             {},
             {}};
   }
 
+  /// The file's name, or of points of one file what tells them apart.
+  std::string NameOf(const ReportView& view) const {
+    const std::string& name = view.named.name;
+    const std::string file = files_.front().name + ", ";
+    return files_.size() == 1 && name.starts_with(file) ? name.substr(file.size()) : name;
+  }
+
+  /// Takes out the columns in which all runs are alike, of those that say what ran; a sentence with
+  /// what they said.
+  static std::string TakeOutCommon(HtmlTable& table) {
+    std::string common;
+    for (std::size_t c = 1; c < table.columns.size();) {
+      const std::string title = table.columns[c].title;
+      if (title == "time") break;
+      const std::string first = table.rows.front().cells[c].html;
+      const bool alike = std::ranges::all_of(
+          table.rows, [&](const HtmlRow& row) { return row.cells[c].html == first; });
+      if (!alike) {
+        ++c;
+        continue;
+      }
+      if (!first.empty()) {
+        common += fmt::format("{}{} {}", common.empty() ? "" : ", ", title, first);
+      }
+      const auto at = static_cast<std::ptrdiff_t>(c);
+      table.columns.erase(table.columns.begin() + at);
+      for (HtmlRow& row : table.rows) row.cells.erase(row.cells.begin() + at);
+    }
+    return common.empty() ? "" : fmt::format("<p class=\"lead\">All: {}.</p>\n", common);
+  }
+
   void Totals() {
-    html_ += "<section class=\"verdict\" aria-labelledby=\"compare\">\n<h2 id=\"compare\">" +
-             fmt::format("{} runs compared</h2>\n", views_.size());
+    const std::string title = files_.size() == 1 ? fmt::format("{} points", views_.size())
+                                                 : fmt::format("{} runs compared", views_.size());
+    html_ += "<div class=\"verdict plain\">\n" + OpenSection("compare", title, "median, MAD");
     const auto differing = Differing();
     html_ += "<p class=\"summary\">";
-    if (differing.empty()) {
+    if (files_.size() == 1) {
+      html_ += "The points of one run, repetitions interleaved at random. ";
+    } else if (differing.empty()) {
       html_ += "The machines and builds are the same, as far as the ledgers say. ";
     } else {
       html_ +=
@@ -94,12 +132,14 @@ class RunsSideBySide {
       }
       html_ += ". ";
     }
-    html_ +=
-        "Ratios are of medians, to the first run, without an interval: small ones are noise."
-        "</p>\n";
+    html_ += "Ratios in this table are of medians, to the first: small ones are noise.</p>\n";
     HtmlTable table = RunsTable();
     double longest = 0;
     for (const ReportView& view : views_) longest = std::max(longest, view.pass_s.value_or(0));
+    const auto or_why = [](HtmlCell cell, const char* why) {
+      cell.why = why;
+      return cell;
+    };
     for (std::size_t i = 0; i < views_.size(); ++i) {
       const ReportView& view = views_[i];
       const Record& row = view.first();
@@ -107,28 +147,27 @@ class RunsSideBySide {
       const auto rate = total != nullptr ? total->gflops : std::nullopt;
       const auto share = total != nullptr ? total->pct_peak : std::nullopt;
       std::optional<double> peak = view.roofline.peak_flops_per_s;
-      table.rows.push_back(
-          {"",
-           {{fmt::format("<b>{}</b> {}", LetterOf(i), EscapedHtml(view.named.name))},
-            TextCell(row.model),
-            NumberCell(row.context),
-            NumberCell(row.batch),
-            NumberCell(row.threads),
-            TextCell(row.matmul),
-            TextCell(row.attention),
-            NumberCell(row.layers_run),
-            OrUnavailable(BarCell(view.pass_s, longest, RunColour(i))),
-            Ratio(views_.front().total, total),
-            OrUnavailable(NumberCell(rate, 1)),
-            OrUnavailable(NumberCell(share, 1)),
-            OrUnavailable(NumberCell(peak, 1, 1e-9)),
-            TextCell(view.headline)}});
+      table.rows.push_back({"",
+                            {{fmt::format("<b>{}</b> {}", LetterOf(i), EscapedHtml(NameOf(view)))},
+                             TextCell(row.model),
+                             NumberCell(row.context),
+                             NumberCell(row.batch),
+                             NumberCell(row.threads),
+                             TextCell(row.matmul),
+                             TextCell(row.attention),
+                             NumberCell(row.layers_run),
+                             TextCell(ReadableTime(row.run_id)),
+                             or_why(BarCell(view.pass_s, longest, "whole"), "no time was measured"),
+                             Ratio(views_.front().total, total),
+                             or_why(RateCell(rate ? std::optional(*rate * 1e9) : std::nullopt),
+                                    "the ledger has no rate of the whole pass"),
+                             or_why(NumberCell(share, 1), "the peak was not measured"),
+                             or_why(RateCell(peak), "the peak was not measured"),
+                             TextCell(view.headline)}});
     }
-    html_ += DrawTable(table) + "</section>\n";
-  }
-
-  static std::string RunColour(std::size_t run) {
-    return run < kColours ? fmt::format("c{}", run + 1) : "c0";
+    html_ += TakeOutCommon(table);
+    const std::string unavailable = TellUnavailable(table);
+    html_ += DrawTable(table) + unavailable + "</section>\n</div>\n";
   }
 
   /// Every operation of any run, in the order of the first run that has it.
@@ -144,13 +183,12 @@ class RunsSideBySide {
   }
 
   void Operations() {
-    html_ +=
-        "<section aria-labelledby=\"compare-ops\">\n<h2 id=\"compare-ops\">Operations side by "
-        "side</h2>\n<p class=\"lead\">Seconds, shares of each run's own FMA peak, and the "
-        "ratio of seconds to the first run.</p>\n";
+    html_ += OpenSection("compare-ops", "Operations side by side", "share of peak",
+                         "Seconds, shares of each run's own FMA peak, and the ratio of seconds to "
+                         "the first run.");
     HtmlTable table{"Operations of every run", {{"operation", "", false}}, {}, {}};
     for (std::size_t i = 0; i < views_.size(); ++i) {
-      table.columns.push_back({LetterOf(i), "ms"});
+      table.columns.push_back({LetterOf(i), "time"});
     }
     for (std::size_t i = 1; i < views_.size(); ++i) {
       table.columns.push_back({LetterOf(i) + " / A", "× seconds"});
@@ -165,7 +203,8 @@ class RunsSideBySide {
     const auto line = [&](const std::string& name, auto&& find, bool bars) {
       std::vector<const Record*> found;
       for (const ReportView& view : views_) found.push_back(find(view));
-      HtmlRow row{"", {TextCell(Shortened(name, kLongestName))}};
+      const std::string colour = bars ? ColourOf(name) : "";
+      HtmlRow row{colour, {TextCell(Shortened(name, kLongestName))}};
       const auto missing = [](const Record* record) {
         return HtmlCell{record == nullptr ? "<span class=\"na\">not in this run</span>"
                                           : kUnavailable};
@@ -175,7 +214,7 @@ class RunsSideBySide {
         if (record == nullptr || !record->time_s) {
           row.cells.push_back(missing(record));
         } else {
-          row.cells.push_back(BarCell(record->time_s, bars ? longest : 0, RunColour(i)));
+          row.cells.push_back(BarCell(record->time_s, bars ? longest : 0, colour));
         }
       }
       for (std::size_t i = 1; i < found.size(); ++i) row.cells.push_back(Ratio(found[0], found[i]));
@@ -195,9 +234,7 @@ class RunsSideBySide {
 
   /// Every fact in which the runs differ.
   void Differences() {
-    html_ +=
-        "<section aria-labelledby=\"compare-facts\">\n<h2 id=\"compare-facts\">What differs"
-        "</h2>\n";
+    html_ += OpenSection("compare-facts", "What differs", "drift");
     HtmlTable table{"Facts in which the runs differ", {{"fact", "", false}}, {}, {}};
     for (std::size_t i = 0; i < views_.size(); ++i)
       table.columns.push_back({LetterOf(i), "", false});
@@ -224,7 +261,22 @@ class RunsSideBySide {
     html_ += "</section>\n";
   }
 
+  /// How to repeat each file's run, with all of its points.
+  void Repeat() {
+    html_ += OpenSection("compare-repeat", "Repeat it", "commit");
+    for (const NamedLedger& file : files_) {
+      if (files_.size() > 1) {
+        html_ += fmt::format("<p class=\"aside\">{}</p>\n", EscapedHtml(file.name));
+      }
+      html_ += "<pre tabindex=\"0\"><code>";
+      for (const std::string& line : CommandsOf(file.ledger)) html_ += EscapedHtml(line) + "\n";
+      html_ += "</code></pre>\n";
+    }
+    html_ += "</section>\n";
+  }
+
   const std::vector<ReportView>& views_;
+  std::span<const NamedLedger> files_;
   std::string html_;
 };
 
@@ -234,8 +286,9 @@ std::string LetterOf(std::size_t run) {
   return run < 26 ? std::string(1, static_cast<char>('A' + run)) : fmt::format("#{}", run + 1);
 }
 
-std::string ComparisonPage(const std::vector<ReportView>& views) {
-  return RunsSideBySide(views).Draw();
+std::string ComparisonPage(const std::vector<ReportView>& views,
+                           std::span<const NamedLedger> files) {
+  return RunsSideBySide(views, files).Draw();
 }
 
 }  // namespace flopledger

@@ -32,6 +32,7 @@ std::string DrawRow(const HtmlRow& row, const std::vector<HtmlColumn>& columns) 
 
 std::string DrawTable(const HtmlTable& table) {
   std::string html = fmt::format(
+      "<p class=\"hint\" aria-hidden=\"true\">more columns: scroll sideways →</p>\n"
       "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{0}\"><table "
       "class=\"sortable\">\n<caption>{0}</caption>\n<thead><tr>",
       EscapedHtml(table.caption));
@@ -62,11 +63,30 @@ HtmlCell NumberCell(const std::optional<double>& value, int digits, double scale
   return {fmt::format("{:.{}f}", *value * scale, digits), *value};
 }
 
-/// A figure in milliseconds on a bar of its share of `longest`.
+std::string Exactly(const std::string& exact, const std::string& human) {
+  return fmt::format("<span title=\"{}\">{}</span>", EscapedHtml(exact), EscapedHtml(human));
+}
+
+std::string ShownSeconds(double seconds) {
+  return Exactly(fmt::format("{:.9g} s", seconds), HumanSeconds(seconds));
+}
+
+HtmlCell SecondsCell(const std::optional<double>& seconds) {
+  if (!seconds) return {};
+  return {ShownSeconds(*seconds), seconds};
+}
+
+HtmlCell RateCell(const std::optional<double>& flops_per_s) {
+  if (!flops_per_s) return {};
+  return {Exactly(fmt::format("{:.9g} GFLOP/s", *flops_per_s / 1e9),
+                  HumanScaled(*flops_per_s, "FLOP/s")),
+          flops_per_s};
+}
+
 HtmlCell BarCell(const std::optional<double>& seconds, double longest, const std::string& colour) {
-  HtmlCell cell = NumberCell(seconds, 3, 1e3);
+  HtmlCell cell = SecondsCell(seconds);
   if (!seconds || longest <= 0) return cell;
-  cell.html = fmt::format("<b class=\"bar {}\" style=\"width:{:.1f}%\"></b><span>{}</span>", colour,
+  cell.html = fmt::format("<b class=\"bar {}\" style=\"width:{:.1f}%\"></b>{}", colour,
                           100 * std::clamp(*seconds / longest, 0.0, 1.0), cell.html);
   return cell;
 }
@@ -79,18 +99,20 @@ HtmlCell OrUnavailable(HtmlCell cell) {
 HtmlCell ScaledCell(const std::optional<int64_t>& value, const std::string& unit) {
   if (!value) return {};
   const auto number = static_cast<double>(*value);
-  return {fmt::format("<span title=\"{}\">{}</span>", Grouped(*value),
-                      EscapedHtml(HumanScaled(number, unit))),
-          number};
+  return {Exactly(Grouped(*value), HumanScaled(number, unit)), number};
 }
 
 std::string TellUnavailable(HtmlTable& table) {
   std::string sentences;
   for (std::size_t c = table.columns.size(); c-- > 0;) {
     const std::string why = table.rows.empty() ? "" : table.rows.front().cells[c].why;
-    const bool throughout = std::ranges::all_of(table.rows, [&](const HtmlRow& row) {
-      return row.cells[c].html.empty() && row.cells[c].why == why;
-    });
+    const bool throughout =
+        std::ranges::all_of(table.rows,
+                            [&](const HtmlRow& row) {
+                              return row.cells[c].html.empty() && row.cells[c].why == why;
+                            }) &&
+        std::ranges::all_of(table.foot,
+                            [&](const HtmlRow& row) { return row.cells[c].html.empty(); });
     if (!throughout || table.rows.empty()) continue;
     if (!why.empty())
       sentences =

@@ -40,7 +40,16 @@ HtmlCell TextCell(const std::string& text);
 HtmlCell NumberCell(const std::optional<int64_t>& value);
 HtmlCell NumberCell(const std::optional<double>& value, int digits, double scale = 1);
 
-/// A figure in milliseconds on a bar of its share of `longest`.
+/// A figure as people read it, the exact one on hover; both are escaped here.
+std::string Exactly(const std::string& exact, const std::string& human);
+/// Seconds in the unit that fits.
+std::string ShownSeconds(double seconds);
+HtmlCell SecondsCell(const std::optional<double>& seconds);
+
+/// FLOP/s in the unit that fits.
+HtmlCell RateCell(const std::optional<double>& flops_per_s);
+
+/// Seconds on a bar of their share of `longest`.
 HtmlCell BarCell(const std::optional<double>& seconds, double longest, const std::string& colour);
 
 /// `cell`, or "unavailable" where it is empty.

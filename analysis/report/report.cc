@@ -39,8 +39,11 @@ ReportCheck CheckPass(const ReportView& view) {
         "; the whole model would take {} if the others ran like these: extrapolated, not measured",
         HumanSeconds(*view.extrapolated->time_s));
     if (const auto& interval = view.named.ledger.environment.extrapolation) {
-      text += fmt::format(" (between {} and {})", HumanSeconds(interval->pass.lower),
-                          HumanSeconds(interval->pass.upper));
+      text += fmt::format(" (between {} and {}{})", HumanSeconds(interval->pass.lower),
+                          HumanSeconds(interval->pass.upper),
+                          interval->drift ? ""
+                                          : ", the drift between runs left out: none was "
+                                            "calibrated");
     }
   }
   return {CheckState::kNote, "Part of the model", text};
@@ -301,7 +304,7 @@ std::vector<ReportFact> MachineFacts(const ReportView& view) {
 std::string Quoted(const std::string& word) {
   const auto plain = [](unsigned char c) {
     return std::isalnum(c) ||
-           std::string_view("-_./=:").find(static_cast<char>(c)) != std::string_view::npos;
+           std::string_view("-_./=:,").find(static_cast<char>(c)) != std::string_view::npos;
   };
   if (!word.empty() && std::ranges::all_of(word, plain)) return word;
   std::string quoted = "'";
@@ -315,10 +318,43 @@ bool IsPreset(const Record& row, const std::string& model) {
   return model.empty() || ToJson(*preset).dump() == model;
 }
 
-/// Shell lines that check the commit out, write the model if it is no preset, and run.
-std::vector<std::string> Commands(const ReportView& view) {
-  const Record& row = view.first();
-  const Environment& environment = view.named.ledger.environment;
+/// The distinct values of a field over the ledger's points, as a list on the command line.
+template <class Value>
+std::string ListOf(const Ledger& ledger, Value Record::*field) {
+  std::vector<Value> values;
+  std::string list;
+  for (const Record& row : ledger.rows) {
+    if (std::ranges::find(values, row.*field) != values.end()) continue;
+    values.push_back(row.*field);
+    list += fmt::format("{}{}", list.empty() ? "" : ",", row.*field);
+  }
+  return list;
+}
+
+/// --count as it was, as far as the rows show it.
+std::string CountOption(const Record& row) {
+  if (row.flops_source == "counted") return " --count full";
+  if (row.flops_source == "confirmed") return " --count sample";
+  return row.flops_note.find("--count off") == std::string::npos ? "" : " --count off";
+}
+
+/// A point of a sweep by what changes from its first point to its last.
+std::string PointName(const Record& point, const Record& first, const Record& last) {
+  std::vector<std::string> parts;
+  if (first.context != last.context) parts.push_back(fmt::format("context {}", point.context));
+  if (first.batch != last.batch) parts.push_back(fmt::format("batch {}", point.batch));
+  if (first.threads != last.threads) parts.push_back(fmt::format("threads {}", point.threads));
+  if (first.matmul != last.matmul) parts.push_back(point.matmul);
+  std::string name;
+  for (const std::string& part : parts) name += (name.empty() ? "" : ", ") + part;
+  return name;
+}
+
+}  // namespace
+
+std::vector<std::string> CommandsOf(const Ledger& ledger) {
+  const Record& row = ledger.rows.front();
+  const Environment& environment = ledger.environment;
   std::vector<std::string> lines;
   if (const auto& commit = environment.build.commit; commit && *commit != "unknown") {
     constexpr std::string_view kDirty = "-dirty";
@@ -339,35 +375,19 @@ std::vector<std::string> Commands(const ReportView& view) {
                                   ? fmt::format("mpirun -n {} build/flopledger-mpi run", row.ranks)
                                   : "scripts/run";
   std::string run = fmt::format("{} --model {} --context {} --batch {}", program, Quoted(model),
-                                row.context, row.batch);
+                                ListOf(ledger, &Record::context), ListOf(ledger, &Record::batch));
   if (row.layers_run != row.layers_total) run += fmt::format(" --layers {}", row.layers_run);
-  run += fmt::format(" --threads {} --matmul {} --attention {} --convention {}", row.threads,
-                     Quoted(row.matmul), Quoted(row.attention), Quoted(row.convention));
+  run += fmt::format(" --threads {} --matmul {} --attention {} --convention {}",
+                     ListOf(ledger, &Record::threads), Quoted(ListOf(ledger, &Record::matmul)),
+                     Quoted(row.attention), Quoted(row.convention));
   if (const auto& seed = environment.settings.seed) run += fmt::format(" --seed {}", *seed);
-  if (row.flops_source == "counted") run += " --count full";
+  run += CountOption(row);
+  if (const auto& decode = environment.decode) run += fmt::format(" --decode {}", decode->tokens);
   if (row.repetitions > 0) run += fmt::format(" --benchmark_repetitions={}", row.repetitions);
   lines.push_back(run);
   for (std::string& line : lines) line = Printable(line);
   return lines;
 }
-
-}  // namespace
-
-namespace {
-
-/// A point of a sweep by what changes from its first point to its last.
-std::string PointName(const Record& point, const Record& first, const Record& last) {
-  std::vector<std::string> parts;
-  if (first.context != last.context) parts.push_back(fmt::format("context {}", point.context));
-  if (first.batch != last.batch) parts.push_back(fmt::format("batch {}", point.batch));
-  if (first.threads != last.threads) parts.push_back(fmt::format("threads {}", point.threads));
-  if (first.matmul != last.matmul) parts.push_back(point.matmul);
-  std::string name;
-  for (const std::string& part : parts) name += (name.empty() ? "" : ", ") + part;
-  return name;
-}
-
-}  // namespace
 
 void CheckReportable(const NamedLedger& named) {
   const auto& rows = named.ledger.rows;
@@ -408,6 +428,11 @@ std::vector<NamedLedger> ByPoint(std::span<const NamedLedger> files) {
       std::erase_if(one.ledger.rows,
                     [&](const Record& row) { return point_of(row) != point_of(*point); });
       if (point != points.front()) one.ledger.environment.extrapolation.reset();
+      // The ledger names a disturbance's backend only: of several points of it, whose is not known.
+      const auto alike = std::ranges::count(points, point->matmul, &Record::matmul);
+      std::erase_if(one.ledger.environment.disturbances, [&](const Disturbance& disturbance) {
+        return alike > 1 || disturbance.matmul != point->matmul;
+      });
     }
   }
   return ledgers;
@@ -435,7 +460,7 @@ ReportView::ReportView(const NamedLedger& source) : named(source) {
   checks = MakeChecks(*this);
   run = RunFacts(*this);
   machine = MachineFacts(*this);
-  commands = Commands(*this);
+  commands = CommandsOf(named.ledger);
   headline = Headline(*this);
   summary = Summary(*this);
 }

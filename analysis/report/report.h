@@ -74,6 +74,10 @@ struct ReportView {
   std::optional<double> ShareOfTime(const Record& row) const;
 };
 
+/// Shell lines that check the commit out, write the model if it is no preset, and run the ledger's
+/// point, or all of its points.
+std::vector<std::string> CommandsOf(const Ledger& ledger);
+
 /// Why a row's measured FLOPs are absent.
 std::string WhyNotMeasured(const Record& row);
 

@@ -1,5 +1,5 @@
-// Sorts tables by their headings: a button in each, for the mouse and the keyboard. Without the
-// script the page says all the same things.
+// Sorts tables by their headings: a button in each, for the mouse and the keyboard; and says of
+// which tables there is more at the side. Without the script the page says all the same things.
 'use strict';
 
 function sortRows(table, column, descending) {
@@ -38,6 +38,14 @@ for (const table of document.querySelectorAll('table.sortable')) {
     });
   });
 }
+
+const observer = new ResizeObserver((entries) => {
+  for (const {target} of entries) {
+    const more = target.scrollWidth > target.clientWidth + 1;
+    target.previousElementSibling.style.display = more ? 'block' : 'none';
+  }
+});
+for (const box of document.querySelectorAll('.scroll')) observer.observe(box);
 
 // What is folded away would not be printed.
 addEventListener('beforeprint', () => {

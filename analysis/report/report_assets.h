@@ -1,4 +1,4 @@
-// The page's style sheet and script: report.css and report.js, built in.
+// What the page is made of besides: report.css, report.js and docs/glossary.md, built in.
 #pragma once
 
 #include <string_view>
@@ -7,5 +7,6 @@ namespace flopledger {
 
 extern const std::string_view kReportStyle;
 extern const std::string_view kReportScript;
+extern const std::string_view kGlossary;
 
 }  // namespace flopledger

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "analysis/report/axis.h"
+#include "analysis/report/html_page.h"
 #include "analysis/text/markup.h"
 #include "analysis/text/numbers.h"
 
@@ -24,46 +26,6 @@ struct Box {
   }
 };
 
-/// A logarithmic axis from `low` to `high` on [begin, end] pixels.
-struct Axis {
-  double low = 1, high = 10;
-  double begin = 0, end = 1;
-
-  double operator()(double value) const {
-    return begin + (end - begin) * std::log10(value / low) / std::log10(high / low);
-  }
-  double PixelsPerDecade() const { return std::abs(end - begin) / std::log10(high / low); }
-};
-
-struct Range {
-  double low = std::numeric_limits<double>::max(), high = 0;
-  void Take(double value) {
-    if (!(value > 0) || !std::isfinite(value)) return;
-    low = std::min(low, value);
-    high = std::max(high, value);
-  }
-};
-
-std::string TickText(double value) {
-  return value < 9e-5 || value > 2e5 ? fmt::format("{:.0e}", value) : fmt::format("{:.6g}", value);
-}
-
-/// Powers of ten, at most nine; on a short axis twice and five times them as well.
-std::vector<double> Ticks(const Axis& axis) {
-  const int first = static_cast<int>(std::floor(std::log10(axis.low)));
-  const int last = static_cast<int>(std::floor(std::log10(axis.high)));
-  const int step = std::max(1, (last - first) / 8);
-  std::vector<double> ticks;
-  for (int exponent = first; exponent <= last; exponent += step) {
-    for (const double times : {1.0, 2.0, 5.0}) {
-      const double tick = times * std::pow(10.0, exponent);
-      if (times > 1 && last - first > 2) continue;
-      if (tick >= axis.low && tick <= axis.high) ticks.push_back(tick);
-    }
-  }
-  return ticks;
-}
-
 /// The dots of the operations that take 95 % of the time, the longest first.
 std::vector<RooflineDot> MostOfTheTime(const Roofline& roofline) {
   std::vector<RooflineDot> dots = roofline.dots;
@@ -77,9 +39,8 @@ std::vector<RooflineDot> MostOfTheTime(const Roofline& roofline) {
 
 class Chart {
  public:
-  Chart(const ReportView& view, const std::vector<std::string>& colours, std::string id,
-        ChartSize size)
-      : view_(view), roofline_(view.roofline), colours_(colours), id_(std::move(id)), size_(size) {
+  Chart(const ReportView& view, std::string id, ChartSize size)
+      : view_(view), roofline_(view.roofline), id_(std::move(id)), size_(size) {
     dots_ = size.zoom ? MostOfTheTime(roofline_) : roofline_.dots;
     SetAxes();
   }
@@ -96,7 +57,7 @@ class Chart {
 
  private:
   void SetAxes() {
-    Range x, y;
+    PositiveRange x, y;
     for (const RooflineDot& dot : dots_) {
       x.Take(dot.intensity);
       y.Take(dot.slowest.value_or(dot.flops_per_s));
@@ -111,12 +72,14 @@ class Chart {
     if (y.high == 0) y = {1e9, 1e9};
     constexpr double kLeft = 52, kTop = 26, kBottom = 44, kRight = 14;
     const double below = size_.zoom ? 1.5 : 2.5, right = size_.zoom ? 1.8 : 3;
-    // Room for two labels above the peak.
-    const double above = size_.zoom ? 1.4 : narrow() ? 4 : 2;
+    const double above = size_.zoom ? 1.4 : 2;
     x_ = {std::max(x.low / below, 1e-300), std::min(x.high * right, 1e300), kLeft,
           size_.width - kRight};
     y_ = {std::max(y.low / below, 1e-300), std::min(y.high * above, 1e300), size_.height - kBottom,
           kTop};
+    // Room for two labels above the highest.
+    const double most = 1 - 40 / (y_.begin - y_.end);
+    y_.high = std::max(y_.high, y_.low * std::pow(y.high / y_.low, 1 / most));
   }
 
   void Open() {
@@ -144,14 +107,14 @@ class Chart {
 
   void Grid() {
     text_ += "<g class=\"grid\">\n";
-    for (const double tick : Ticks(x_)) {
+    for (const double tick : x_.Ticks()) {
       const double at = x_(tick);
       text_ += fmt::format(
           "<path d=\"M{0:.1f} {1:.1f}V{2:.1f}\"/><text x=\"{0:.1f}\" y=\"{3:.1f}\" "
           "text-anchor=\"middle\">{4}</text>\n",
           at, y_.begin, y_.end, y_.begin + 17, TickText(tick));
     }
-    for (const double tick : Ticks(y_)) {
+    for (const double tick : y_.Ticks()) {
       const double at = y_(tick);
       text_ += fmt::format(
           "<path d=\"M{0:.1f} {1:.1f}H{2:.1f}\"/><text x=\"{3:.1f}\" y=\"{4:.1f}\" "
@@ -160,8 +123,15 @@ class Chart {
     }
     text_ += fmt::format(
         "<text class=\"axis\" x=\"{:.1f}\" y=\"{}\" text-anchor=\"end\">FLOPs per byte</text>"
-        "<text class=\"axis\" x=\"6\" y=\"14\">GFLOP/s</text>\n</g>\n",
+        "<text class=\"axis\" x=\"6\" y=\"14\">GFLOP/s</text>\n",
         x_.end, size_.height - 6);
+    if (size_.zoom) {
+      text_ += fmt::format(
+          "<text class=\"axis\" x=\"{:.1f}\" y=\"14\" text-anchor=\"end\">those of 95 % of the "
+          "time</text>\n",
+          x_.end);
+    }
+    text_ += "</g>\n";
   }
 
   void Ceilings() {
@@ -173,21 +143,26 @@ class Chart {
           x_.begin, y_.end, x_.end - x_.begin, y_(*peak) - y_.end);
       text_ += fmt::format("<path class=\"peak\" d=\"M{:.1f} {:.1f}H{:.1f}\"/>\n", PeakStart(),
                            y_(*peak), x_.end);
-      Label(std::min(PeakStart() + 8, x_.end - 200), y_(*peak) - 6, "start",
+      // At the left: those near the roof stand at the right.
+      const double x = x_.begin + 6, y = y_(*peak);
+      Label({{x, y - 6}, {x, y - 20}, {x, y - 34}}, "start",
             fmt::format("FMA peak {}, measured", HumanScaled(*peak, "FLOP/s")));
     }
     if (const auto& theory = roofline_.theoretical_flops_per_s; theory && *theory <= y_.high) {
       text_ += fmt::format("<path class=\"theory\" d=\"M{:.1f} {:.1f}H{:.1f}\"/>\n", x_.begin,
                            y_(*theory), x_.end);
       // Above the measured peak's label too: the two lines nearly meet.
-      Label(x_.end - 4, std::min(y_(*theory) - 6, peak ? y_(*peak) - 20 : y_.begin), "end",
+      const double above = std::min(y_(*theory) - 6, peak ? y_(*peak) - 20 : y_.begin);
+      Label({{x_.end - 4, above}, {(x_.begin + x_.end) / 2, above}}, "end",
             fmt::format("theoretical {}", HumanScaled(*theory, "FLOP/s")));
     }
     if (const auto ridge = roofline_.Ridge(); ridge && *ridge > x_.low && *ridge < x_.high) {
       text_ += fmt::format("<path class=\"ridge\" d=\"M{:.1f} {:.1f}V{:.1f}\"/>\n", x_(*ridge),
                            y_(*peak), y_.begin);
-      Label(std::min(x_(*ridge) + 5, x_.end - 80), y_.begin - 8, "start",
-            fmt::format("ridge {:.3g}", *ridge));
+      const double x = std::min(x_(*ridge) + 5, x_.end - 80);
+      std::vector<Point> places;
+      for (double y = y_.begin - 8; y > y_(*peak) + kLine; y -= kLine) places.push_back({x, y});
+      Label(places, "start", fmt::format("ridge {:.3g}", *ridge));
     }
     for (const BandwidthCeiling& ceiling : roofline_.bandwidth) Slope(ceiling);
     text_ += "</g>\n";
@@ -217,33 +192,41 @@ class Chart {
     NameSlope(ceiling, left, right);
   }
 
-  /// Writes the level along its slope, at the first of a few places that nothing else takes.
+  /// Writes the level along its slope, at the first of some places that nothing else takes; without
+  /// its bandwidth where that has none.
   void NameSlope(const BandwidthCeiling& ceiling, double left, double right) {
-    std::string label = ceiling.level;
-    if (!narrow()) label += " " + HumanScaled(ceiling.bytes_per_s, "B/s");
+    const std::string full = ceiling.level + " " + HumanScaled(ceiling.bytes_per_s, "B/s");
+    for (const std::string& label : {narrow() ? ceiling.level : full, ceiling.level}) {
+      for (const double away : {6.0, -15.0}) {  // above the slope, below it
+        for (const double at : {0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9}) {
+          const double intensity = left * std::pow(right / left, at);
+          if (Along(x_(intensity), y_(intensity * ceiling.bytes_per_s), away, label)) return;
+        }
+      }
+    }
+  }
+
+  /// Writes a label in a slope's direction beside the point, if there it is free.
+  bool Along(double at_x, double at_y, double away, const std::string& label) {
     const double turn = std::atan2(y_.PixelsPerDecade(), x_.PixelsPerDecade());
     const double half = kLetter * static_cast<double>(LengthOf(label)) / 2;
-    for (const double at : {0.5, 0.3, 0.7, 0.15, 0.85}) {
-      const double intensity = left * std::pow(right / left, at);
-      const double x = x_(intensity) - 6 * std::sin(turn);
-      const double y = y_(intensity * ceiling.bytes_per_s) - 6 * std::cos(turn);
-      std::vector<Box> boxes;  // a turned text covers a chain of small ones
-      for (double step = -half; step <= half; step += kLine / 2) {
-        const double at_x = x + step * std::cos(turn), at_y = y - step * std::sin(turn);
-        boxes.push_back({at_x - 6, at_y - 9, at_x + 6, at_y + 3});
-      }
-      const bool inside = boxes.front().left > x_.begin && boxes.front().bottom < y_.begin &&
-                          boxes.back().right < x_.end && boxes.back().top > y_.end;
-      if (!inside || !std::ranges::all_of(boxes, [&](const Box& box) { return IsFree(box); })) {
-        continue;
-      }
-      taken_.insert(taken_.end(), boxes.begin(), boxes.end());
-      text_ += fmt::format(
-          "<text class=\"on-slope\" text-anchor=\"middle\" transform=\"translate({:.1f} {:.1f}) "
-          "rotate({:.1f})\">{}</text>\n",
-          x, y, -turn * 180 / std::numbers::pi, EscapedHtml(label));
-      return;
+    const double x = at_x - away * std::sin(turn), y = at_y - away * std::cos(turn);
+    std::vector<Box> boxes;  // a turned text covers a chain of small ones
+    for (double step = -half; step <= half; step += kLine / 2) {
+      const double box_x = x + step * std::cos(turn), box_y = y - step * std::sin(turn);
+      boxes.push_back({box_x - 6, box_y - 9, box_x + 6, box_y + 3});
     }
+    const bool inside = boxes.front().left > x_.begin && boxes.front().bottom < y_.begin &&
+                        boxes.back().right < x_.end && boxes.back().top > y_.end;
+    if (!inside || !std::ranges::all_of(boxes, [&](const Box& box) { return IsFree(box); })) {
+      return false;
+    }
+    taken_.insert(taken_.end(), boxes.begin(), boxes.end());
+    text_ += fmt::format(
+        "<text class=\"on-slope\" text-anchor=\"middle\" transform=\"translate({:.1f} {:.1f}) "
+        "rotate({:.1f})\">{}</text>\n",
+        x, y, -turn * 180 / std::numbers::pi, EscapedHtml(label));
+    return true;
   }
 
   bool IsFree(const Box& box) const {
@@ -251,13 +234,22 @@ class Chart {
   }
   bool narrow() const { return size_.width < 500; }
 
-  /// A ceiling's label; names of dots keep clear of it.
-  void Label(double x, double y, const char* anchor, const std::string& label) {
-    text_ += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y,
-                         anchor, EscapedHtml(label));
+  struct Point {
+    double x, y;
+  };
+  /// A ceiling's label at the first of the places that is free, else at none; names of dots keep
+  /// clear of it. It is drawn above the dots.
+  void Label(const std::vector<Point>& places, const char* anchor, const std::string& label) {
     const double width = kLetter * static_cast<double>(LengthOf(label));
-    const double left = std::string_view(anchor) == "end" ? x - width : x;
-    taken_.push_back({left, y - kLine, left + width, y + 3});
+    for (const auto& [x, y] : places) {
+      const double left = std::string_view(anchor) == "end" ? x - width : x;
+      const Box box{left, y - kLine, left + width, y + 3};
+      if (!IsFree(box)) continue;
+      taken_.push_back(box);
+      labels_ += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y,
+                             anchor, EscapedHtml(label));
+      return;
+    }
   }
 
   double Radius(const RooflineDot& dot) const {
@@ -277,7 +269,7 @@ class Chart {
   void Dots() {
     text_ += "<g class=\"dots\">\n";
     for (const RooflineDot& dot : dots_) Draw(dot);
-    text_ += "</g>\n<g class=\"names\">\n";
+    text_ += "</g>\n<g class=\"names\">\n" + labels_;
     const std::size_t most = narrow() ? 6 : 60;  // the others would only crowd it
     for (std::size_t i = 0; i < dots_.size(); ++i) {
       if (i < most || dots_[i].above_roof) Name(dots_[i]);
@@ -288,7 +280,7 @@ class Chart {
   void Draw(const RooflineDot& dot) {
     const Record& row = view_.named.ledger.rows[dot.row];
     const double x = x_(dot.intensity), y = y_(dot.flops_per_s);
-    const std::string colour = colours_[dot.row];
+    const std::string colour = ColourOf(row.op);
     if (dot.slowest) {
       text_ += fmt::format("<path class=\"spread {}\" d=\"M{:.1f} {:.1f}V{:.1f}\"/>", colour, x,
                            y_(*dot.slowest), y_(*dot.fastest));
@@ -344,13 +336,12 @@ class Chart {
 
   const ReportView& view_;
   const Roofline& roofline_;
-  const std::vector<std::string>& colours_;
   const std::string id_;
   const ChartSize size_;
   Axis x_, y_;
   std::vector<RooflineDot> dots_;
   std::vector<Box> taken_;
-  std::string text_;
+  std::string text_, labels_;
 };
 
 }  // namespace
@@ -360,9 +351,8 @@ bool HasZoom(const ReportView& view) {
   return shown > 0 && shown < view.roofline.dots.size();
 }
 
-std::string RooflineSvg(const ReportView& view, const std::vector<std::string>& colours,
-                        const std::string& id, ChartSize size) {
-  return Chart(view, colours, id, size).Draw();
+std::string RooflineSvg(const ReportView& view, const std::string& id, ChartSize size) {
+  return Chart(view, id, size).Draw();
 }
 
 }  // namespace flopledger

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "analysis/report/report.h"
 
@@ -16,9 +15,8 @@ struct ChartSize {
 /// Whether a second, zoomed picture shows something that the first does not show as well.
 bool HasZoom(const ReportView& view);
 
-/// A picture of view.roofline that explains itself to a screen reader. `colours[row]` is the class
-/// of the ledger's row; `id` is a prefix of the picture's own, without markup.
-std::string RooflineSvg(const ReportView& view, const std::vector<std::string>& colours,
-                        const std::string& id, ChartSize size);
+/// A picture of view.roofline that explains itself to a screen reader. `id` is a prefix of the
+/// picture's own, without markup.
+std::string RooflineSvg(const ReportView& view, const std::string& id, ChartSize size);
 
 }  // namespace flopledger

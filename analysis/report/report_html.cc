@@ -1,6 +1,7 @@
 // The page as HTML. Everything is drawn here; the script only sorts tables.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <regex>
 
 #include "analysis/report/html_page.h"
@@ -12,7 +13,36 @@
 namespace flopledger {
 namespace {
 
-/// "gpt2-20261126T110551Z" as "26 November 2026, 11:05 UTC"; nothing where no time is at its end.
+/// When a run began, and its id.
+std::string When(const Record& row) {
+  const std::string time = ReadableTime(row.run_id);
+  return fmt::format("<p class=\"when\">{}{}</p>\n", time.empty() ? "" : time + " · ",
+                     EscapedHtml(row.run_id));
+}
+
+std::string Masthead(const std::vector<ReportView>& views, std::size_t files) {
+  const Record& row = views.front().first();
+  const bool one_model = std::ranges::all_of(
+      views, [&](const ReportView& view) { return view.first().model == row.model; });
+  std::string html = fmt::format("<header>\n<p class=\"brand\">FlopLedger</p>\n<h1>{}</h1>\n",
+                                 one_model ? EscapedHtml(row.model) : "Several models");
+  if (views.size() == 1) {
+    html += fmt::format(
+        "<p class=\"what\">context {} · batch {} · {} of {} layers · {} thread{} · matmul {} · "
+        "attention {}</p>\n",
+        Grouped(row.context), Grouped(row.batch), Grouped(row.layers_run),
+        Grouped(row.layers_total), Grouped(row.threads), Plural(row.threads),
+        EscapedHtml(row.matmul), EscapedHtml(row.attention));
+  } else if (files == 1) {
+    html += fmt::format("<p class=\"what\">{} points of one run · {} of {} layers</p>\n",
+                        views.size(), Grouped(row.layers_run), Grouped(row.layers_total));
+  }
+  if (files == 1) html += When(row);
+  return html + "</header>\n";
+}
+
+}  // namespace
+
 std::string ReadableTime(const std::string& run_id) {
   static const std::regex stamp(R"((\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)[0-9.]+Z$)");
   constexpr const char* kMonths[] = {"January",   "February", "March",    "April",
@@ -22,27 +52,9 @@ std::string ReadableTime(const std::string& run_id) {
   if (!std::regex_search(run_id, part, stamp)) return "";
   const int month = std::stoi(part[2]), day = std::stoi(part[3]);
   if (month < 1 || month > 12) return "";
-  return fmt::format("{} {} {}, {}:{} UTC · ", day, kMonths[month - 1], part[1].str(),
-                     part[4].str(), part[5].str());
+  return fmt::format("{} {} {}, {}:{} UTC", day, kMonths[month - 1], part[1].str(), part[4].str(),
+                     part[5].str());
 }
-
-std::string Masthead(const ReportView& view, std::size_t runs) {
-  const Record& row = view.first();
-  if (runs > 1) {
-    return fmt::format("<header>\n<p class=\"brand\">FlopLedger</p>\n<h1>{} runs</h1>\n</header>\n",
-                       runs);
-  }
-  return fmt::format(
-      "<header>\n<p class=\"brand\">FlopLedger</p>\n<h1>{}</h1>\n<p class=\"what\">context {} · "
-      "batch {} · {} of {} layers · {} thread{} · matmul {} · attention {}</p>\n<p "
-      "class=\"when\">{}</p>\n</header>\n",
-      EscapedHtml(row.model), Grouped(row.context), Grouped(row.batch), Grouped(row.layers_run),
-      Grouped(row.layers_total), Grouped(row.threads), row.threads == 1 ? "" : "s",
-      EscapedHtml(row.matmul), EscapedHtml(row.attention),
-      ReadableTime(row.run_id) + EscapedHtml(row.run_id));
-}
-
-}  // namespace
 
 std::string ToHtml(std::span<const NamedLedger> files) {
   if (files.empty()) throw InputError("there is no ledger to report");
@@ -62,18 +74,19 @@ std::string ToHtml(std::span<const NamedLedger> files) {
       "<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n"
       "<title>{} · FlopLedger</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n",
       title, kReportStyle);
-  html += Masthead(views.front(), views.size());
+  html += Masthead(views, files.size());
   if (views.size() == 1) {
     html += RunPage(views.front(), "run");
   } else {
-    html += ComparisonPage(views);
+    html += ComparisonPage(views, files);
     for (std::size_t i = 0; i < views.size(); ++i) {
-      html +=
-          fmt::format("<details>\n<summary><b>{}</b> {} <small>{}</small></summary>\n", LetterOf(i),
-                      EscapedHtml(views[i].named.name), EscapedHtml(views[i].first().run_id));
+      html += fmt::format("<details>\n<summary><b>{}</b> {} <small>{}</small></summary>\n",
+                          LetterOf(i), EscapedHtml(views[i].named.name),
+                          EscapedHtml(ReadableTime(views[i].first().run_id)));
       html += RunPage(views[i], fmt::format("run{}", i + 1)) + "</details>\n";
     }
   }
+  html += GlossarySection();
   return html + fmt::format("</main>\n<script>\n{}</script>\n</body>\n</html>\n", kReportScript);
 }
 

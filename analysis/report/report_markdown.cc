@@ -30,7 +30,7 @@ std::string Checks(const ReportView& view) {
   return text;
 }
 
-std::string Ledger(const ReportView& view) {
+std::string LedgerTable(const ReportView& view) {
   const std::string convention = Text(Shortened(view.first().convention, 20));
   const std::vector<Column> columns = {{"operation", false},
                                        {"FLOPs, " + convention},
@@ -82,7 +82,7 @@ std::string OneRun(const ReportView& view, const std::string& heading) {
       "{} {}: {}\n\n{}\n\n{}\n{}\n{}\n{}\n<details><summary>Repeat it</summary>\n\n{}"
       "\n</details>\n",
       heading, Text(view.first().model), Text(view.headline), Text(view.summary), Checks(view),
-      Ledger(view), FactList(view.run), FactList(view.machine), Fenced(view.commands));
+      LedgerTable(view), FactList(view.run), FactList(view.machine), Fenced(view.commands));
 }
 
 std::string Compared(const std::vector<ReportView>& views) {

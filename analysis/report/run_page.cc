@@ -12,53 +12,16 @@
 namespace flopledger {
 namespace {
 
-/// The colour of an operation, the same on every page; "c0" for those that take little time in any
-/// model.
-std::string ColourOfOperation(const std::string& op) {
-  constexpr std::pair<std::string_view, std::string_view> kColoursOf[] = {
-      {"attention_qkv", "c1"},
-      {"attention", "c2"},
-      {"attention_scores", "c2"},
-      {"attention_out", "c3"},
-      {"ffn_up", "c4"},
-      {"ffn_down", "c5"},
-      {"lm_head", "c6"},
-      {"attention_values", "c7"},
-      {"attention_softmax", "c0"},
-      {"ffn_gate", "c8"},
-      {"ffn_activation", "c7"},
-      {"embedding", "c0"},
-      {"attention_norm", "c0"},
-      {"ffn_norm", "c0"},
-      {"final_norm", "c0"},
-      {"rope", "c0"},
-      {"attention_residual", "c0"},
-      {"ffn_residual", "c0"}};
-  for (const auto& [name, colour] : kColoursOf) {
-    if (name == op) return std::string(colour);
-  }
-  std::size_t sum = 0;  // of another model's operation: any, as long as it is always the same
-  for (const char c : op) sum = sum * 31 + static_cast<unsigned char>(c);
-  return fmt::format("c{}", 1 + sum % kColours);
-}
-
-/// The class of each of the ledger's rows.
-std::vector<std::string> ColoursOf(const ReportView& view) {
-  std::vector<std::string> colours;
-  for (const Record& row : view.named.ledger.rows) colours.push_back(ColourOfOperation(row.op));
-  return colours;
-}
-
 /// A page of one run: its sections in the order in which they are read.
 class RunSections {
  public:
-  RunSections(const ReportView& view, std::string id)
-      : view_(view), id_(std::move(id)), colours_(ColoursOf(view)) {}
+  RunSections(const ReportView& view, std::string id) : view_(view), id_(std::move(id)) {}
 
   std::string Draw() {
     Verdict();
     RooflineSection();
     Shares();
+    html_ += RepetitionsSection(view_, id_);
     PredictedBesideMeasured();
     FullLedger();
     Machine();
@@ -67,14 +30,8 @@ class RunSections {
   }
 
  private:
-  std::string ColourOf(const Record& row) const {
-    return colours_[static_cast<std::size_t>(&row - view_.named.ledger.rows.data())];
-  }
-
-  void Section(const char* name, const char* title, const std::string& lead) {
-    html_ += fmt::format("<section aria-labelledby=\"{0}-{1}\">\n<h2 id=\"{0}-{1}\">{2}</h2>\n",
-                         id_, name, title);
-    if (!lead.empty()) html_ += fmt::format("<p class=\"lead\">{}</p>\n", lead);
+  void Section(const char* name, const char* title, const char* word, const std::string& lead) {
+    html_ += OpenSection(fmt::format("{}-{}", id_, name), title, word, lead);
   }
   void EndSection() { html_ += "</section>\n"; }
 
@@ -85,12 +42,12 @@ class RunSections {
 
   void Verdict() {
     html_ += fmt::format(
-        "<section class=\"verdict{}\" aria-labelledby=\"{}-verdict\">\n"
-        "<h2 id=\"{}-verdict\">{}</h2>\n<p class=\"summary\">{}</p>\n<dl class=\"tiles\">\n",
+        "<div class=\"verdict{}\">\n{}<p class=\"summary\">{}</p>\n<dl class=\"tiles\">\n",
         view_.Has(CheckState::kError)       ? " wrong"
         : view_.Has(CheckState::kDisturbed) ? " disturbed"
                                             : "",
-        id_, id_, EscapedHtml(view_.headline), EscapedHtml(view_.summary));
+        OpenSection(id_ + "-verdict", EscapedHtml(view_.headline), "check"),
+        EscapedHtml(view_.summary));
     Tiles();
     html_ += "</dl>\n<ul class=\"checks\">\n";
     for (const ReportCheck& check : view_.checks) {
@@ -109,6 +66,7 @@ class RunSections {
     }
     html_ += "</ul>\n";
     EndSection();
+    html_ += "</div>\n";
   }
 
   void Tiles() {
@@ -116,18 +74,20 @@ class RunSections {
     const Record* total = view_.total;
     const Record& any = total != nullptr ? *total : view_.first();
     if (view_.pass_s) {
-      Tile("Seconds", EscapedHtml(HumanSeconds(*view_.pass_s)),
+      Tile("Seconds", ShownSeconds(*view_.pass_s),
            total == nullptr ? "sum of the operations"
            : total->time_mad_s
-               ? fmt::format("± {} MAD, {} repetition{}", HumanSeconds(*total->time_mad_s),
-                             total->repetitions, total->repetitions == 1 ? "" : "s")
+               ? fmt::format("± {} MAD, {} repetition{}", ShownSeconds(*total->time_mad_s),
+                             total->repetitions, Plural(total->repetitions))
                : "");
     } else {
       Tile("Seconds", none, "no time was measured");
     }
     const std::string convention = EscapedHtml("FLOPs counted under " + any.convention);
     Tile("Rate",
-         total != nullptr && total->gflops ? HumanScaled(*total->gflops * 1e9, "FLOP/s") : none,
+         total != nullptr && total->gflops ? Exactly(fmt::format("{:.9g} GFLOP/s", *total->gflops),
+                                                     HumanScaled(*total->gflops * 1e9, "FLOP/s"))
+                                           : none,
          convention);
     Tile("Share of FMA peak",
          total != nullptr && total->pct_peak ? fmt::format("{:.1f} %", *total->pct_peak) : none,
@@ -144,7 +104,8 @@ class RunSections {
 
   void RooflineSection() {
     const Roofline& roofline = view_.roofline;
-    Section("roofline", "Roofline",
+    if (roofline.bandwidth.empty()) return RatesSection();
+    Section("roofline", "Roofline", "roofline",
             "Each dot is an operation at the FLOPs that its kernel executes; its area is its share "
             "of the time, its line the spread (±&thinsp;MAD). No kernel can be above the flat "
             "roof.");
@@ -153,24 +114,61 @@ class RunSections {
     Panels("narrow", {360, 400}, {360, 360});
     html_ += "<figcaption>\n";
     Legend();
-    html_ += "<p>";
-    if (roofline.bandwidth.empty()) {
-      html_ += "Memory roof unavailable: " + EscapedHtml(roofline.bandwidth_unavailable) +
-               ". 'flopledger calibrate' measures it in two minutes; run again after it. ";
-    } else {
-      html_ +=
-          "A slope holds an operation for the part of its traffic that the caches inside of "
-          "that level cannot hold. ";
-    }
-    if (!roofline.peak_flops_per_s) html_ += "FMA peak unavailable: not measured. ";
-    if (!roofline.theoretical_flops_per_s) {
-      html_ +=
-          "Theoretical peak unavailable: the ledger has no calibration for so many threads, or "
-          "this processor is not in its table. ";
-    }
-    html_ += Bases();
-    html_ += Skipped() + "</p>\n</figcaption>\n</figure>\n";
+    html_ +=
+        "<p>A slope holds an operation for the part of its traffic that the caches inside of "
+        "that level cannot hold. ";
+    html_ += Unmeasured() + Bases() + Skipped() + "</p>\n</figcaption>\n</figure>\n";
     EndSection();
+  }
+
+  /// Without memory roofs: each operation's rate, and how the roofs are measured.
+  void RatesSection() {
+    Section("roofline", "Rates under the peak", "share of peak",
+            "Each bar is an operation at the FLOPs that its kernel executes, the longest first in "
+            "time; the end of the line is the FMA peak.");
+    html_ += fmt::format(
+        "<p class=\"callout\">Memory roof unavailable: {}. <code>flopledger calibrate</code> "
+        "measures the bandwidths of this machine once, in two minutes; a run after it has the "
+        "roofline here, and predicted seconds beside the measured.</p>\n",
+        EscapedHtml(view_.roofline.bandwidth_unavailable));
+    std::vector<RooflineDot> dots = view_.roofline.dots;
+    std::ranges::stable_sort(dots, std::greater(), &RooflineDot::share);
+    double most = view_.roofline.peak_flops_per_s.value_or(0);
+    for (const RooflineDot& dot : dots) most = std::max(most, dot.flops_per_s);
+    html_ += "<table class=\"rates\">\n<caption>Rate of each operation</caption>\n<tbody>\n";
+    for (const RooflineDot& dot : dots) Rate(dot, most);
+    html_ += "</tbody></table>\n<p class=\"aside\">";
+    if (!view_.roofline.peak_flops_per_s) html_ += "FMA peak unavailable: not measured. ";
+    html_ += Bases() + Skipped() + "</p>\n";
+    EndSection();
+  }
+
+  void Rate(const RooflineDot& dot, double most) {
+    const std::string& op = view_.named.ledger.rows[dot.row].op;
+    const auto& peak = view_.roofline.peak_flops_per_s;
+    const bool hollow = dot.basis != FlopsBasis::kExecuted;
+    html_ += fmt::format(
+        "<tr><th scope=\"row\"><i class=\"mark {0}\"></i>{1}</th><td><div class=\"rate\"><b "
+        "class=\"{0}{2}{3}\" style=\"width:{4:.2f}%\"></b></div></td><td class=\"n\">{5}</td>"
+        "<td class=\"n\">{6}</td><td class=\"n\">{7:.1f} %<small> of the time</small></td></tr>\n",
+        ColourOf(op), EscapedHtml(Shortened(op, kLongestName)), hollow ? " hollow" : "",
+        dot.above_roof ? " error" : "", 100 * dot.flops_per_s / most,
+        Exactly(fmt::format("{:.9g} GFLOP/s at {} FLOPs", dot.flops_per_s / 1e9, NameOf(dot.basis)),
+                HumanScaled(dot.flops_per_s, "FLOP/s")),
+        peak ? fmt::format("{:.1f} %<small> of the peak{}</small>", 100 * dot.flops_per_s / *peak,
+                           dot.above_roof ? " ✗" : "")
+             : "",
+        100 * dot.share);
+  }
+
+  /// Of the flat roofs.
+  std::string Unmeasured() const {
+    std::string html;
+    if (!view_.roofline.peak_flops_per_s) html += "FMA peak unavailable: not measured. ";
+    if (!view_.roofline.theoretical_flops_per_s) {
+      html += "Theoretical peak unavailable: this processor is not in the calibration's table. ";
+    }
+    return html;
   }
 
   /// The whole chart; beside it, where there are dots besides, a second one of the operations that
@@ -179,10 +177,10 @@ class RunSections {
     const bool zoomed = HasZoom(view_);
     const ChartSize size = zoomed ? half : whole;
     html_ += fmt::format("<div class=\"{}\">\n", name);
-    html_ += RooflineSvg(view_, colours_, fmt::format("{}-{}", id_, name), size);
+    html_ += RooflineSvg(view_, fmt::format("{}-{}", id_, name), size);
     if (zoomed) {
-      html_ += RooflineSvg(view_, colours_, fmt::format("{}-{}-zoom", id_, name),
-                           {half.width, half.height, true});
+      html_ +=
+          RooflineSvg(view_, fmt::format("{}-{}-zoom", id_, name), {half.width, half.height, true});
     }
     html_ += "</div>\n";
   }
@@ -193,7 +191,7 @@ class RunSections {
       if (dot.basis != FlopsBasis::kExecuted) ++hollow;
     }
     if (hollow == 0) return "";
-    return "A hollow dot is at measured or predicted FLOPs: there is no formula for what its "
+    return "What is hollow is at measured or predicted FLOPs: there is no formula for what its "
            "kernel executes. ";
   }
 
@@ -216,7 +214,7 @@ class RunSections {
     for (std::size_t colour = 1; colour <= kColours; ++colour) {
       const std::string name = fmt::format("c{}", colour);
       for (const Record* op : view_.ops) {
-        if (ColourOf(*op) != name) continue;
+        if (ColourOf(op->op) != name) continue;
         html_ += fmt::format("<li><i class=\"mark {}\"></i>{} <small>{:.1f} %</small></li>\n", name,
                              EscapedHtml(Shortened(op->op, 40)), 100 * *view_.ShareOfTime(*op));
       }
@@ -224,7 +222,7 @@ class RunSections {
     double rest = 0;
     int64_t count = 0;
     for (const Record* op : view_.ops) {
-      if (ColourOf(*op) != "c0") continue;
+      if (ColourOf(op->op) != "c0") continue;
       rest += view_.ShareOfTime(*op).value_or(0);
       ++count;
     }
@@ -254,10 +252,10 @@ class RunSections {
     };
     for (const Record* op : view_.ops) {
       const double share = std::max(value_of(*op).value_or(0), 0.0) / sum;
-      if (ColourOf(*op) == "c0") {
+      if (ColourOf(op->op) == "c0") {
         rest += share;
       } else if (share > 0) {
-        segment(Shortened(op->op, 40), ColourOf(*op), share);
+        segment(Shortened(op->op, 40), ColourOf(op->op), share);
       }
     }
     if (rest > 0) segment("others", "c0", rest);
@@ -268,7 +266,7 @@ class RunSections {
     const auto as_double = [](const std::optional<int64_t>& value) {
       return value ? std::optional(static_cast<double>(*value)) : std::nullopt;
     };
-    Section("shares", "Shares",
+    Section("shares", "Shares", "share of peak",
             "How the operations share four totals; the colours are those above.");
     html_ += "<table class=\"stacks\">\n<caption>Shares of each operation</caption>\n<tbody>\n";
     Stack("seconds", [](const Record& row) { return row.time_s; });
@@ -293,8 +291,8 @@ class RunSections {
     const auto add = [&](const char* title, const char* unit, bool number = true) {
       table.columns.push_back({title, unit, number});
     };
-    if (seconds_predicted) add("predicted", "ms");
-    add("measured", "ms");
+    if (seconds_predicted) add("predicted", "seconds");
+    add("measured", "seconds");
     if (seconds_predicted) {
       add("ratio", "meas. / pred.");
       add("bound", "", false);
@@ -305,14 +303,14 @@ class RunSections {
   void PredictedBesideMeasured() {
     const bool seconds_predicted = std::ranges::any_of(
         view_.ops, [](const Record* row) { return row->predicted_time_s.has_value(); });
-    Section("accounting", "Predicted beside measured",
+    Section("accounting", "Predicted beside measured", "predicted FLOPs",
             "Predictions come from closed formulas and the calibration, measurements from "
             "execution; neither is computed from the other.");
     HtmlTable table = AccountingTable(seconds_predicted);
     double longest = 0;
     for (const Record* op : view_.ops) longest = std::max(longest, op->time_s.value_or(0));
     const auto row = [&](const Record& record, bool is_total) {
-      HtmlRow line{is_total ? "" : ColourOf(record), {}};
+      HtmlRow line{is_total ? "" : ColourOf(record.op), {}};
       const auto or_why = [&](HtmlCell cell, const std::string& why) {
         cell.why = why;
         line.cells.push_back(std::move(cell));
@@ -324,10 +322,10 @@ class RunSections {
       line.cells.push_back(TextCell(record.flops_source));
       line.cells.push_back(NumberCell(record.flops_ratio, 4));
       if (seconds_predicted) {
-        or_why(NumberCell(record.predicted_time_s, 3, 1e3), "not calibrated for it");
+        or_why(SecondsCell(record.predicted_time_s), "not calibrated for it");
       }
-      or_why(is_total ? NumberCell(record.time_s, 3, 1e3)
-                      : BarCell(record.time_s, longest, ColourOf(record)),
+      or_why(is_total ? SecondsCell(record.time_s)
+                      : BarCell(record.time_s, longest, ColourOf(record.op)),
              "its time was not measured");
       if (seconds_predicted) {
         line.cells.push_back(NumberCell(record.time_ratio, 3));
@@ -347,11 +345,12 @@ class RunSections {
     EndSection();
   }
 
-  void FullLedger() {
-    const bool counters = std::ranges::any_of(view_.ops, [](const Record* row) {
-      return row->instructions || row->cycles || row->ipc || row->llc_misses;
-    });
-    Section("ledger", "Ledger", "Choose a heading to sort by it.");
+  static HtmlCell ExactMilliseconds(const std::optional<double>& seconds) {
+    if (!seconds) return {};
+    return {Exactly(fmt::format("{:.9g} s", *seconds), Milliseconds(seconds)), seconds};
+  }
+
+  HtmlTable LedgerFrame(bool counters) const {
     HtmlTable table{"The ledger: every operation of one pass, in the order of execution",
                     {{"operation", "", false},
                      {"kind", "", false},
@@ -365,7 +364,11 @@ class RunSections {
                      {"rate", "GFLOP/s"},
                      {"of peak", "%"},
                      {"traffic", "bytes, at least"},
-                     {"intensity", "FLOPs / byte"}},
+                     {"intensity", "FLOPs / byte"},
+                     {"predicted", "FLOPs, " + Shortened(view_.first().convention, 20)},
+                     {"executed", "FLOPs"},
+                     {"measured", "FLOPs"},
+                     {"disturbed", "", false}},
                     {},
                     {}};
     if (counters) {
@@ -373,16 +376,28 @@ class RunSections {
         table.columns.push_back({title, "counted"});
       }
     }
+    return table;
+  }
+
+  void FullLedger() {
+    const bool counters = std::ranges::any_of(view_.ops, [](const Record* row) {
+      return row->instructions || row->cycles || row->ipc || row->llc_misses;
+    });
+    Section("ledger", "Ledger", "ledger",
+            "Every figure; times are exact on hover. Choose a heading to sort by it.");
+    HtmlTable table = LedgerFrame(counters);
     const auto row = [&](const Record& record, bool is_total) {
       const bool in_pass = record.kind != "extrapolated";
-      HtmlRow line{is_total ? "" : ColourOf(record),
+      HtmlRow line{is_total ? "" : ColourOf(record.op),
                    {TextCell(Shortened(record.op, kLongestName)),
                     TextCell(is_total ? "" : record.kind), NumberCell(record.m),
                     NumberCell(record.n), NumberCell(record.k), NumberCell(record.count),
-                    NumberCell(record.time_s, 3, 1e3), NumberCell(record.time_mad_s, 3, 1e3),
+                    ExactMilliseconds(record.time_s), ExactMilliseconds(record.time_mad_s),
                     in_pass ? NumberCell(view_.ShareOfTime(record), 2, 100) : HtmlCell{},
                     NumberCell(record.gflops, 1), NumberCell(record.pct_peak, 1),
-                    NumberCell(record.bytes), NumberCell(record.intensity, 1)}};
+                    NumberCell(record.bytes), NumberCell(record.intensity, 1),
+                    NumberCell(record.predicted_flops), NumberCell(record.executed_flops),
+                    NumberCell(record.measured_flops), TextCell(record.disturbed)}};
       if (counters) {
         const auto count = [](const std::optional<double>& value) {
           return value ? HtmlCell{fmt::format("{:.4g}", *value), value} : HtmlCell{};
@@ -396,6 +411,7 @@ class RunSections {
     for (const Record* op : view_.ops) table.rows.push_back(row(*op, false));
     if (view_.total != nullptr) table.foot.push_back(row(*view_.total, true));
     if (view_.extrapolated != nullptr) table.foot.push_back(row(*view_.extrapolated, true));
+    TellUnavailable(table);  // only leaves out what is blank throughout
     html_ += DrawTable(table);
     html_ +=
         "<p class=\"aside\">A blank does not apply: an operation that is no product has no k, "
@@ -404,22 +420,31 @@ class RunSections {
   }
 
   void Machine() {
-    Section("machine", "Run and machine", "");
+    Section("machine", "Run and machine", "FMA peak", "");
     html_ += "<div class=\"facts\">\n";
+    std::string unknown;
     for (const auto* facts : {&view_.run, &view_.machine}) {
       html_ += "<dl>\n";
       for (const ReportFact& fact : *facts) {
-        html_ += fmt::format("<dt>{}</dt><dd>{}</dd>\n", EscapedHtml(fact.name),
-                             fact.value ? EscapedHtml(*fact.value) : kUnavailable);
+        if (fact.value) {
+          html_ += fmt::format("<dt>{}</dt><dd>{}</dd>\n", EscapedHtml(fact.name),
+                               EscapedHtml(*fact.value));
+        } else {
+          unknown += (unknown.empty() ? "" : ", ") + EscapedHtml(fact.name);
+        }
       }
       html_ += "</dl>\n";
     }
     html_ += "</div>\n";
+    if (!unknown.empty()) {
+      html_ +=
+          fmt::format("<p class=\"aside\">Unavailable, as the ledger lacks it: {}.</p>\n", unknown);
+    }
     EndSection();
   }
 
   void Reproduce() {
-    Section("reproduce", "Repeat it", "");
+    Section("reproduce", "Repeat it", "commit", "");
     html_ += "<pre tabindex=\"0\"><code>";
     for (const std::string& line : view_.commands) html_ += EscapedHtml(line) + "\n";
     html_ += "</code></pre>\n";
@@ -428,7 +453,6 @@ class RunSections {
 
   const ReportView& view_;
   const std::string id_;
-  const std::vector<std::string> colours_;
   std::string html_;
 };
 }  // namespace

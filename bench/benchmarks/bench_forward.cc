@@ -9,7 +9,7 @@
 int main(int argc, char** argv) {
   using flopledger::Workload;
   flopledger::Progress progress(std::cerr, false);
-  const auto register_forward = [&progress](Workload& workload) {
+  const auto register_forward = [&progress](Workload& workload, bool /*is_sweep*/) {
     const auto& settings = workload.settings();
     const auto& shape = workload.forward().shape();
     const std::string name =

@@ -3,7 +3,8 @@
 
 int main(int argc, char** argv) {
   using flopledger::OpKind;
-  return flopledger::BenchMain(
-      argc, argv, "Times the products with weights at a model's shapes.",
-      [](flopledger::Workload& workload) { RegisterOps(workload, {OpKind::kMatmul}); });
+  return flopledger::BenchMain(argc, argv, "Times the products with weights at a model's shapes.",
+                               [](flopledger::Workload& workload, bool is_sweep) {
+                                 RegisterOps(workload, {OpKind::kMatmul}, is_sweep);
+                               });
 }

@@ -1,15 +1,18 @@
 #include "bench/calibration/calibrate.h"
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <algorithm>
 
+#include "analysis/prediction/contradictions.h"
 #include "analysis/text/stats.h"
+#include "bench/calibration/streams.h"
 #include "bench/counters/counters.h"
 #include "bench/counters/cpu_table.h"
-#include "bench/machine/machine.h"
+#include "bench/machine/interrupt.h"
 #include "bench/machine/stopwatch.h"
+#include "bench/machine/threads.h"
+#include "bench/machine/topology.h"
 #include "kernels/add_chain.h"
 #include "kernels/bandwidth.h"
 #include "kernels/fma_chains.h"
@@ -20,245 +23,220 @@ namespace {
 constexpr double kBurstSeconds = 0.01;
 constexpr double kQuickSeconds = 0.002;
 
-/// Wall-clock of one burst, work(thread) on every thread: from when all stand ready until the last
-/// has finished. What work returns is kept.
-template <class Work>
-double TimeTogether(int threads, Work&& work) {
-  Clock::time_point start;
-  float sink = 0;
-  int team = 0;
-  omp_set_dynamic(0);
-#pragma omp parallel num_threads(threads) reduction(+ : sink)
-  {
-#pragma omp single
-    team = omp_get_num_threads();
-#pragma omp barrier
-#pragma omp master
-    start = Clock::now();
-    sink += work(omp_get_thread_num());
+TeamRate Scaled(TeamRate rate, double factor) {
+  rate.per_s *= factor;
+  rate.fastest_per_s *= factor;
+  for (auto* part : {&rate.performance_core_per_s, &rate.efficiency_core_per_s}) {
+    if (*part) **part *= factor;
   }
-  const double seconds = SecondsSince(start);
-  [[maybe_unused]] volatile float keep = sink;
-  FL_CHECK(team == threads, team, threads);  // a rate of so many threads stands on it
-  return seconds;
+  return rate;
 }
 
-/// How often work(thread, rounds) goes round in at least that many seconds; also wakes the cores.
-template <class Work>
-int64_t RoundsFor(double seconds, int threads, Work&& work) {
-  for (int64_t rounds = 1;; rounds *= 2) {
-    if (TimeTogether(threads, [&](int thread) { return work(thread, rounds); }) >= seconds) {
-      return rounds;
-    }
-  }
+/// The FMA peak in registers of `lanes`, by one burst.
+TeamRate FmaRate(int threads, int lanes, double seconds) {
+  constexpr int64_t kSteps = 2000;
+  const auto work = [&](int) { return RunFmaChains(kSteps, lanes); };
+  return Scaled(RunTogether(threads, seconds, 1, work),
+                static_cast<double>(FmaChainsFlops(kSteps, lanes)));
 }
 
-/// Seconds of one round of work(thread, rounds) on all threads, from a burst of that length.
-template <class Work>
-double TimeRound(double seconds, int threads, Work&& work) {
-  const int64_t rounds = RoundsFor(seconds, threads, work);
-  return TimeTogether(threads, [&](int thread) { return work(thread, rounds); }) /
-         static_cast<double>(rounds);
+/// The median of `bursts`, after one that wakes the cores.
+TeamRate FmaPeak(int threads, int bursts, double burst_seconds) {
+  const int lanes = FmaWidths().front();
+  FmaRate(threads, lanes, burst_seconds);
+  std::vector<TeamRate> rates;
+  for (int i = 0; i < bursts; ++i) rates.push_back(FmaRate(threads, lanes, burst_seconds));
+  std::ranges::sort(rates, {}, &TeamRate::per_s);
+  return rates[rates.size() / 2];
 }
 
-double FmaPeak(int threads, int bursts, double burst_seconds) {
-  constexpr int64_t kSteps = 1000;
-  const auto work = [](int, int64_t rounds) { return RunFmaChains(rounds * kSteps); };
-  const int64_t rounds = RoundsFor(burst_seconds, threads, work);
-  std::vector<double> rates;
-  for (int i = 0; i < bursts; ++i) {
-    const auto flops = static_cast<double>(FmaChainsFlops(rounds * kSteps)) * threads;
-    rates.push_back(flops / TimeTogether(threads, [&](int t) { return work(t, rounds); }));
-  }
-  return Median(rates);
-}
-
-double FmaPeakOfWidth(int threads, int lanes) {
-  constexpr int64_t kSteps = 1000;
-  const auto work = [&](int, int64_t rounds) { return RunFmaChains(rounds * kSteps, lanes); };
-  return static_cast<double>(FmaChainsFlops(kSteps, lanes)) * threads /
-         TimeRound(kQuickSeconds, threads, work);
-}
-
-/// Cycles a second of each core, all threads at work: on some processors fewer than that while they
-/// compute in wide registers.
+/// Cycles a second of a core, all threads at work: on some processors fewer than that while they
+/// compute in wide registers. The fastest thread's of several bursts: one that is held up says
+/// nothing of the clock.
 double ClockHz(int threads) {
-  constexpr int64_t kRounds = 100;
-  const auto work = [](int, int64_t rounds) {
-    return static_cast<float>(RunAddChain(rounds * kRounds));
-  };
-  return kRounds * kAddsOfRound / TimeRound(kQuickSeconds, threads, work);
+  constexpr int64_t kRounds = 1000;
+  constexpr int kTimes = 3;
+  const auto work = [](int) { return static_cast<float>(RunAddChain(kRounds)); };
+  double fastest = 0;
+  for (int i = 0; i < kTimes; ++i) {
+    fastest = std::max(fastest, RunTogether(threads, kQuickSeconds, 1, work).fastest_per_s);
+  }
+  return fastest * kRounds * kAddsOfRound;
 }
 
-/// The FMA peak that the processor's documents promise at that clock, each thread on a core of its
-/// own while there are enough; absent where the processor is not in the table.
+/// The FMA peak that the processor's documents promise at that clock.
 std::optional<Measured> TheoreticalPeak(const Measured& clock_hz, int64_t threads) {
-  const auto cpu = IdentifyCpu(LinuxCounters().cpuinfo);
-  const CpuRow* row = cpu ? FindCpu(*cpu) : nullptr;
-  if (row == nullptr) return std::nullopt;
-  const int flops = FmaFlopsPerCycle(*row, FmaWidths().front());
-  const auto factor = static_cast<double>(flops * std::min<int64_t>(threads, AvailableCores()));
+  const auto flops = FmaFlopsPerCycleOfTeam(LinuxCounters().cpuinfo, MachineTopology(), threads,
+                                            FmaWidths().front());
+  if (!flops) return std::nullopt;
+  const auto factor = static_cast<double>(*flops);
   return Measured{factor * clock_hz.median, factor * clock_hz.mad};
 }
 
+/// Of 500 regions, or of fewer on a machine that is busy.
 double ForkJoinSeconds(int threads) {
-  constexpr int kRegions = 500;
+  constexpr int kMostBatches = 10, kRegions = 50;
+  constexpr double kLongest = 0.02;
+  CheckTeamSize(threads);
   const auto start = Clock::now();
-  for (int i = 0; i < kRegions; ++i) {
+  int batches = 0;
+  while (batches < kMostBatches && SecondsSince(start) < kLongest) {
+    ++batches;
+    for (int i = 0; i < kRegions; ++i) {
 #pragma omp parallel num_threads(threads)
-    { __asm__ volatile(""); }  // an empty region could be left out
+      { __asm__ volatile(""); }  // an empty region could be left out
+    }
   }
-  return SecondsSince(start) / kRegions;
+  return SecondsSince(start) / (batches * kRegions);
 }
 
 /// Seconds an exponential, all threads at it, in the first-level cache.
 double ExpSeconds(int threads) {
   constexpr int64_t kSize = 2048;
+  constexpr int kTimes = 20;
   Matrix<float> x(threads, kSize), y(threads, kSize);
-  std::fill_n(x.data(), x.size(), -0.5f);
-  const auto work = [&](int thread, int64_t rounds) {
-    for (int64_t i = 0; i < rounds; ++i) {
+  const auto fill = [&](int thread) {  // each its own rows
+    std::fill_n(x.view().row(thread), kSize, -0.5f);
+    return 0.0f;
+  };
+  RunTogether(threads, 0, 1, fill);
+  const auto work = [&](int thread) {
+    for (int i = 0; i < kTimes; ++i) {
       ExponentiateAll(x.view().row(thread), y.view().row(thread), kSize);
       __asm__ volatile("" ::: "memory");
     }
     return y.view()(thread, 0);
   };
-  return TimeRound(kQuickSeconds, threads, work) / static_cast<double>(kSize * threads);
-}
-
-constexpr int64_t Floats(int64_t bytes) {
-  return bytes / static_cast<int64_t>(sizeof(float)) / kStreamStep * kStreamStep;
+  return 1 / (RunTogether(threads, kQuickSeconds, 1, work).per_s * kTimes * kSize);
 }
 
 }  // namespace
 
-double MeasureFmaPeak(int threads) { return FmaPeak(threads, 5, kBurstSeconds); }
-double MeasureFmaPeakQuickly(int threads) { return FmaPeak(threads, 3, kQuickSeconds); }
+double MeasureFmaPeak(int threads) { return FmaPeak(threads, 5, kBurstSeconds).per_s; }
+double MeasureFmaPeakQuickly(int threads) { return FmaPeak(threads, 3, kQuickSeconds).per_s; }
 
-int64_t DramBufferBytes() {
-  int64_t last = int64_t{16} << 20;
-  for (const CacheLevel& cache : DataCaches()) last = std::max(last, cache.bytes);
-  return std::min(4 * last, int64_t{512} << 20);
+PeakFacts DescribePeak(int threads) {
+  const double clock_before = kHasAddChain ? ClockHz(threads) : 0;
+  PeakFacts facts{.flops_per_s = FmaPeak(threads, 5, kBurstSeconds),
+                  .theoretical_flops_per_s = std::nullopt};
+  if (!kHasAddChain) return facts;
+  const auto promised = TheoreticalPeak({std::max(clock_before, ClockHz(threads)), 0}, threads);
+  if (promised) facts.theoretical_flops_per_s = promised->median;
+  return facts;
 }
 
-double MeasureMemoryRead(int threads, std::span<const float> memory) {
-  constexpr int kPasses = 2;
-  const int64_t share = static_cast<int64_t>(memory.size()) / threads / kStreamStep * kStreamStep;
-  const double seconds = TimeTogether(threads, [&](int thread) {
-    float sum = 0;
-    for (int i = 0; i < kPasses; ++i) sum += StreamRead(memory.data() + thread * share, share);
-    return sum;
-  });
-  return static_cast<double>(kPasses * share * threads) * sizeof(float) / seconds;
+std::vector<std::string> SettleCeilings(CeilingProbe& ceilings, double seconds) {
+  constexpr int kLeastRounds = 3;
+  const auto start = Clock::now();
+  std::vector<std::string> contradictions;
+  for (int round = 1; round <= kLeastRounds || SecondsSince(start) < seconds; ++round) {
+    ThrowIfInterrupted();
+    ceilings.Round();
+    if (round < kLeastRounds) continue;
+    contradictions = Contradictions(ceilings.Result());
+    if (contradictions.empty()) break;
+  }
+  return contradictions;
 }
 
-BandwidthProbe::BandwidthProbe() : memory_(1, Floats(DramBufferBytes())) {
-#pragma omp parallel for
-  for (int64_t i = 0; i < memory_.size(); ++i) memory_.data()[i] = 0;
-}
-
-std::vector<BandwidthProbe::LevelRates> BandwidthProbe::MeasureLevels(int threads) {
-  struct Level {
-    std::string name;
-    std::optional<int64_t> capacity;  // of all threads
+CeilingProbe::Team::Team(int threads) : speed(threads), fma(FmaWidths().size()) {
+  const int64_t share = speed.memory().share();
+  const auto add = [&](const std::string& name, const std::optional<int64_t>& capacity,
+                       int64_t floats) {
+    floats = floats / kStreamStep * kStreamStep;
+    if (floats < 3 * kStreamStep) return;
+    levels.push_back(
+        {.name = name, .capacity_bytes = capacity, .floats = floats, .read = {}, .triad = {}});
   };
-  std::vector<Level> levels;
-  for (const CacheLevel& cache : DataCaches()) {
-    const int64_t instances = (threads + cache.shared_by - 1) / cache.shared_by;
-    levels.push_back({fmt::format("L{}", cache.level), cache.bytes * instances});
-  }
-  levels.push_back({"memory", std::nullopt});
-
-  std::vector<LevelRates> rates;
-  for (const Level& level : levels) {
+  for (const TeamCache& cache : CachesOfTeam(MachineTopology(), threads)) {
     // Half of a cache: what else the threads touch must not push it out.
-    const int64_t bytes = level.capacity ? *level.capacity / 2 : memory_.size() * 4;
-    const int64_t share = Floats(std::min<int64_t>(bytes, memory_.size() * 4) / threads);
-    const int64_t third = share / 3 / kStreamStep * kStreamStep;
-    if (third == 0) continue;
-    const auto read = [&](int thread, int64_t rounds) {
-      float sum = 0;
-      for (int64_t i = 0; i < rounds; ++i)
-        sum += StreamRead(memory_.data() + thread * share, share);
-      return sum;
-    };
-    const auto triad = [&](int thread, int64_t rounds) {
-      float* a = memory_.data() + thread * share;
-      for (int64_t i = 0; i < rounds; ++i) {
-        StreamTriad(a, a + third, a + 2 * third, 0.5f, third);
-        __asm__ volatile("" ::: "memory");
-      }
-      return a[0];
-    };
-    const double read_s = TimeRound(kQuickSeconds, threads, read);
-    const double triad_s = TimeRound(kQuickSeconds, threads, triad);
-    const double floats = static_cast<double>(threads) * sizeof(float);
-    rates.push_back({level.name, level.capacity, floats * static_cast<double>(share) / read_s,
-                     floats * static_cast<double>(3 * third) / triad_s});
+    const int64_t floats = cache.close_bytes / 2 / threads / static_cast<int64_t>(sizeof(float));
+    add(fmt::format("L{}", cache.level), cache.close_bytes, std::min(floats, share));
   }
-  return rates;
+  add("memory", std::nullopt, share);
 }
 
-CeilingProbe::CeilingProbe(std::vector<int> thread_counts)
-    : thread_counts_(std::move(thread_counts)),
-      samples_(thread_counts_.size()),
-      speed_(bandwidth_.memory()) {}
+CeilingProbe::CeilingProbe(const std::vector<int>& thread_counts) {
+  for (const int threads : thread_counts) teams_.push_back(std::make_unique<Team>(threads));
+}
+
+SpeedProbe& CeilingProbe::speed(int threads) {
+  const auto found = std::ranges::find(
+      teams_, threads, [](const std::unique_ptr<Team>& team) { return team->speed.threads(); });
+  FL_CHECK(found != teams_.end(), threads);
+  return (*found)->speed;
+}
 
 void CeilingProbe::Round() {
-  for (std::size_t i = 0; i < thread_counts_.size(); ++i) {
-    const int threads = thread_counts_[i];
-    Samples& samples = samples_[i];
+  for (const std::unique_ptr<Team>& team : teams_) {
+    ThrowIfInterrupted();
+    const int threads = team->speed.threads();
     const std::vector<int> widths = FmaWidths();
-    samples.fma.resize(widths.size());
     for (std::size_t w = 0; w < widths.size(); ++w) {
-      samples.fma[w].push_back(FmaPeakOfWidth(threads, widths[w]));
+      FmaRate(threads, widths[w], kQuickSeconds / 2);  // wakes the cores
+      team->fma[w].push_back(FmaRate(threads, widths[w], kQuickSeconds));
     }
-    samples.levels.push_back(bandwidth_.MeasureLevels(threads));
-    speed_.MeasureRead(threads);  // leaves the product's weights in no cache
-    samples.product.push_back(speed_.MeasureProduct(threads));
-    samples.fork_join.push_back(ForkJoinSeconds(threads));
-    samples.exp.push_back(ExpSeconds(threads));
-    if (kHasAddChain) samples.clock.push_back(ClockHz(threads));
+    for (Level& level : team->levels) {
+      TeamBuffer& memory = team->speed.memory();
+      level.read.push_back(ReadRate(memory, level.floats, kQuickSeconds));
+      level.triad.push_back(TriadRate(memory, level.floats, kQuickSeconds));
+    }
+    team->speed.MeasureRead();  // leaves the product's weights in no cache
+    team->product.push_back(team->speed.MeasureProduct());
+    team->fork_join.push_back(ForkJoinSeconds(threads));
+    team->exp.push_back(ExpSeconds(threads));
+    if (kHasAddChain) team->clock.push_back(ClockHz(threads));
   }
 }
 
 std::vector<Ceilings> CeilingProbe::Result() const {
   std::vector<Ceilings> result;
-  for (std::size_t i = 0; i < thread_counts_.size(); ++i) {
-    const Samples& samples = samples_[i];
-    // Rounds in which another program took part of a processor show no ceiling.
-    const std::vector<double>& peaks = samples.fma.front();
-    const double best = *std::ranges::max_element(peaks);
-    const auto measured = [&](auto&& of_round) {
-      std::vector<double> calm;
-      for (std::size_t round = 0; round < peaks.size(); ++round) {
-        if (peaks[round] >= kCalmPeak * best) calm.push_back(of_round(round));
-      }
-      return Measured{Median(calm), MedianAbsoluteDeviation(calm)};
-    };
-    Ceilings& ceilings = result.emplace_back();
-    ceilings.threads = thread_counts_[i];
-    const std::vector<int> widths = FmaWidths();
-    for (std::size_t w = 0; w < widths.size(); ++w) {
-      ceilings.fma_flops_per_s.push_back(
-          {fmt::format("{}-bit", 32 * widths[w]),
-           measured([&](std::size_t round) { return samples.fma[w][round]; })});
-    }
-    for (std::size_t l = 0; l < samples.levels.front().size(); ++l) {
-      const auto& level = samples.levels.front()[l];
-      ceilings.bandwidth.push_back(
-          {level.level, level.capacity_bytes,
-           measured([&](std::size_t r) { return samples.levels[r][l].read_bytes_per_s; }),
-           measured([&](std::size_t r) { return samples.levels[r][l].triad_bytes_per_s; })});
-    }
-    ceilings.product_flops_per_s = measured([&](std::size_t r) { return samples.product[r]; });
-    ceilings.fork_join_s = measured([&](std::size_t r) { return samples.fork_join[r]; });
-    ceilings.exp_s = measured([&](std::size_t r) { return samples.exp[r]; });
-    if (samples.clock.empty()) continue;
-    ceilings.clock_hz = measured([&](std::size_t r) { return samples.clock[r]; });
-    ceilings.theoretical_flops_per_s = TheoreticalPeak(*ceilings.clock_hz, ceilings.threads);
-  }
+  for (const std::unique_ptr<Team>& team : teams_) result.push_back(Result(*team));
   return result;
+}
+
+Ceilings CeilingProbe::Result(const Team& team) {
+  const std::vector<TeamRate>& peaks = team.fma.front();
+  const std::vector<std::size_t> calm = CalmRounds(peaks);
+  const auto measured = [&](auto&& of_round) {
+    std::vector<double> values;
+    for (const std::size_t round : calm) values.push_back(of_round(round));
+    return Measured{Median(values), MedianAbsoluteDeviation(values)};
+  };
+  const auto of = [&](const std::vector<double>& samples) {
+    return measured([&](std::size_t round) { return samples[round]; });
+  };
+  Ceilings ceilings;
+  ceilings.threads = team.speed.threads();
+  const std::vector<int> widths = FmaWidths();
+  for (std::size_t w = 0; w < widths.size(); ++w) {
+    ceilings.fma_flops_per_s.push_back(
+        {fmt::format("{}-bit", 32 * widths[w]),
+         measured([&](std::size_t round) { return team.fma[w][round].per_s; })});
+  }
+  ceilings.thread_spread = measured([&](std::size_t round) { return peaks[round].spread; }).median;
+  const auto apart = [&](std::optional<double> TeamRate::*part) -> std::optional<Measured> {
+    const auto has = [&](std::size_t round) { return (peaks[round].*part).has_value(); };
+    if (!std::ranges::all_of(calm, has)) return std::nullopt;
+    return measured([&](std::size_t round) { return *(peaks[round].*part); });
+  };
+  ceilings.performance_core_flops_per_s = apart(&TeamRate::performance_core_per_s);
+  ceilings.efficiency_core_flops_per_s = apart(&TeamRate::efficiency_core_per_s);
+  for (const Level& level : team.levels) {
+    ceilings.bandwidth.push_back({.level = level.name,
+                                  .capacity_bytes = level.capacity_bytes,
+                                  .read = of(level.read),
+                                  .triad = of(level.triad)});
+  }
+  ceilings.memory_buffer_bytes = team.speed.dram_buffer().bytes;
+  ceilings.memory_buffer_bounded = team.speed.dram_buffer().bounded_by_memory;
+  ceilings.product_flops_per_s = of(team.product);
+  ceilings.fork_join_s = of(team.fork_join);
+  ceilings.exp_s = of(team.exp);
+  if (team.clock.empty()) return ceilings;
+  ceilings.clock_hz = of(team.clock);
+  ceilings.theoretical_flops_per_s = TheoreticalPeak(*ceilings.clock_hz, ceilings.threads);
+  return ceilings;
 }
 
 }  // namespace flopledger

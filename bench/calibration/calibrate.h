@@ -2,78 +2,67 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "analysis/prediction/predict.h"
 #include "bench/calibration/speed.h"
-#include "kernels/tensor.h"
+#include "bench/calibration/team_rate.h"
 
 namespace flopledger {
 
-/// The fp32 FMA peak in FLOP/s of `threads` OpenMP threads together, now: the median of several
-/// short bursts of independent FMA chains, about 70 ms in all. On a virtual machine this moves from
-/// one minute to the next, so it is measured right beside what it is compared with.
+/// The fp32 FMA peak in FLOP/s of `threads` OpenMP threads together, now: the sum of their rates,
+/// the median of several short bursts of independent FMA chains, about 60 ms in all. On a virtual
+/// machine this moves from one minute to the next, so it is measured right beside what it is
+/// compared with.
 double MeasureFmaPeak(int threads);
 
 /// The same from shorter bursts, about 10 ms in all: for many measurements in a row.
 double MeasureFmaPeakQuickly(int threads);
 
-/// Where the FMA peak falls below this share of the best of a session, another program takes part
-/// of a processor: threads wait for one another, which no peak measured beside it scales away.
-inline constexpr double kCalmPeak = 0.92;
-
-/// How many bytes are far more than the last cache holds.
-int64_t DramBufferBytes();
-
-/// Bytes a second that `threads` threads together read from `memory` now; some 20 ms for
-/// DramBufferBytes, which then are all that is left in the caches.
-double MeasureMemoryRead(int threads, std::span<const float> memory);
-
-/// Memory that bandwidth is measured on, taken once.
-class BandwidthProbe {
- public:
-  BandwidthProbe();
-
-  std::span<const float> memory() const {
-    return {memory_.data(), static_cast<std::size_t>(memory_.size())};
-  }
-
-  /// One sample of each level, the nearest first, "memory" last.
-  struct LevelRates {
-    std::string level;
-    std::optional<int64_t> capacity_bytes;  // of all threads together
-    double read_bytes_per_s = 0;
-    double triad_bytes_per_s = 0;
-  };
-  std::vector<LevelRates> MeasureLevels(int threads);
-
- private:
-  Matrix<float> memory_;
+/// The peak and what is known about it.
+struct PeakFacts {
+  TeamRate flops_per_s;                           // the median burst's
+  std::optional<double> theoretical_flops_per_s;  // what documents promise at the clock of now
 };
+PeakFacts DescribePeak(int threads);
 
 /// Gathers samples of every ceiling round by round, so that a slow moment spoils none of them.
 class CeilingProbe {
  public:
-  explicit CeilingProbe(std::vector<int> thread_counts);
+  explicit CeilingProbe(const std::vector<int>& thread_counts);
 
   void Round();
   /// At least one round.
   std::vector<Ceilings> Result() const;
-  SpeedProbe& speed() { return speed_; }
+  /// That of one of the thread counts.
+  SpeedProbe& speed(int threads);
 
  private:
-  struct Samples {
-    std::vector<std::vector<double>> fma;  // by width, then round
-    std::vector<std::vector<BandwidthProbe::LevelRates>> levels;
+  struct Level {
+    std::string name;
+    std::optional<int64_t> capacity_bytes;  // of all threads together; memory: none
+    int64_t floats = 0;                     // that each thread goes through
+    std::vector<double> read, triad;        // by round
+  };
+  struct Team {
+    explicit Team(int threads);
+
+    SpeedProbe speed;
+    std::vector<Level> levels;               // the nearest first
+    std::vector<std::vector<TeamRate>> fma;  // by width, then round
     std::vector<double> product, fork_join, exp, clock;
   };
-  std::vector<int> thread_counts_;
-  std::vector<Samples> samples_;  // by number of threads
-  BandwidthProbe bandwidth_;
-  SpeedProbe speed_;
+  static Ceilings Result(const Team& team);
+
+  std::vector<std::unique_ptr<Team>> teams_;
 };
+
+/// Rounds until the ceilings do not contradict one another: at least three, and none is begun after
+/// so many seconds. Returns what contradicts then: on a busy machine that is known long before all
+/// is sampled. Throws Interrupted.
+std::vector<std::string> SettleCeilings(CeilingProbe& ceilings, double seconds);
 
 }  // namespace flopledger

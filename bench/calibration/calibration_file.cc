@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "analysis/prediction/contradictions.h"
 #include "bench/machine/cache_dir.h"
 #include "bench/machine/files.h"
 #include "bench/machine/machine.h"
@@ -47,11 +48,14 @@ Calibration RequireCalibration(const std::string& path) {
   return LoadCalibration(own);
 }
 
-void SaveCalibration(const std::string& path, const Calibration& calibration) {
+std::vector<std::string> SaveCalibration(const std::string& path, const Calibration& calibration) {
+  std::vector<std::string> contradictions = Contradictions(calibration.ceilings);
+  if (!contradictions.empty()) return contradictions;
   const auto folder = std::filesystem::path(path).parent_path();
   std::error_code error;  // WriteWhole says what is wrong
   if (!folder.empty()) std::filesystem::create_directories(folder, error);
   WriteWhole(path, ToJson(calibration).dump(1) + "\n");
+  return {};
 }
 
 }  // namespace flopledger

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "analysis/prediction/predict.h"
 
@@ -23,7 +24,8 @@ Calibration LoadCalibration(const std::string& path);
 /// CannotMeasure where the user has none yet.
 Calibration RequireCalibration(const std::string& path);
 
-/// Makes the folder and writes the calibration. Throws InputError where it cannot be written.
-void SaveCalibration(const std::string& path, const Calibration& calibration);
+/// Makes the folder and writes the calibration, unless its ceilings contradict one another: then
+/// nothing is written, and Contradictions says why. Throws InputError where it cannot be written.
+std::vector<std::string> SaveCalibration(const std::string& path, const Calibration& calibration);
 
 }  // namespace flopledger

@@ -6,9 +6,12 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <set>
 #include <tuple>
+#include <utility>
 
 #include "analysis/accounting/accounting.h"
+#include "analysis/prediction/contradictions.h"
 #include "analysis/text/stats.h"
 #include "analysis/text/table.h"
 #include "bench/machine/interrupt.h"
@@ -38,7 +41,12 @@ constexpr int64_t kMostPasses = 40;
 // Other backends than the first, and reference attention, are visited once in so many rounds.
 constexpr int64_t kRoundsAVisitOfOthers = 3;
 constexpr int64_t kLongestOfOthers = 512;  // their longest context
-constexpr double kSecondsBetweenCeilings = 5;
+// Ceilings are measured that often, but where many threads or a busy machine make a round long, so
+// many times its length apart.
+constexpr double kSecondsBetweenCeilings = 5, kTimesACeilingsRound = 4;
+// Within this share of the time models are filled for every context, after it for the essential
+// ones.
+constexpr double kShareForFilling = 0.4;
 
 struct ProbeRow {
   int64_t d_model, heads, kv_heads, d_ff, vocab;
@@ -97,6 +105,7 @@ struct Probe {
   struct Pass {
     std::unique_ptr<Forward<float>> forward;
     double seconds;  // of the first, by all threads
+    bool essential;  // sampled even where the time is up
   };
   std::vector<Pass> passes;
 };
@@ -120,9 +129,11 @@ class Prober {
         start_(Clock::now()) {
     UseThreads(threads_.back());
     const auto backends = MatmulBackends<float>();
-    for (const ProbeModel& model : plan.models) Fill(model, backends.front(), /*is_main=*/true);
     for (const ProbeModel& model : plan.models) {
-      if (!model.by_others) continue;
+      if (!GivesUp()) Fill(model, backends.front(), /*is_main=*/true);
+    }
+    for (const ProbeModel& model : plan.models) {
+      if (!model.by_others || GivesUp()) continue;
       for (const MatmulBackend<float>& backend : backends) {
         if (!backend.fuses_epilogues) Fill(model, backend, false);  // its products are "packed"
       }
@@ -133,31 +144,41 @@ class Prober {
     }
   }
 
+  /// Whether not even the essential passes are to be finished.
+  bool GivesUp() {
+    gave_up_ = gave_up_ || SecondsSince(start_) > plan_.give_up_s;
+    return gave_up_;
+  }
   bool TimeIsUp() const { return SecondsSince(start_) > plan_.seconds; }
 
+  /// In the first round the essential passes come first; whatever else is left out once the time is
+  /// up.
   void Round() {
     ++round_;
-    for (const int threads : threads_) {
-      UseThreads(threads);
-      Measure(threads);
-      for (const auto& probe : probes_) {
-        if (!probe->is_main && round_ % kRoundsAVisitOfOthers != 1) continue;
-        for (const auto& [forward, seconds] : probe->passes) {
-          if (seconds * threads_.back() / threads > kLongestOfFewThreads) break;
-          if (SecondsSince(last_ceilings_) > kSecondsBetweenCeilings) {
-            ceilings_.Round();
-            last_ceilings_ = Clock::now();
-            Measure(threads);
+    round_start_ = Clock::now();
+    done_of_round_ = 0;
+    for (const bool essential : {true, false}) {
+      for (const int threads : threads_) {
+        UseThreads(threads);
+        Measure(threads);
+        for (const auto& probe : probes_) {
+          done_of_round_ += 0.5 / static_cast<double>(threads_.size() * probes_.size());
+          if (!probe->is_main && round_ % kRoundsAVisitOfOthers != 1) continue;
+          for (const auto& pass : probe->passes) {
+            if (pass.essential != essential) continue;
+            const bool must = round_ == 1 && essential;
+            if (must ? GivesUp() : TimeIsUp()) return;
+            Visit(*probe, pass, threads);
           }
-          Visit(*probe, *forward, threads);
-          if (round_ > 1 && TimeIsUp()) return;
         }
       }
     }
   }
 
-  std::vector<OpSample> Result() const {
-    std::vector<OpSample> samples;
+  Sampling Result() const {
+    Sampling result;
+    result.gave_up = gave_up_;
+    std::vector<OpSample>& samples = result.samples;
     for (const auto& [id, visits] : visits_) {
       const auto& [matmul, op, threads, n, k, m] = id;
       OpSample sample{.matmul = matmul, .op = op, .threads = threads, .m = m, .n = n, .k = k};
@@ -175,7 +196,17 @@ class Prober {
       sample.spread = MedianAbsoluteDeviation(peak_flops) / sample.peak_flops;
       samples.push_back(std::move(sample));
     }
-    return samples;
+    for (const auto& [threads, speeds] : speeds_) result.drift[threads] = DriftOf(speeds);
+    for (const int threads : threads_) {
+      result.passes_planned += passes_not_filled_;
+      for (const auto& probe : probes_) {
+        for (const auto& pass : probe->passes) {
+          ++result.passes_planned;
+          result.passes_sampled += visited_.contains({&pass, threads}) ? 1 : 0;
+        }
+      }
+    }
+    return result;
   }
 
  private:
@@ -217,31 +248,40 @@ class Prober {
     probe.is_main = is_main;
     const int64_t layers =
         is_main ? StreamedLayers(probe.model) : std::min(kLayersOfLong, probe.model.num_layers);
-    progress_.Show(fmt::format("calibrating: filling a model of d_model {} for {}",
-                               row.model.d_model, backend.name));
     CheckMemory(probe, layers);
     probe.weights = WeightsOf(probe, layers, backend.packs_weights);
-    for (const int64_t context : plan_.contexts) {
+    const std::vector<std::size_t> essential = EssentialContexts(plan_.contexts.size(), is_main);
+    for (std::size_t i = 0; i < plan_.contexts.size(); ++i) {
+      const int64_t context = plan_.contexts[i];
+      const bool is_essential = std::ranges::find(essential, i) != essential.end();
       if (context > std::min(row.longest_context, is_main ? INT64_MAX : kLongestOfOthers)) break;
       const RunShape shape{
           .context = context,
           .num_layers = context < kLongContext ? layers : std::min(kLayersOfLong, layers),
           .fused_attention = is_main};
+      if (!is_essential && SecondsSince(start_) > kShareForFilling * plan_.seconds) {
+        ++passes_not_filled_;
+        continue;
+      }
       auto forward = std::make_unique<Forward<float>>(probe.model, *probe.weights, shape, backend);
       const auto start = Clock::now();
       OpTimer untimed;
       Run(*forward, untimed);  // the warm-up: pages are touched
       const double seconds = SecondsSince(start);
-      if (seconds > kLongestPass) break;
-      probe.passes.push_back({std::move(forward), seconds});
+      if (seconds > kLongestPass && i > 0) break;
+      probe.passes.push_back({std::move(forward), seconds, is_essential});
     }
   }
 
   /// The other backends share their weights.
   std::shared_ptr<const Weights<float>> WeightsOf(const Probe& probe, int64_t layers, bool packed) {
     const auto fill = [&] {
-      return std::make_shared<const Weights<float>>(
-          SeededWeights<float>(probe.model, layers, /*seed=*/1, packed));
+      return std::make_shared<const Weights<float>>(SeededWeights<float>(
+          probe.model, layers, /*seed=*/1, packed,
+          {.after_tensor =
+               FillingProgress(progress_, fmt::format("filling a model of d_model "
+                                                      "{} for {}",
+                                                      probe.model.d_model, probe.matmul))}));
     };
     if (probe.is_main) return fill();
     auto& shared = shared_weights_[packed ? 1 : 0];
@@ -269,18 +309,36 @@ class Prober {
   void Measure(int threads) {
     MachineSpeed speed;
     speed.peak_flops_per_s = MeasureFmaPeakQuickly(threads);
-    speed.read_bytes_per_s = ceilings_.speed().MeasureRead(threads);
-    speed.product_flops_per_s = ceilings_.speed().MeasureProduct(threads);
+    speed.read_bytes_per_s = ceilings_.speed(threads).MeasureRead();
+    speed.product_flops_per_s = ceilings_.speed(threads).MeasureProduct();
     speeds_[threads].push_back(speed);
   }
 
+  /// Until the time is up, and the first round through.
+  double SecondsLeft() const {
+    const double of_plan = std::max(0.0, plan_.seconds - SecondsSince(start_));
+    if (round_ > 1) return of_plan;
+    return std::max(of_plan, SecondsSince(round_start_) * (1 - done_of_round_) / done_of_round_);
+  }
+
   /// Runs passes; a measurement of the machine's speed stands before, and one follows.
-  void Visit(const Probe& probe, Forward<float>& forward, int threads) {
+  void Visit(const Probe& probe, const Probe::Pass& pass, int threads) {
+    const bool essential = pass.essential && round_ == 1;
+    if (!essential && pass.seconds * threads_.back() / threads > kLongestOfFewThreads) return;
+    if (SecondsSince(last_ceilings_) > seconds_between_ceilings_) {
+      const auto before = Clock::now();
+      ceilings_.Round();
+      last_ceilings_ = Clock::now();
+      seconds_between_ceilings_ =
+          std::max(kSecondsBetweenCeilings, kTimesACeilingsRound * SecondsSince(before));
+      Measure(threads);
+    }
+    visited_.insert({&pass, threads});
+    Forward<float>& forward = *pass.forward;
     progress_.Show(
-        fmt::format("calibrating: {:.0f} of {:.0f} s, round {}: {}, d_model {}, context "
-                    "{}, {} thread{}",
-                    SecondsSince(start_), plan_.seconds, round_, probe.matmul, probe.model.d_model,
-                    forward.shape().context, threads, threads == 1 ? "" : "s"));
+        fmt::format("calibrating: about {} left; round {}: {}, d_model {}, context {}, {} thread{}",
+                    RoughSeconds(SecondsLeft()), round_, probe.matmul, probe.model.d_model,
+                    forward.shape().context, threads, Plural(threads)));
     OpTimer timer;
     int64_t passes = 0;
     for (const auto start = Clock::now();
@@ -304,39 +362,51 @@ class Prober {
   Progress& progress_;
   const Clock::time_point start_;
   Clock::time_point last_ceilings_{};  // none yet
-  int64_t round_ = 0;
+  double seconds_between_ceilings_ = kSecondsBetweenCeilings;
+  int64_t round_ = 0, passes_not_filled_ = 0;
+  bool gave_up_ = false;
+  Clock::time_point round_start_{};
+  double done_of_round_ = 0;  // share of its models, the present one included
   std::vector<std::unique_ptr<Probe>> probes_;
   std::array<std::shared_ptr<const Weights<float>>, 2> shared_weights_;  // plain, packed
   std::vector<int32_t> tokens_;
   std::map<int64_t, Speeds> speeds_;  // by threads, in order
   std::map<SampleId, std::vector<VisitCost>> visits_;
+  std::set<std::pair<const Probe::Pass*, int>> visited_;  // by that many threads
 };
 
 }  // namespace
 
 ProbePlan DefaultPlan(bool quick) {
   ProbePlan plan;
-  plan.seconds = quick ? 30 : 100;
+  plan.seconds = quick ? 25 : 100;
+  plan.give_up_s = 1.4 * plan.seconds;
   plan.contexts = quick ? std::vector<int64_t>{1, 16, 64, 256, 1024}
                         : std::vector<int64_t>{1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096};
   for (const ProbeRow& row : kProbes) plan.models.push_back(MakeProbe(row));
   return plan;
 }
 
-std::vector<int> CalibratedThreads(int processors) {
+std::vector<std::size_t> EssentialContexts(std::size_t contexts, bool is_main) {
+  if (contexts < 2) return std::vector<std::size_t>(contexts, 0);
+  return {0, is_main ? contexts / 2 : 1};
+}
+
+std::vector<int> CalibratedThreads(int default_threads, int processors) {
   std::vector<int> threads;
-  for (int t = 1; t < processors; t = t < 4 ? t + 1 : 2 * t) threads.push_back(t);
-  threads.push_back(processors);
+  for (int t = 1; t < default_threads; t = t < 4 ? t + 1 : 2 * t) threads.push_back(t);
+  threads.push_back(default_threads);
+  if (processors > default_threads) threads.push_back(processors);
   return threads;
 }
 
-std::vector<OpSample> SampleOps(const ProbePlan& plan, const std::vector<int>& threads,
-                                CeilingProbe& ceilings, Progress& progress) {
+Sampling SampleOps(const ProbePlan& plan, const std::vector<int>& threads, CeilingProbe& ceilings,
+                   Progress& progress) {
   try {
     Prober prober(plan, threads, ceilings, progress);
     do {
       prober.Round();
-    } while (!prober.TimeIsUp());
+    } while (!prober.TimeIsUp() && !prober.GivesUp());
     progress.Clear();
     return prober.Result();
   } catch (const Interrupted&) {

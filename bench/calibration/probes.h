@@ -2,6 +2,11 @@
 // and Llama families run whole passes, so that each op meets the caches as it does in a real pass.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <optional>
 #include <vector>
 
 #include "analysis/prediction/predict.h"
@@ -20,18 +25,32 @@ struct ProbeModel {
 struct ProbePlan {
   std::vector<ProbeModel> models;
   std::vector<int64_t> contexts;  // rising
-  double seconds = 0;             // none is begun after that, but the first round is finished
+  double seconds = 0;             // none is begun after that but the essential ones,
+  double give_up_s = std::numeric_limits<double>::infinity();  // and after that none at all
 };
-/// About 100 seconds in all; quick: 30, with fewer contexts.
+/// About 100 seconds in all; quick: 25, with fewer contexts.
 ProbePlan DefaultPlan(bool quick);
 
-/// The numbers of threads that are calibrated: 1, 2, 3, 4, then powers of two, and all processors.
-std::vector<int> CalibratedThreads(int processors);
+/// Which of so many contexts are sampled even where the time is up: the first and the middle one;
+/// by other backends than the main one the first two, for the plain reference is slow. On a machine
+/// that is too slow, or too busy, for the plan, the others have fewer samples, or none.
+std::vector<std::size_t> EssentialContexts(std::size_t contexts, bool is_main);
+
+struct Sampling {
+  std::vector<OpSample> samples;
+  std::map<int64_t, std::optional<double>> drift;  // Ceilings::product_drift, by threads
+  int64_t passes_planned = 0, passes_sampled = 0;  // by model, context and threads
+  bool gave_up = false;                            // not even all the essential ones
+};
+
+/// The numbers of threads that are calibrated: 1, 2, 3, 4, then powers of two, the default number,
+/// and all processors.
+std::vector<int> CalibratedThreads(int default_threads, int processors);
 
 /// Runs the probe models round by round, each pass between measurements of the FMA peak and of
 /// memory's bandwidth, one round of `ceilings` in each. Throws CannotMeasure where memory does not
 /// suffice, or when interrupted.
-std::vector<OpSample> SampleOps(const ProbePlan& plan, const std::vector<int>& threads,
-                                CeilingProbe& ceilings, Progress& progress);
+Sampling SampleOps(const ProbePlan& plan, const std::vector<int>& threads, CeilingProbe& ceilings,
+                   Progress& progress);
 
 }  // namespace flopledger

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "analysis/text/stats.h"
-#include "bench/calibration/calibrate.h"
+#include "bench/calibration/streams.h"
 #include "bench/machine/stopwatch.h"
 #include "bench/machine/threads.h"
 #include "kernels/matmul.h"
@@ -15,44 +15,44 @@ namespace {
 
 constexpr int64_t kRows = 256, kSize = 1024;
 constexpr int64_t kStride = OddLinesStride<float>(kSize);
-constexpr int64_t kWeights = 8;  // 32 MiB
-
-int64_t DramFloats() { return DramBufferBytes() / static_cast<int64_t>(sizeof(float)); }
-bool IsLargeEnough(std::span<const float> buffer) {
-  return static_cast<int64_t>(buffer.size()) >= DramFloats();
-}
+constexpr int64_t kWeights = 8;  // 32 MiB: what DramBufferFor never goes below
 
 const MatmulBackend<float>& Backend() { return MatmulBackends<float>().front(); }
 
 }  // namespace
 
-int64_t SpeedProbe::Bytes(std::span<const float> dram_buffer) {
-  const int64_t floats =
-      (IsLargeEnough(dram_buffer) ? 0 : DramFloats()) + kRows * (kStride + kSize);
-  return floats * static_cast<int64_t>(sizeof(float));
+int64_t SpeedProbe::Bytes(int threads) {
+  return DramBufferOf(threads).bytes +
+         kRows * (kStride + kSize) * static_cast<int64_t>(sizeof(float));
 }
 
-SpeedProbe::SpeedProbe(std::span<const float> dram_buffer) : x_(kRows, kStride), y_(kRows, kSize) {
-  if (!IsLargeEnough(dram_buffer)) {
-    own_dram_buffer_ = Matrix<float>(1, DramFloats());
-    std::fill_n(own_dram_buffer_.data(), own_dram_buffer_.size(), 0.0f);
-    dram_buffer = {own_dram_buffer_.data(), static_cast<std::size_t>(own_dram_buffer_.size())};
+SpeedProbe::SpeedProbe(int threads)
+    : dram_buffer_(DramBufferOf(threads)),
+      memory_(threads, dram_buffer_.bytes),
+      x_(kRows, kStride),
+      y_(kRows, kSize) {
+  // Touched before they are timed, by the threads that use them.
+#pragma omp parallel for num_threads(threads)
+  for (int64_t row = 0; row < kRows; ++row) {
+    std::fill_n(x_.view().row(row), kStride, 0.5f);
+    std::fill_n(y_.view().row(row), kSize, 0.0f);
   }
-  dram_buffer_ = dram_buffer.first(static_cast<std::size_t>(DramFloats()));
-  std::fill_n(x_.data(), x_.size(), 0.5f);
-  std::fill_n(y_.data(), y_.size(), 0.0f);  // touched before it is timed
 }
 
-double SpeedProbe::MeasureRead(int threads) { return MeasureMemoryRead(threads, dram_buffer_); }
+double SpeedProbe::MeasureRead() {
+  constexpr double kSeconds = 0.015;
+  return ReadRate(memory_, memory_.share(), kSeconds);
+}
 
-double SpeedProbe::MeasureProduct(int threads) {
+double SpeedProbe::MeasureProduct() {
   const int before = omp_get_max_threads();
-  UseThreads(threads);
+  UseThreads(threads());
+  CheckTeamSize(threads());
   const bool packed = Backend().packs_weights;
   const auto start = Clock::now();
   for (int64_t i = 0; i < kWeights; ++i) {
     const WeightView<const float> weight{
-        .data = dram_buffer_.data() + i * kSize * kSize,
+        .data = memory_.data() + i * kSize * kSize,
         .inputs = kSize,
         .outputs = kSize,
         .stride = packed ? kSize * WeightView<float>::kColumns : kSize,
@@ -64,12 +64,12 @@ double SpeedProbe::MeasureProduct(int threads) {
   return 2.0 * kWeights * kRows * kSize * kSize / seconds;
 }
 
-SpeedProbe::Rates SpeedProbe::Measure(int threads) {
+SpeedProbe::Rates SpeedProbe::Measure() {
   constexpr int kTimes = 3;
   std::vector<double> reads, products;
   for (int i = 0; i < kTimes; ++i) {
-    reads.push_back(MeasureRead(threads));
-    products.push_back(MeasureProduct(threads));
+    reads.push_back(MeasureRead());
+    products.push_back(MeasureProduct());
   }
   return {.product_flops_per_s = Median(products), .read_bytes_per_s = Median(reads)};
 }

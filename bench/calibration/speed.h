@@ -4,37 +4,40 @@
 // products with them, while the FMA peak stays.
 #pragma once
 
-#include <span>
-
+#include "bench/calibration/team_buffer.h"
 #include "kernels/tensor.h"
 
 namespace flopledger {
 
+/// Of a team of threads, on memory of its own.
 class SpeedProbe {
  public:
-  /// `dram_buffer` is memory of the caller's to read from; where it is shorter than
-  /// DramBufferBytes, the probe takes its own. Takes Bytes(dram_buffer) in all.
-  explicit SpeedProbe(std::span<const float> dram_buffer);
-  static int64_t Bytes(std::span<const float> dram_buffer);
+  explicit SpeedProbe(int threads);
+  /// What it takes.
+  static int64_t Bytes(int threads);
 
-  /// Bytes a second that `threads` threads together read from memory: some 20 ms. Nothing else is
-  /// left in the caches.
-  double MeasureRead(int threads);
+  int threads() const { return memory_.threads(); }
+  TeamBuffer& memory() { return memory_; }
+  const DramBuffer& dram_buffer() const { return dram_buffer_; }
+
+  /// Bytes a second that the threads together read from memory, the whole buffer at least once:
+  /// some 20 ms. Nothing else is left in the caches.
+  double MeasureRead();
 
   /// FLOP/s of the reference GEMM, [256, 1024]·[1024, 1024] with eight weights in turn, by the
-  /// first backend, its weights coming from memory (what `dram_buffer` begins with): some 50 ms.
+  /// first backend, its weights coming from memory (what the buffer begins with): some 50 ms.
   /// Call it after MeasureRead.
-  double MeasureProduct(int threads);
+  double MeasureProduct();
 
   struct Rates {
     double product_flops_per_s = 0, read_bytes_per_s = 0;
   };
   /// Medians of several measurements of both, some 200 ms in all.
-  Rates Measure(int threads);
+  Rates Measure();
 
  private:
-  Matrix<float> own_dram_buffer_;
-  std::span<const float> dram_buffer_;
+  DramBuffer dram_buffer_;
+  TeamBuffer memory_;
   Matrix<float> x_, y_;
 };
 

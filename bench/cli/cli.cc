@@ -18,6 +18,7 @@
 #include "bench/machine/build_info.h"
 #include "bench/machine/files.h"
 #include "bench/machine/interrupt.h"
+#include "bench/machine/team.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -87,13 +88,17 @@ void AddCommonOptions(CLI::App& app, Globals& globals) {
     if (draws) {
       command->add_flag("--wide", globals.wide, "every column, however wide the table becomes");
     }
+    for (CLI::Option* option : command->get_options()) {
+      if (option->get_items_expected_max() == 0) option->disable_flag_override();
+    }
     command->add_option("--color", globals.colour, "auto (on a terminal), always or never");
     for (const std::string name :
          {"--model", "--context", "--batch", "--threads", "--matmul", "--attention", "--convention",
           "--calibration", "--max-memory", "--color"}) {
       CLI::Option* option = command->get_option_no_throw(name);
-      // There a model is another question, not a default.
-      const bool asks = command->get_name() == "count-instructions" && name == "--model";
+      // There a model, or a calibration, is another question, not a default.
+      const bool asks = (command->get_name() == "count-instructions" && name == "--model") ||
+                        (command->get_name() == "calibrate" && name == "--calibration");
       if (option != nullptr && !asks) option->envname(VariableOf(name));
     }
   }
@@ -111,11 +116,18 @@ void RejectUnknownCommand(const CLI::App& app, const std::string& word) {
 }
 
 void RejectBenchmarkFlagsWithoutEquals(const std::vector<std::string>& args) {
-  for (std::size_t i = 0; i + 1 < args.size(); ++i) {
-    const std::string &flag = args[i], &next = args[i + 1];
+  // Of these alone the name is enough.
+  constexpr std::string_view kSwitches[] = {
+      "--benchmark_list_tests", "--benchmark_report_aggregates_only",
+      "--benchmark_display_aggregates_only", "--benchmark_enable_random_interleaving",
+      "--benchmark_counters_tabular"};
+  for (std::size_t i = 0; i < args.size() && args[i] != "--"; ++i) {
+    const std::string& flag = args[i];
     if (!flag.starts_with("--benchmark_") || flag.find('=') != std::string::npos) continue;
-    if (next.starts_with('-')) continue;
-    throw InputError(fmt::format("flags of Google Benchmark take '=': write {}={}", flag, next));
+    const bool has_next = i + 1 < args.size() && !args[i + 1].starts_with('-');
+    if (!has_next && std::ranges::find(kSwitches, flag) != std::end(kSwitches)) continue;
+    throw InputError(fmt::format("flags of Google Benchmark take '=': write {}={}", flag,
+                                 has_next ? args[i + 1] : "VALUE"));
   }
 }
 
@@ -220,7 +232,8 @@ int Run(std::vector<std::string> args, std::ostream& out, std::ostream& err, Tea
   CLI::App& command = *app.get_subcommands().front();
   TakeRemaining(command, session);
   TakeFormatOfName(command, globals.out);
-  const bool into_file = !globals.out.empty() && globals.out != "-";
+  const bool prints = team == nullptr || team->leads();
+  const bool into_file = prints && !globals.out.empty() && globals.out != "-";
   SetColour(out, into_file && globals.colour == "auto" ? "never" : globals.colour);
   SetWidth(out, globals.wide ? std::numeric_limits<int>::max() : 0);
   return into_file ? RunIntoFile(globals.out, session) : session.run();

@@ -333,8 +333,10 @@ std::string ShapeLine(const RunShape& shape, Convention convention) {
                      shape.batch, info.name, info.meaning, info.source);
 }
 
-int RunAccount(const AccountOptions& options, std::ostream& out) {
-  CheckTogether(options);
+namespace {
+
+/// The account in the form that was asked for.
+int PrintAccount(const AccountOptions& options, std::ostream& out) {
   if (options.explain) return AccountExplain(options, out);
   if (!options.sweep.empty()) return AccountSweep(options, out);
   if (options.training) return AccountTraining(options, out);
@@ -359,7 +361,30 @@ int RunAccount(const AccountOptions& options, std::ostream& out) {
   return kDone;
 }
 
-int RunPresets(const PresetsOptions& options, std::ostream& out) {
+/// What to call after this form of the account.
+std::string NextAfter(const AccountOptions& options) {
+  if (options.conventions || FindOtherTool(options.convention) != nullptr) {
+    return fmt::format("'flopledger account {} --explain' writes our formulas out", options.model);
+  }
+  if (options.explain) return "'flopledger audit FILE' checks your own figures against these";
+  if (!options.sweep.empty()) return "'--format csv' for a spreadsheet";
+  if (options.training && !options.peak) return "'--peak 19.5T --steps 100000' give the time";
+  if (options.training) return "'flopledger calibrate' measures this machine's own peak";
+  return fmt::format("'flopledger run {} --dry-run' says what measuring it would take{}",
+                     options.model, options.inference ? "; '-n 32' decodes" : "");
+}
+
+}  // namespace
+
+int RunAccount(const AccountOptions& options, std::ostream& out, std::ostream& err) {
+  CheckTogether(options);
+  const Format format = ParseFormat(options.format);
+  const int code = PrintAccount(options, out);
+  if (format == Format::kTable) PrintNext(err, NextAfter(options));
+  return code;
+}
+
+int RunPresets(const PresetsOptions& options, std::ostream& out, std::ostream& err) {
   const Format format = ParseFormat(options.format);
   const bool for_people = format == Format::kTable || format == Format::kMarkdown;
   const auto number = [&](int64_t value) {
@@ -391,7 +416,10 @@ int RunPresets(const PresetsOptions& options, std::ostream& out) {
                     {"matmul_flops", flops}});
   }
   switch (format) {
-    case Format::kTable: out << Drawn(table, Format::kTable, out); break;
+    case Format::kTable:
+      out << Drawn(table, Format::kTable, out);
+      PrintNext(err, "'flopledger account MODEL' for one of them");
+      break;
     case Format::kMarkdown: out << table.ToMarkdown(); break;
     case Format::kCsv: out << table.ToCsv(); break;
     case Format::kJson: out << list.dump(2) << '\n'; break;
@@ -446,7 +474,7 @@ void AddAccount(CLI::App& app, Session& session) {
       "  flopledger account --model cs336-xl --training --batch 1024 --peak 19.5T --steps 400000\n"
       "  flopledger account --model gpt2-xl --convention nanogpt");
   command->final_callback([options, &session] {
-    session.run = [options, &session] { return RunAccount(*options, session.out); };
+    session.run = [options, &session] { return RunAccount(*options, session.out, session.err); };
   });
 }
 
@@ -454,8 +482,12 @@ void AddPresets(CLI::App& app, Session& session) {
   const auto options = std::make_shared<PresetsOptions>();
   CLI::App* command = app.add_subcommand("presets", "Lists the models with parameters and FLOPs.");
   AddFormat(command, options->format);
+  command->footer(
+      "Examples:\n"
+      "  flopledger presets\n"
+      "  flopledger presets --format csv --out models.csv");
   command->final_callback([options, &session] {
-    session.run = [options, &session] { return RunPresets(*options, session.out); };
+    session.run = [options, &session] { return RunPresets(*options, session.out, session.err); };
   });
 }
 

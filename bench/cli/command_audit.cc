@@ -80,7 +80,7 @@ std::string Called(const Claim& claim) {
   return fmt::format("{}: {}", claim.id, OneLine(text));
 }
 
-int ListQuantities(const AuditSetting& setting, Format format, std::ostream& out) {
+void ListQuantities(const AuditSetting& setting, Format format, std::ostream& out) {
   const Catalogue catalogue(setting);
   if (format == Format::kJson) {
     nlohmann::json list = nlohmann::json::array();
@@ -92,7 +92,7 @@ int ListQuantities(const AuditSetting& setting, Format format, std::ostream& out
                       {"value", Number(quantity.value)}});
     }
     fmt::print(out, "{}\n", list.dump(1));
-    return kDone;
+    return;
   }
   Table table{
       {{"quantity", false}, {"value"}, {"unit", false}, {"formula", false}, {"meaning", false}},
@@ -102,7 +102,6 @@ int ListQuantities(const AuditSetting& setting, Format format, std::ostream& out
                           quantity.Formula(), quantity.meaning});
   }
   Print(table, format, out);
-  return kDone;
 }
 
 std::vector<Claim> ReadClaims(const std::string& path, const AuditSetting& setting) {
@@ -117,7 +116,7 @@ std::vector<Claim> ReadClaims(const std::string& path, const AuditSetting& setti
 
 }  // namespace
 
-int RunAudit(const AuditOptions& options, std::ostream& out) {
+int RunAudit(const AuditOptions& options, std::ostream& out, std::ostream& err) {
   const Format format = ParseFormat(options.format);
   AuditSetting setting;
   setting.model = LoadModel(options.model);
@@ -127,7 +126,15 @@ int RunAudit(const AuditOptions& options, std::ostream& out) {
   if (options.dtype) setting.dtype = setting.kv_dtype = ParseNumberType(*options.dtype, "--dtype");
   if (options.kv_dtype) setting.kv_dtype = ParseNumberType(*options.kv_dtype, "--kv-dtype");
   FitPositions(setting);
-  if (options.quantities) return ListQuantities(setting, format, out);
+  if (options.quantities) {
+    ListQuantities(setting, format, out);
+    if (format == Format::kTable) {
+      PrintNext(err,
+                "'flopledger audit FILE' checks claims such as {\"quantity\": "
+                "\"params.total.model\", \"value\": \"124M\"}");
+    }
+    return kDone;
+  }
   if (options.claims.empty()) {
     throw InputError("audit needs a file of claims (.json, .csv or - ), or --quantities");
   }
@@ -159,6 +166,12 @@ int RunAudit(const AuditOptions& options, std::ostream& out) {
   } else {
     Print(table, format, out);
   }
+  if (format == Format::kTable) {
+    PrintNext(err, all_right
+                       ? "'flopledger audit --quantities' lists what else can be claimed"
+                       : fmt::format("'flopledger account {} --explain' writes the formulas out",
+                                     setting.model.name));
+  }
   return all_right ? kDone : kCheckFailed;
 }
 
@@ -181,8 +194,13 @@ void AddAudit(CLI::App& app, Session& session) {
   command->add_flag("--quantities", options->quantities,
                     "list what can be claimed, with its value");
   AddFormat(command, options->format);
+  command->footer(
+      "Examples:\n"
+      "  flopledger audit examples/gpt2-xl-by-hand.json\n"
+      "  flopledger audit --quantities --model gpt2\n"
+      "Exit codes: 0 every claim is right; 1 one is not; 2 bad input.");
   command->final_callback([options, &session] {
-    session.run = [options, &session] { return RunAudit(*options, session.out); };
+    session.run = [options, &session] { return RunAudit(*options, session.out, session.err); };
   });
 }
 

@@ -68,6 +68,25 @@ std::string Conclusion(const BisectReport& report) {
                             Plural(std::ssize(report.gates)), HumanSeconds(report.seconds));
 }
 
+/// What helps after this answer.
+std::string NextAfter(const BisectReport& report) {
+  switch (report.end) {
+    case BisectReport::End::kFound:
+      return fmt::format(
+          "'git show {}'; 'flopledger gate --profile FOLDER' shows where the time "
+          "went",
+          report.suspects.back().substr(0, 12));
+    case BisectReport::End::kNotSlower:
+      return "'flopledger gate --plan' says how small a slowdown this machine can see";
+    case BisectReport::End::kInterrupted: return "the same command goes on where this one stopped";
+    case BisectReport::End::kInconclusive:
+      return "'--max-blocks 60', or '--filter RE' for the row that was slow";
+    case BisectReport::End::kNotComparable:
+      return "'flopledger gate --baseline-ref REV --candidate-ref REV' of the two revisions";
+  }
+  return "";
+}
+
 int ExitCodeOf(BisectReport::End end) {
   switch (end) {
     case BisectReport::End::kFound: return kDone;
@@ -97,7 +116,10 @@ int RunBisectCommand(const BisectOptions& options, std::ostream& out, std::ostre
   switch (format) {
     case Format::kJson: fmt::print(out, "{}\n", ToJson(report).dump(1)); break;
     case Format::kCsv: out << ToTable(report).ToCsv(); break;
-    default: out << Drawn(ToTable(report), format, out) << '\n' << Conclusion(report);
+    default:
+      out << Drawn(ToTable(report), format, out) << '\n';
+      PrintNote(out, Conclusion(report));
+      if (format == Format::kTable) PrintNext(err, NextAfter(report));
   }
   return ExitCodeOf(report.end);
 }
@@ -122,6 +144,8 @@ void AddBisect(CLI::App& app, Session& session) {
   AddGateTiming(command, *options);
   AddFormat(command, options->format);
   command->footer(
+      "Examples:\n"
+      "  flopledger bisect --good v1.2 --target my_benchmarks --filter 'BM_Parse/.*'\n"
       "A commit that does not build, or has no clear answer, is skipped. What stands after '--' "
       "is\n"
       "handed to the benchmark. Interrupted (Ctrl-C), the same command goes on where it was.\n"

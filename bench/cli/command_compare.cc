@@ -26,9 +26,23 @@ SavedRun ReadSavedRun(const std::string& path, std::string& text) {
   return SavedFromText(text, standard_input ? "standard input" : path);
 }
 
+/// What to call after this verdict.
+std::string NextAfter(const UnpairedComparison& comparison, const CompareOptions& options) {
+  if (comparison.decision == Decision::kNotComparable) {
+    return "'--across-machines' or '--allow-missing' compare all the same, where the lines above "
+           "name such a difference";
+  }
+  if (comparison.same_run) return "'flopledger compare' of two runs";
+  if (comparison.decision == Decision::kPass) {
+    return fmt::format("'flopledger report {} {} --out compared.html' draws them side by side",
+                       options.baseline, options.candidate);
+  }
+  return "'flopledger gate --baseline OLD --candidate NEW' runs two builds in turn, and decides";
+}
+
 }  // namespace
 
-int RunCompare(const CompareOptions& options, std::ostream& out) {
+int RunCompare(const CompareOptions& options, std::ostream& out, std::ostream& err) {
   const Format format = ParseFormat(options.format);
   UnpairedRule rule;
   rule.budget = CheckedPercent("--budget", options.budget);
@@ -50,6 +64,7 @@ int RunCompare(const CompareOptions& options, std::ostream& out) {
     default:
       out << Drawn(ToTable(comparison), format, out) << '\n';
       PrintNote(out, Conclusion(comparison, rule));
+      if (format == Format::kTable) PrintNext(err, NextAfter(comparison, options));
   }
   return ExitCodeOf(comparison.decision);
 }
@@ -72,10 +87,13 @@ void AddCompare(CLI::App& app, Session& session) {
   AddComparable(command, *options);
   AddFormat(command, options->format);
   command->footer(
+      "Examples:\n"
+      "  flopledger compare before.json after.json\n"
+      "  flopledger compare before.json after.json --drift 3 --format md\n"
       "Exit codes: 0 PASS; 1 FAIL; 2 bad usage; 3 INCONCLUSIVE; 5 NOT COMPARABLE (another machine\n"
       "or build, rows missing). Small differences take runs in turn: 'flopledger gate'.");
   command->final_callback([options, &session] {
-    session.run = [options, &session] { return RunCompare(*options, session.out); };
+    session.run = [options, &session] { return RunCompare(*options, session.out, session.err); };
   });
 }
 

@@ -287,8 +287,8 @@ Table RowsTable(const std::vector<Row>& rows) {
                {"m"},
                {"n"},
                {"k"},
-               {"products"},
-               {"instructions"},
+               {"products", true, 2},
+               {"instructions", true, 1},
                {"FLOPs retired"},
                {"2MNK"},
                {"executed"},
@@ -380,6 +380,11 @@ int RunCountInstructions(const CountInstructionsOptions& options, std::ostream& 
     };
     out << draw(RowsTable(rows));
     if (rows.size() == 1) out << '\n' << draw(MnemonicsTable(rows.front()));
+    if (!markdown) {
+      PrintNext(err,
+                "'flopledger run -m gpt2 --layers 1 --count full' counts what the source "
+                "executes, at any shape");
+    }
   }
   return kDone;
 }
@@ -404,6 +409,10 @@ void AddCountInstructions(CLI::App& app, Session& session) {
   AddMatmul(command, options->matmul);
   AddAttention(command, options->attention);
   AddFormat(command, options->format);
+  command->footer(
+      "Examples:\n"
+      "  flopledger count-instructions --kernel matmul --shape 37x53x71\n"
+      "  flopledger count-instructions --kernel gelu --format json");
   command->final_callback([options, &session] {
     session.run = [options, &session] {
       return RunCountInstructions(*options, session.out, session.err);

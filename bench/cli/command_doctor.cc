@@ -3,11 +3,15 @@
 #include <fmt/ostream.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "analysis/prediction/contradictions.h"
 #include "analysis/text/table.h"
+#include "bench/calibration/calibrate.h"
+#include "bench/calibration/calibration_file.h"
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
 #include "bench/cli/options.h"
@@ -19,6 +23,8 @@
 
 namespace flopledger {
 namespace {
+
+using nlohmann::json;
 
 constexpr char kUnknown[] = "unavailable: this system does not say";
 
@@ -39,8 +45,8 @@ std::vector<LibraryFacts> DescribeLibraries() {
 Environment Diagnosis() {
   Environment diagnosis = DescribeMachine();
   diagnosis.steal_s = StealSeconds();
-  UseThreads(AvailableProcessors());
-  Counters counters(AvailableProcessors());
+  UseThreads(DefaultThreads());
+  Counters counters(DefaultThreads());
   diagnosis.counters = Describe(counters);
   diagnosis.libraries = DescribeLibraries();
   return diagnosis;
@@ -67,13 +73,58 @@ std::string Paranoid(const std::optional<int64_t>& level) {
 std::string CachesText(const Environment::Machine& machine) {
   std::string text;
   for (const CacheFacts& cache : machine.caches) {
-    text +=
-        fmt::format("{}L{} {} {}", text.empty() ? "" : ", ", cache.level, cache.type, cache.size);
+    text += fmt::format(
+        "{}L{} {} {}{}", text.empty() ? "" : ", ", cache.level, cache.type,
+        cache.instances.value_or(1) > 1 ? fmt::format("{} × ", *cache.instances) : "", cache.size);
   }
   return text.empty() ? kUnknown : text;
 }
 
-Table FactsTable(const Environment& diagnosis) {
+std::string Cores(const Environment::Machine& machine) {
+  const int64_t cores = machine.physical_cores.value_or(0);
+  const int64_t efficient = machine.efficiency_cores.value_or(0);
+  const int64_t nodes = machine.numa_nodes.value_or(1);
+  return fmt::format(
+      "{} physical{}, on {} NUMA node{}", cores,
+      efficient > 0 ? fmt::format(" ({} performance, {} efficiency)", cores - efficient, efficient)
+                    : "",
+      nodes, nodes == 1 ? "" : "s");
+}
+
+/// "351.9 GFLOP/s of 2 threads, 99.8 % of the documented one at this clock".
+std::string PeakText(const PeakFacts& peak, int64_t threads) {
+  const double flops_per_s = peak.flops_per_s.per_s;
+  std::string text = fmt::format("{:.1f} GFLOP/s of {} thread{}", flops_per_s / 1e9, threads,
+                                 threads == 1 ? "" : "s");
+  if (const auto& theory = peak.theoretical_flops_per_s) {
+    text +=
+        fmt::format(", {:.1f} % of the documented one at this clock", 100 * flops_per_s / *theory);
+  }
+  if (const auto& efficiency = peak.flops_per_s.efficiency_core_per_s) {
+    text += fmt::format("; {:.1f} a performance core, {:.1f} an efficiency core",
+                        *peak.flops_per_s.performance_core_per_s / 1e9, *efficiency / 1e9);
+  }
+  for (const std::string& doubt :
+       DoubtsAboutPeak(flops_per_s, peak.theoretical_flops_per_s, peak.flops_per_s.spread)) {
+    text += "; " + doubt;
+  }
+  return text;
+}
+
+json PeakToJson(const PeakFacts& peak) {
+  const auto or_null = [](const std::optional<double>& value) {
+    return value ? json(*value) : json(nullptr);
+  };
+  const TeamRate& rate = peak.flops_per_s;
+  return {{"flops_per_s", rate.per_s},
+          {"thread_spread", rate.spread},
+          {"theoretical_flops_per_s", or_null(peak.theoretical_flops_per_s)},
+          {"performance_core_flops_per_s", or_null(rate.performance_core_per_s)},
+          {"efficiency_core_flops_per_s", or_null(rate.efficiency_core_per_s)},
+          {"doubts", DoubtsAboutPeak(rate.per_s, peak.theoretical_flops_per_s, rate.spread)}};
+}
+
+Table FactsTable(const Environment& diagnosis, const PeakFacts& peak) {
   const Environment::Machine& machine = diagnosis.machine;
   const CounterFacts& counters = *diagnosis.counters;
   const EigenCaches eigen = machine.eigen_caches.value_or(EigenCaches{});
@@ -88,7 +139,11 @@ Table FactsTable(const Environment& diagnosis) {
       fmt::format("{}{}, limited by {}", *machine.processors,
                   machine.virtual_machine.value_or(false) ? ", in a virtual machine" : "",
                   OrUnknown(machine.processors_limited_by)));
-  add("OpenMP threads", fmt::format("{}", *machine.openmp_threads));
+  add("cores", Cores(machine));
+  add("threads by default", fmt::format("{}, limited by {}", *machine.openmp_threads,
+                                        OrUnknown(machine.openmp_threads_limited_by)));
+  add("FMA peak now", PeakText(peak, *machine.openmp_threads));
+  add("threads bound to cores", OrUnknown(diagnosis.settings.pin));
   add("SMT", OrUnknown(machine.smt));
   add("frequency governor", OrUnknown(machine.governor));
   add("steal since boot",
@@ -142,19 +197,25 @@ std::string CountersVerdict(const CounterFacts& counters) {
 
 }  // namespace
 
-int RunDoctor(const DoctorOptions& options, std::ostream& out) {
+int RunDoctor(const DoctorOptions& options, std::ostream& out, std::ostream& err) {
   const Format format = ParseFormat(options.format);
   const Environment diagnosis = Diagnosis();
   const CounterFacts& counters = *diagnosis.counters;
+  const PeakFacts peak = DescribePeak(DefaultThreads());
   switch (format) {
-    case Format::kJson: out << ToJson(diagnosis).dump(2) << '\n'; break;
+    case Format::kJson: {
+      json described = ToJson(diagnosis);
+      described["peak"] = PeakToJson(peak);
+      out << described.dump(2) << '\n';
+      break;
+    }
     case Format::kCsv: out << EventsTable(counters).ToCsv(); break;
     case Format::kMarkdown:
-      out << FactsTable(diagnosis).ToMarkdown() << '\n' << EventsTable(counters).ToMarkdown();
+      out << FactsTable(diagnosis, peak).ToMarkdown() << '\n' << EventsTable(counters).ToMarkdown();
       out << '\n' << LibrariesTable(diagnosis.libraries).ToMarkdown();
       break;
     case Format::kTable:
-      out << Drawn(FactsTable(diagnosis), Format::kTable, out) << '\n'
+      out << Drawn(FactsTable(diagnosis, peak), Format::kTable, out) << '\n'
           << Drawn(EventsTable(counters), Format::kTable, out) << '\n';
       out << Drawn(LibrariesTable(diagnosis.libraries), Format::kTable, out) << '\n';
       PrintNote(out, CountersVerdict(counters));
@@ -162,6 +223,10 @@ int RunDoctor(const DoctorOptions& options, std::ostream& out) {
         PrintNote(out, fmt::format("of these events: {}", note));
       }
       PrintNote(out, "exact counting run (--count sample, full): available");
+      std::error_code ignored;
+      PrintNext(err, std::filesystem::exists(CalibrationPath(), ignored)
+                         ? "'flopledger run gpt2 --layers 1' measures a small pass"
+                         : "'flopledger calibrate' measures peaks and bandwidths, in two minutes");
   }
   return kDone;
 }
@@ -171,8 +236,12 @@ void AddDoctor(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand(
       "doctor", "What this machine can measure, and precisely why not what it cannot.");
   AddFormat(command, options->format);
+  command->footer(
+      "Examples:\n"
+      "  flopledger doctor\n"
+      "  flopledger doctor --format json --out machine.json");
   command->final_callback([options, &session] {
-    session.run = [options, &session] { return RunDoctor(*options, session.out); };
+    session.run = [options, &session] { return RunDoctor(*options, session.out, session.err); };
   });
 }
 

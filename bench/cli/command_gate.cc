@@ -9,11 +9,14 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <nlohmann/json.hpp>
 
+#include "analysis/regression/escaped_name.h"
 #include "analysis/text/table.h"
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
 #include "bench/cli/options.h"
+#include "bench/cli/terminal.h"
 #include "bench/gate/gate.h"
 #include "bench/gate/profile.h"
 #include "bench/gate/revisions.h"
@@ -56,7 +59,7 @@ void CheckOutputs(const GateOptions& options) {
   }
   for (const std::string* path :
        {&options.json, &options.markdown, &options.junit, &options.bencher}) {
-    if (!path->empty()) CheckWritable(*path);
+    if (!path->empty() && *path != "-") CheckWritable(*path);
   }
   if (options.profile.empty()) return;
   std::error_code error;
@@ -66,28 +69,69 @@ void CheckOutputs(const GateOptions& options) {
   CheckWritable(options.profile + "/x.folded");
 }
 
+/// Names and messages of a foreign binary may hold bytes that are no UTF-8.
+std::string Dumped(const nlohmann::json& json) {
+  return json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
 bool WantsAnnotations(const std::string& wish) {
   const char* actions = std::getenv("GITHUB_ACTIONS");
   return wish == "on" || (wish == "auto" && actions != nullptr && std::string(actions) == "true");
 }
 
+/// What helps after this verdict.
+std::string NextAfter(const GateReport& report, const GateOptions& options) {
+  switch (report.decision) {
+    case Decision::kPass:
+      return "'flopledger gate --plan' says how small a slowdown this machine can see";
+    case Decision::kFail:
+      return options.profile.empty()
+                 ? "'--profile FOLDER' leaves the stacks of rows that fail; 'flopledger bisect "
+                   "--good REV' finds the commit"
+                 : "'flopledger bisect --good REV' finds the commit";
+    case Decision::kInconclusive:
+      return interrupted ? "the same command again; '--quick' takes a minute"
+                         : "'--max-blocks 60' looks longer, and 'flopledger gate --plan' says how "
+                           "small a slowdown this machine can see";
+    default:
+      return "'--across-builds', '--across-machines' or '--allow-missing' compare all the same, "
+             "where the line above names such a difference; else run the binary alone";
+  }
+}
+
+/// The verdict in the format that was asked for.
+void PrintVerdict(const GateReport& report, const GateOptions& options, std::ostream& out,
+                  std::ostream& err) {
+  switch (ParseFormat(options.format)) {
+    case Format::kJson: out << Dumped(ToJson(report)); break;
+    case Format::kCsv: out << ToCsv(report); break;
+    case Format::kMarkdown: out << ToMarkdown(report); break;
+    case Format::kTable:
+      PrintNote(out, ToText(report, WidthOf(out)));
+      PrintNext(err, NextAfter(report, options));
+  }
+}
+
 void WriteOutputs(const GateOptions& options, const GateReport& report, std::ostream& out,
                   std::ostream& err) {
+  bool printed = false;
   const auto write = [&](const std::string& path, const std::string& content) {
     if (path.empty()) return;
+    if (path == "-") {
+      out << content;
+      printed = true;
+      return;
+    }
     WriteWhole(path, content);
     fmt::print(err, "flopledger: wrote {}\n", path);
   };
-  // Names and messages of a foreign binary may hold bytes that are no UTF-8.
-  const auto dump = [](const nlohmann::json& json) {
-    return json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  };
-  write(options.json, dump(ToJson(report)));
+  write(options.json, Dumped(ToJson(report)));
   write(options.markdown, ToMarkdown(report));
   write(options.junit, ToJUnit(report));
-  write(options.bencher, dump(ToBencher(report)));
-  out << ToText(report);
-  if (WantsAnnotations(options.annotations)) out << ToAnnotations(report);
+  write(options.bencher, Dumped(ToBencher(report)));
+  if (!printed) PrintVerdict(report, options, out, err);
+  // GitHub reads them on either stream; standard output has the result alone.
+  if (WantsAnnotations(options.annotations)) err << ToAnnotations(report);
 }
 
 /// A small product of our own, where the user names no binary to plan with.
@@ -100,37 +144,80 @@ void PlanWithOurOwn(GateSettings& settings) {
   }
 }
 
-int RunThePlan(GateSettings settings, double seconds, Progress& progress, std::ostream& out) {
-  if (settings.baseline.empty()) PlanWithOurOwn(settings);
-  settings.candidate = settings.baseline;
-  CheckGateSettings(settings);
-  const Plan plan = RunPlan(settings, seconds, progress);
-  const GateRule& rule = settings.rule;
+constexpr int kPlannedBlocks[] = {10, 20, 30};
+
+Table PlanTable(const Plan& plan, const GateRule& rule) {
   Table table{{{"row", false}, {"blocks"}, {"sigma %"}}, {}};
-  const std::vector<int> blocks{10, 20, 30};
-  for (const int n : blocks) table.columns.push_back({fmt::format("{} blocks catch", n)});
+  for (const int n : kPlannedBlocks) table.columns.push_back({fmt::format("{} blocks catch", n)});
   for (const PlanRow& row : plan.rows) {
-    std::vector<std::string> cells{row.name, fmt::format("{}", row.estimate.blocks),
+    std::vector<std::string> cells{EscapedName(row.name), fmt::format("{}", row.estimate.blocks),
                                    fmt::format("{:.2f}", 100 * row.estimate.sigma)};
-    for (const int n : blocks) {
+    for (const int n : kPlannedBlocks) {
       cells.push_back(SignedPercent(SmallestCaught(row.estimate.sigma, n, rule)));
     }
     table.rows.push_back(std::move(cells));
   }
-  fmt::print(out, "{}\n{} against itself, {:.0f} s, seed {}\n\n", OneLine(DescribeMachine()),
-             settings.baseline, plan.seconds, settings.seed);
-  out << table.ToText();
-  fmt::print(
-      out,
-      "\nsigma: standard deviation of one block's B/A. The last columns: the smallest slowdown "
-      "that so many blocks put beyond a budget of {:+.4g} % with {:.0f} % power.\n",
-      100 * rule.budget, 100 * rule.power);
+  return table;
+}
+
+nlohmann::json ToJson(const Plan& plan, const GateSettings& settings) {
+  const GateRule& rule = settings.rule;
+  nlohmann::json rows = nlohmann::json::array();
+  for (const PlanRow& row : plan.rows) {
+    nlohmann::json catches = nlohmann::json::object();
+    for (const int n : kPlannedBlocks) {
+      catches[fmt::format("{}", n)] = SmallestCaught(row.estimate.sigma, n, rule);
+    }
+    rows.push_back({{"name", row.name},
+                    {"blocks", row.estimate.blocks},
+                    {"sigma", row.estimate.sigma},
+                    {"smallest_caught", std::move(catches)}});
+  }
+  return {{"binary", settings.baseline},
+          {"seconds", plan.seconds},
+          {"seed", settings.seed},
+          {"budget", rule.budget},
+          {"power", rule.power},
+          {"moved_sentinel", plan.moved_sentinel ? nlohmann::json(*plan.moved_sentinel) : nullptr},
+          {"rows", std::move(rows)}};
+}
+
+void PrintPlan(const Plan& plan, const GateSettings& settings, Format format, std::ostream& out,
+               std::ostream& err) {
+  const GateRule& rule = settings.rule;
+  PrintNote(out, fmt::format("{}\n{} against itself, {:.0f} s, seed {}", OneLine(DescribeMachine()),
+                             settings.baseline, plan.seconds, settings.seed));
+  out << '\n' << Drawn(PlanTable(plan, rule), format, out) << '\n';
+  PrintNote(out,
+            fmt::format("sigma: standard deviation of one block's B/A. The last columns: the "
+                        "smallest slowdown that so many blocks put beyond a budget of {:+.4g} % "
+                        "with {:.0f} % power.",
+                        100 * rule.budget, 100 * rule.power));
   if (plan.rows.front().estimate.blocks < 8) {
-    fmt::print(out, "sigma rests on {} blocks: give it more --plan-seconds, or fewer rows\n",
-               plan.rows.front().estimate.blocks);
+    PrintNote(out,
+              fmt::format("sigma rests on {} blocks: give it more --plan-seconds, or fewer rows",
+                          plan.rows.front().estimate.blocks));
   }
   if (plan.moved_sentinel) {
-    fmt::print(out, "disturbed: the FMA sentinel's own B/A was {:.3f}\n", *plan.moved_sentinel);
+    PrintNote(
+        out, fmt::format("disturbed: the FMA sentinel's own B/A was {:.3f}", *plan.moved_sentinel));
+  }
+  if (format == Format::kTable) {
+    PrintNext(err, "'flopledger gate --baseline OLD --candidate NEW'");
+  }
+}
+
+int RunThePlan(GateSettings settings, const GateOptions& options, Progress& progress,
+               std::ostream& out, std::ostream& err) {
+  if (!(options.plan_seconds > 0)) throw InputError("--plan-seconds must be above 0");
+  if (settings.baseline.empty()) PlanWithOurOwn(settings);
+  settings.candidate = settings.baseline;
+  CheckGateSettings(settings);
+  const Plan plan = RunPlan(settings, options.plan_seconds, progress);
+  switch (const Format format = ParseFormat(options.format)) {
+    case Format::kJson: out << Dumped(ToJson(plan, settings)); break;
+    case Format::kCsv: out << PlanTable(plan, settings.rule).ToCsv(); break;
+    default: PrintPlan(plan, settings, format, out, err);
   }
   return kDone;
 }
@@ -191,6 +278,7 @@ int BisectExitOf(Decision decision) {
 }
 
 int GateAndReport(const GateOptions& options, std::ostream& out, std::ostream& err) {
+  ParseFormat(options.format);
   CheckBinaries(options);
   GateSettings settings = MakeGateSettings(options);
   settings.baseline = options.baseline;
@@ -199,10 +287,7 @@ int GateAndReport(const GateOptions& options, std::ostream& out, std::ostream& e
   const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
   Progress progress(err, on_terminal, kProgressInterval);
   const InterruptGuard guard(/*second_ends_program=*/false);
-  if (options.plan) {
-    if (!(options.plan_seconds > 0)) throw InputError("--plan-seconds must be above 0");
-    return RunThePlan(settings, options.plan_seconds, progress, out);
-  }
+  if (options.plan) return RunThePlan(settings, options, progress, out, err);
   const GateReport report = BuildAndGate(options, settings, progress, err);
   WriteOutputs(options, report, out, err);
   return options.bisect_exit ? BisectExitOf(report.decision) : ExitCodeOf(report.decision);
@@ -213,7 +298,11 @@ void AddGateOutputs(CLI::App* command, GateOptions& options) {
       "--profile", options.profile,
       "run rows that fail once more under 'perf record', and leave folded stacks in "
       "this folder");
-  command->add_option("--json", options.json, "the verdict, with every run")->capture_default_str();
+  command
+      ->add_option(
+          "--json", options.json,
+          "the verdict, with every run; of all four '-' is standard output, in place of the text")
+      ->capture_default_str();
   command->add_option("--markdown", options.markdown, "a summary, e.g. \"$GITHUB_STEP_SUMMARY\"");
   command->add_option("--junit", options.junit, "JUnit XML");
   command->add_option("--bencher", options.bencher, "Bencher Metric Format");
@@ -265,7 +354,11 @@ void AddGate(CLI::App& app, Session& session) {
   command->add_option("--plan-seconds", options->plan_seconds, "how long --plan takes")
       ->capture_default_str();
   AddGateOutputs(command, *options);
+  AddFormat(command, options->format);
   command->footer(
+      "Examples:\n"
+      "  flopledger gate --baseline old/bench_forward --candidate build/bench_forward --quick\n"
+      "  flopledger gate --baseline-ref main --target bench_forward -- --model gpt2 --layers 1\n"
       "--benchmark_filter=RE and what stands after '--' are handed to both binaries, e.g.\n"
       "  flopledger gate --baseline a/bench_forward --candidate b/bench_forward -- --model gpt2\n"
       "Exit codes: 0 PASS; 1 FAIL; 2 bad usage; 3 INCONCLUSIVE or interrupted; 5 NOT COMPARABLE.\n"

@@ -1,13 +1,18 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <numeric>
 
+#include "analysis/text/table.h"
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
 #include "bench/cli/options.h"
+#include "bench/cli/terminal.h"
 #include "bench/counting/kernel_choice.h"
-#include "bench/machine/files.h"
 #include "bench/machine/machine.h"
 #include "bench/machine/team.h"
 #include "bench/machine/threads.h"
@@ -48,13 +53,45 @@ std::string ToCsv(ConstMatrixView<float> logits) {
   return fmt::to_string(text);
 }
 
+nlohmann::json ToJson(ConstMatrixView<float> logits) {
+  nlohmann::json rows = nlohmann::json::array();
+  for (int64_t r = 0; r < logits.rows; ++r) {
+    rows.push_back(std::vector<float>(logits.row(r), logits.row(r) + logits.cols));
+  }
+  return {{"context", logits.rows}, {"vocab_size", logits.cols}, {"logits", std::move(rows)}};
+}
+
+/// For people: after each token the five that have the highest logits.
+Table BestTable(ConstMatrixView<float> logits, const std::vector<int32_t>& tokens) {
+  const int64_t shown = std::min<int64_t>(5, logits.cols);
+  Table table{{{"position"}, {"token"}}, {}};
+  for (int64_t i = 0; i < shown; ++i) {
+    table.columns.push_back({i == 0 ? "best" : fmt::format("{}.", i + 1)});
+    table.columns.push_back({"logit"});
+  }
+  std::vector<int64_t> ids(static_cast<std::size_t>(logits.cols));
+  for (int64_t r = 0; r < logits.rows; ++r) {
+    std::iota(ids.begin(), ids.end(), 0);
+    std::ranges::partial_sort(ids, ids.begin() + shown, std::ranges::greater{},
+                              [&](int64_t id) { return logits(r, id); });
+    std::vector<std::string> row{fmt::to_string(r),
+                                 fmt::to_string(tokens[static_cast<std::size_t>(r)])};
+    for (int64_t i = 0; i < shown; ++i) {
+      const int64_t id = ids[static_cast<std::size_t>(i)];
+      row.push_back(fmt::to_string(id));
+      row.push_back(fmt::format("{:.3f}", logits(r, id)));
+    }
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
 }  // namespace
 
-int RunLogits(const LogitsOptions& options, std::ostream& out) {
+int RunLogits(const LogitsOptions& options, std::ostream& out, std::ostream& err) {
+  const Format format = ParseFormat(options.format);
   Team* const team = options.team;
-  const bool prints = team == nullptr || team->leads();
   const Shard shard = team != nullptr ? team->link.shard() : Shard{};
-  if (!options.out.empty() && prints) CheckWritable(options.out);
   const KernelChoice kernels{.matmul = &ParseMatmul(options.matmul),
                              .attention = ParseAttention(options.attention)};
   UseThreads(CheckedThreads(options.threads));
@@ -75,20 +112,21 @@ int RunLogits(const LogitsOptions& options, std::ostream& out) {
   if (team != nullptr) forward.Connect(team->link);
   NoObserver observer;
   forward.Run(tokens, observer);
-  if (!prints) return kDone;
-  const std::string text = ToCsv(forward.logits());
-  if (options.out.empty()) {
-    out << text;
-  } else {
-    WriteWhole(options.out, text);
+  if (team != nullptr && !team->leads()) return kDone;
+  switch (format) {
+    case Format::kCsv: out << ToCsv(forward.logits()); break;
+    case Format::kJson: out << ToJson(forward.logits()).dump() << '\n'; break;
+    default: out << Drawn(BestTable(forward.logits(), tokens), format, out);
   }
+  if (format == Format::kTable) PrintNext(err, "'--format csv' has every logit");
   return kDone;
 }
 
 void AddLogits(CLI::App& app, Session& session) {
   const auto options = std::make_shared<LogitsOptions>();
   CLI::App* command = app.add_subcommand(
-      "logits", "One forward pass on given weights: a row of V logits for each token, CSV.");
+      "logits",
+      "One forward pass on given weights: a row of V logits for each token; as a table, the best.");
   AddModel(command, options->model);
   command->get_option("--model")->required();
   command
@@ -97,13 +135,17 @@ void AddLogits(CLI::App& app, Session& session) {
       ->required();
   command->add_option("--tokens", options->tokens, "a JSON file: one list of token ids")
       ->required();
-  command->add_option("--out", options->out, "write here instead of to standard output");
   AddThreads(command, options->threads);
   AddMatmul(command, options->matmul);
   AddAttention(command, options->attention);
+  AddFormat(command, options->format);
+  command->footer(
+      "Examples:\n"
+      "  flopledger logits --model config.json --weights model.safetensors --tokens tokens.json\n"
+      "  flopledger logits -m . --weights . --tokens tokens.json --out logits.csv");
   command->final_callback([options, &session] {
     options->team = session.team;
-    session.run = [options, &session] { return RunLogits(*options, session.out); };
+    session.run = [options, &session] { return RunLogits(*options, session.out, session.err); };
   });
 }
 

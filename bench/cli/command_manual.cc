@@ -38,7 +38,7 @@ void AddManual(CLI::App& app, Session& session) {
   command->final_callback([options, &app, &session] {
     session.run = [options, &app, &session] {
       const std::string text = Manual(app, options->form);
-      if (options->out.empty()) {
+      if (options->out.empty() || options->out == "-") {
         session.out << text;
       } else {
         WriteWhole(options->out, text);

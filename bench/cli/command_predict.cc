@@ -253,7 +253,7 @@ Table PlainTable(const Forecast& forecast) {
 
 }  // namespace
 
-int RunPredict(const PredictOptions& options, std::ostream& out) {
+int RunPredict(const PredictOptions& options, std::ostream& out, std::ostream& err) {
   if (!options.ranks.empty()) {
     RequireF32(options.dtype, "--dtype");
     RequireF32(options.kv_dtype, "--kv-dtype");
@@ -266,6 +266,8 @@ int RunPredict(const PredictOptions& options, std::ostream& out) {
     case Format::kTable:
       PrintSections(forecast, out,
                     [&](const Table& table) { return Drawn(table, Format::kTable, out); });
+      PrintNext(err, fmt::format("'flopledger run {} --sample' measures a few layers of it",
+                                 options.model));
       break;
     case Format::kMarkdown:
       PrintSections(forecast, out, [](const Table& table) { return table.ToMarkdown(); });
@@ -298,8 +300,12 @@ void AddPredict(CLI::App& app, Session& session) {
                       "bandwidth and latency, as 12.5GB/s,2us; default: all on this machine, as "
                       "calibrated");
   AddFormat(command, options->format);
+  command->footer(
+      "Examples:\n"
+      "  flopledger predict gpt2-xl\n"
+      "  flopledger predict gpt2 --context 256 --threads 1 --format json");
   command->final_callback([options, &session] {
-    session.run = [options, &session] { return RunPredict(*options, session.out); };
+    session.run = [options, &session] { return RunPredict(*options, session.out, session.err); };
   });
 }
 

@@ -1,5 +1,6 @@
 // `report`: the page of one run, or the comparison of several.
 #include <fmt/format.h>
+#include <fmt/ostream.h>
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
@@ -33,7 +34,7 @@ std::string FormatOf(const ReportOptions& options) {
 
 }  // namespace
 
-int RunReport(const ReportOptions& options, std::ostream& out) {
+int RunReport(const ReportOptions& options, std::ostream& out, std::ostream& err) {
   if (options.results.empty()) {
     throw InputError("report needs the .json of a run: flopledger run … --json results.json");
   }
@@ -48,6 +49,7 @@ int RunReport(const ReportOptions& options, std::ostream& out) {
     out << page;
   } else {
     WriteWhole(options.out, page);
+    fmt::print(err, "flopledger: wrote {}\n", options.out);
   }
   return kDone;
 }
@@ -70,7 +72,7 @@ void AddReport(CLI::App& app, Session& session) {
       "  flopledger report before.json after.json --out compared.html\n"
       "  flopledger report gpt2.json --format md >> \"$GITHUB_STEP_SUMMARY\"");
   command->final_callback([options, &session] {
-    session.run = [options, &session] { return RunReport(*options, session.out); };
+    session.run = [options, &session] { return RunReport(*options, session.out, session.err); };
   });
 }
 

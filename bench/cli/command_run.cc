@@ -9,11 +9,11 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "analysis/accounting/sweep.h"
 #include "analysis/report/report.h"
 #include "analysis/text/figure.h"
 #include "analysis/text/table.h"
 #include "bench/calibration/calibration_file.h"
+#include "bench/cli/benchmark_flags.h"
 #include "bench/cli/cli.h"
 #include "bench/cli/commands.h"
 #include "bench/cli/options.h"
@@ -24,6 +24,8 @@
 #include "bench/machine/files.h"
 #include "bench/machine/interrupt.h"
 #include "bench/machine/machine.h"
+#include "bench/machine/pinning.h"
+#include "bench/run/decode.h"
 #include "bench/run/run.h"
 #include "model/checked.h"
 #include "model/input_error.h"
@@ -55,9 +57,7 @@ std::optional<int64_t> MaxMemory(const std::string& text) {
   return static_cast<int64_t>(figure.value.convert_to<double>());
 }
 
-RunSettings MakeSettings(const RunOptions& options, const std::string& matmul) {
-  WorkloadOptions workload = options.workload;
-  workload.matmul = matmul;
+RunSettings MakeSettings(const RunOptions& options, WorkloadOptions workload) {
   if (options.decode > 0 && !workload.context) {  // room for what is decoded
     const int64_t length = LoadModel(workload.model).context_length;
     workload.context = std::max<int64_t>(1, length - options.decode);
@@ -83,6 +83,7 @@ RunSettings MakeSettings(const RunOptions& options, const std::string& matmul) {
   settings.counters = options.counters == "auto";
   settings.seed = options.seed;
   settings.trace = !options.trace.empty();
+  settings.warm_up = options.warm_up;
   settings.max_memory_bytes = MaxMemory(options.max_memory);
   return settings;
 }
@@ -92,7 +93,7 @@ struct Outputs {
   std::vector<std::string> csv, json, html, trace;
 
   void Write(const Ledger& ledger) const {
-    for (const std::string& path : csv) WriteWhole(path, ToCsv(ledger.rows));
+    for (const std::string& path : csv) WriteWhole(path, ToCsv(ledger));
     for (const std::string& path : json) WriteWhole(path, ToJson(ledger).dump(1) + "\n");
     for (const std::string& path : html) {
       const NamedLedger named{std::filesystem::path(path).filename().string(), ledger};
@@ -129,7 +130,7 @@ Outputs PrepareOutputs(const RunOptions& options, const RunSettings& settings) {
 }
 
 void WriteTrace(const Outputs& outputs, const RunResult& result, std::ostream& err) {
-  if (result.trace.empty()) return;
+  if (result.trace.slices.empty()) return;
   for (const std::string& path : outputs.trace) {
     WriteWhole(path, ToChromeTrace(result.trace, result.ledger.rows.front().run_id));
     fmt::print(err, "flopledger: wrote {}{}\n", path,
@@ -137,13 +138,6 @@ void WriteTrace(const Outputs& outputs, const RunResult& result, std::ostream& e
                                 : " (the main thread's slices only: of this build's OpenMP the "
                                   "others are not seen)");
   }
-}
-
-/// The numbers of a list; one that is absent where it is empty.
-std::vector<std::optional<int64_t>> Numbers(const char* option, const std::string& list) {
-  if (list.empty()) return {std::nullopt};
-  const std::vector<int64_t> numbers = WholeNumbers(option, list);
-  return {numbers.begin(), numbers.end()};
 }
 
 /// One layer under the instruction counter: it times nothing, so there is no ledger.
@@ -156,43 +150,18 @@ int CountInstructions(const RunOptions& options, std::ostream& out, std::ostream
   }
   CountInstructionsOptions stepped;
   stepped.model = options.workload.model;
-  stepped.context = Numbers("--context", options.context).front();
+  stepped.context = PointsOf(options.workload, options.sweep).front().context;
   stepped.matmul = options.workload.matmul;
   stepped.attention = options.workload.attention;
+  stepped.format = options.format;
   return RunCountInstructions(stepped, out, err);
-}
-
-/// The backends of a list, of which "all" stands for several.
-std::vector<std::string> Matmuls(std::string_view list) {
-  std::vector<std::string> all;
-  while (true) {
-    const auto comma = list.find(',');
-    for (std::string& name : MatmulsNamed(std::string(list.substr(0, comma)))) {
-      if (std::ranges::find(all, name) == all.end()) all.push_back(std::move(name));
-    }
-    if (comma == std::string_view::npos) return all;
-    list.remove_prefix(comma + 1);
-  }
 }
 
 /// The settings of every combination of --context, --batch, --threads and --matmul.
 std::vector<RunSettings> SettingsOfPoints(const RunOptions& options) {
-  constexpr std::size_t kMostPoints = 64;
   std::vector<RunSettings> points;
-  const std::vector<std::string> matmuls = Matmuls(options.workload.matmul);
-  RunOptions point = options;
-  for (const auto& context : Numbers("--context", options.context)) {
-    point.workload.context = context;
-    for (const auto& batch : Numbers("--batch", options.batch)) {
-      point.workload.batch = batch.value_or(1);
-      for (const auto& threads : Numbers("--threads", options.threads)) {
-        point.workload.threads = threads;
-        for (const std::string& matmul : matmuls) points.push_back(MakeSettings(point, matmul));
-        if (points.size() > kMostPoints) {
-          throw InputError(fmt::format("a sweep of more than {} points", kMostPoints));
-        }
-      }
-    }
+  for (const WorkloadOptions& point : PointsOf(options.workload, options.sweep)) {
+    points.push_back(MakeSettings(options, point));
   }
   if (points.size() > 1 && (!options.trace.empty() || options.decode > 0)) {
     throw InputError("--trace and --decode go with one --matmul, --context, --batch and --threads");
@@ -224,16 +193,6 @@ std::string ModelThatFits(RunOptions options, std::ostream& err) {
   return wanted;
 }
 
-/// Repetitions of the run: --repetitions, or what the last flag of Google Benchmark says.
-int64_t RepetitionsOf(const std::vector<std::string>& flags) {
-  constexpr std::string_view kFlag = "--benchmark_repetitions=";
-  int64_t repetitions = 3;
-  for (const std::string& flag : flags) {
-    if (flag.starts_with(kFlag)) repetitions = std::atoll(flag.c_str() + kFlag.size());
-  }
-  return repetitions;
-}
-
 /// Flags for Google Benchmark; later ones win.
 std::vector<std::string> BenchmarkFlags(const RunOptions& options) {
   std::vector<std::string> flags;
@@ -260,8 +219,14 @@ void PrintResult(const std::vector<RunSettings>& settings, const std::vector<Run
   const NamedLedger named{ledger.rows.front().model, ledger};
   switch (format) {
     case Format::kJson: out << ToJson(ledger).dump(1) << '\n'; break;
-    case Format::kCsv: out << ToCsv(ledger.rows); break;
-    case Format::kMarkdown: out << ToMarkdown({&named, 1}); break;
+    case Format::kCsv: out << ToCsv(ledger); break;
+    case Format::kMarkdown:
+      out << ToMarkdown({&named, 1});
+      if (const auto& decode = results.front().decode) {
+        out << '\n' << DecodeTable(decode->figures).ToMarkdown() << '\n' << Sentence(*decode);
+        out << '\n';
+      }
+      break;
     case Format::kTable:
       if (results.size() == 1) {
         PrintLedger(settings.front(), results.front(), out);
@@ -276,15 +241,24 @@ void PrintResult(const std::vector<RunSettings>& settings, const std::vector<Run
 /// What stands beside the result: why seconds are not predicted, and the files that were written.
 void PrintBeside(const Outputs& outputs, const std::string& why_unpredicted, std::ostream& err) {
   if (!why_unpredicted.empty()) {
-    fmt::print(err, "flopledger: seconds are not predicted: {}\n", OneLine(why_unpredicted));
+    PrintNote(err, "flopledger: seconds are not predicted: " + OneLine(why_unpredicted));
   }
   for (const auto& paths : {outputs.csv, outputs.json, outputs.html}) {
     for (const std::string& path : paths) fmt::print(err, "flopledger: wrote {}\n", path);
   }
-  if (!outputs.json.empty()) {
-    fmt::print(err, "flopledger: next: 'flopledger report {} --out run.html' for the page\n",
-               outputs.json.front());
+}
+
+/// What to call after this run.
+std::string NextAfter(const Outputs& outputs, const RunSettings& settings, int code) {
+  if (code != kDone) return "the same again while this machine does nothing else";
+  if (!settings.calibration) {
+    return "'flopledger calibrate' (two minutes); then seconds are predicted beside the measured";
   }
+  if (!outputs.html.empty()) return fmt::format("the page, {}, in a browser", outputs.html.front());
+  const bool saved = !outputs.json.empty();
+  return fmt::format("{}'flopledger report {} --out run.html' draws the page",
+                     saved ? "" : "with '--json run.json', ",
+                     saved ? outputs.json.front() : "run.json");
 }
 
 /// kCheckFailed, and a line for each, where a backend's result was wrong.
@@ -318,7 +292,24 @@ int CodeOfNoRows(const RunOptions& options, bool was_interrupted) {
     return flag.starts_with("--benchmark_list_tests");
   });
   if (listed) return kDone;
-  throw InputError("nothing was run: --benchmark_filter matches no benchmark");
+  throw InputError(
+      "nothing was run: --benchmark_filter matches no benchmark, or is no regular expression");
+}
+
+/// "--csv -" and "--json -" print the ledger in place of the table. Throws InputError where both
+/// do.
+void TakeStandardOutput(RunOptions& options) {
+  if (options.csv == "-" && options.json == "-") {
+    throw InputError("--csv - and --json - do not go together: both are standard output");
+  }
+  if (options.trace == "-") throw InputError("--trace - : the trace goes to a file");
+  const auto take = [&](std::string& path, const char* format) {
+    if (path != "-") return;
+    options.format = format;
+    path.clear();
+  };
+  take(options.csv, "csv");
+  take(options.json, "json");
 }
 
 /// What is measured, and with what.
@@ -344,6 +335,10 @@ void AddMeasurement(CLI::App* command, RunOptions& options) {
       ->capture_default_str();
   AtLeast(1, command->add_option("-r,--repetitions", options.repetitions,
                                  "how often the pass is timed; default: 3"));
+  AtLeast(1, command->add_option("--warmup", options.warm_up,
+                                 "passes before those that are timed; the first is verified, so "
+                                 "there is always one"))
+      ->capture_default_str();
   command->add_option("--max-memory", options.max_memory,
                       "take at most this much, e.g. 8GiB or 1.5GB; default: what is available");
   AtLeast(1, command->add_option("-n,--decode", options.decode,
@@ -354,8 +349,10 @@ void AddMeasurement(CLI::App* command, RunOptions& options) {
 }
 
 void AddOutputs(CLI::App* command, RunOptions& options) {
-  command->add_option("--csv", options.csv, "write the ledger here as CSV");
-  command->add_option("--json", options.json, "write the ledger here as JSON, with every sample");
+  command->add_option("--csv", options.csv,
+                      "write the ledger here as CSV; '-': to standard output");
+  command->add_option("--json", options.json,
+                      "write the ledger here as JSON, with every sample; '-': to standard output");
   command->add_option("--trace", options.trace,
                       "write a Chrome trace here (for Perfetto or speedscope): a slice for each "
                       "layer, operation and thread's share, of one more pass after those timed");
@@ -366,19 +363,23 @@ void AddOutputs(CLI::App* command, RunOptions& options) {
 }  // namespace
 
 int RunRun(const RunOptions& asked, std::ostream& out, std::ostream& err) {
-  const Format format = ParseFormat(asked.format);
-  if (asked.count == "instructions") return CountInstructions(asked, out, err);
   RunOptions options = asked;
+  TakeStandardOutput(options);
+  const Format format = ParseFormat(options.format);
+  const ThreadPinning pinning(ParsePin(options.workload.pin));
+  if (options.count == "instructions") return CountInstructions(options, out, err);
   if (!options.model_given) options.workload.model = ModelThatFits(options, err);
   std::vector<RunSettings> side_by_side = SettingsOfPoints(options);
   std::string why_unpredicted;
   const auto calibration = FindCalibration(options.calibration, why_unpredicted);
   for (RunSettings& each : side_by_side) each.calibration = calibration;
   const std::vector<std::string> flags = BenchmarkFlags(options);
+  CheckBenchmarkFlags(flags);
   const MemoryPlan plan = PlanMemory(side_by_side);
   const std::string plan_text = PlanText(side_by_side, plan, RepetitionsOf(flags), WidthOf(out));
   if (options.dry_run) {
     out << plan_text;
+    PrintNext(err, "the same without --dry-run");
     return kDone;
   }
   if (options.team != nullptr && !options.team->leads()) {
@@ -391,22 +392,30 @@ int RunRun(const RunOptions& asked, std::ostream& out, std::ostream& err) {
   if (on_terminal || !options.model_given || plan.cut_by_memory) err << plan_text << std::flush;
   const InterruptGuard guard;
   const std::vector<RunResult> results =
-      RunUnderGoogleBenchmark({side_by_side, plan, flags}, err, on_terminal,
+      RunUnderGoogleBenchmark({side_by_side, plan, flags, RepetitionsOf(flags)}, err, on_terminal,
                               [&](const Ledger& ledger) { outputs.Write(ledger); });
   int code = PrintFailures(results, side_by_side, err);
   const bool was_interrupted = results.front().was_interrupted;
   const Ledger ledger = MergedLedger(results);
-  if (ledger.rows.empty()) return code != kDone ? code : CodeOfNoRows(options, was_interrupted);
+  if (ledger.rows.empty()) {
+    if (code == kDone) return CodeOfNoRows(options, was_interrupted);
+    PrintNext(err, "'--matmul reference', the plainest kernel");
+    return code;
+  }
   outputs.Write(ledger);
   code = std::max(code, PrintImpossible(ledger, err));
   PrintResult(side_by_side, results, format, out);
   PrintBeside(outputs, why_unpredicted, err);
   WriteTrace(outputs, results.front(), err);
+  if (format == Format::kTable && !was_interrupted) {
+    PrintNext(err, NextAfter(outputs, side_by_side.front(), code));
+  }
   if (was_interrupted) {
     std::size_t finished = 0;
     for (const RunResult& result : results) finished += result.trials.size();
     throw CannotMeasure(
-        fmt::format("interrupted: the ledger holds the {} repetitions that finished", finished));
+        fmt::format("interrupted: the ledger holds the {} repetition{} that finished", finished,
+                    Plural(static_cast<int64_t>(finished))));
   }
   return code;
 }
@@ -418,14 +427,17 @@ void AddRun(CLI::App& app, Session& session) {
       "Runs the forward pass with seeded weights under Google Benchmark and prints the "
       "ledger: every operation predicted and timed, beside the machine's FMA peak.");
   AddModel(command, options->workload.model);
-  command->add_option("-p,--context", options->context,
+  command->add_option("-p,--context", options->sweep.context,
                       "positions in each sequence, or a list: 64,128 or 128:1024:x2; default: the "
                       "model's context_length");
-  command->add_option("--batch", options->batch, "sequences, or a list")->capture_default_str();
+  command->add_option("--batch", options->sweep.batch, "sequences, or a list")
+      ->capture_default_str();
   command->add_option("--layers", options->workload.layers,
                       "run only the first N layers; default: all, or as many as fit in memory");
-  command->add_option("-t,--threads", options->threads,
-                      "OpenMP threads, or a list; default: every processor");
+  command->add_option("-t,--threads", options->sweep.threads,
+                      "OpenMP threads, or a list; default: one for each physical performance core "
+                      "that may be used");
+  AddPin(command, options->workload.pin);
   command
       ->add_option("--matmul", options->workload.matmul,
                    MatmulHelp() +

@@ -39,7 +39,7 @@ struct AccountOptions {
   std::optional<std::string> step_time;          // measured: "1.4 s"
   std::optional<std::string> tokens_per_second;  // measured: "12.5k"
 };
-int RunAccount(const AccountOptions& options, std::ostream& out);
+int RunAccount(const AccountOptions& options, std::ostream& out, std::ostream& err);
 
 /// Options of `audit`, with their defaults.
 struct AuditOptions {
@@ -54,18 +54,17 @@ struct AuditOptions {
   bool quantities = false;
 };
 /// 0 when every claim is right; else 1.
-int RunAudit(const AuditOptions& options, std::ostream& out);
+int RunAudit(const AuditOptions& options, std::ostream& out, std::ostream& err);
 
 struct PresetsOptions {
   std::string format = "table";
 };
-int RunPresets(const PresetsOptions& options, std::ostream& out);
+int RunPresets(const PresetsOptions& options, std::ostream& out, std::ostream& err);
 
 /// Options of `run`, with their defaults.
 struct RunOptions {
-  WorkloadOptions workload;      // its context, batch and threads are set from these lists:
-  std::string context, threads;  // "128:1024:x2", "1,2,4"; empty: the default
-  std::string batch = "1";
+  WorkloadOptions workload;  // its context, batch and threads are set from these lists:
+  SweepOptions sweep;
   std::string convention = "matmul";
   std::string count = "auto";
   std::string counters = "auto";
@@ -74,6 +73,7 @@ struct RunOptions {
   std::string calibration;  // empty: the user's own, if there is one
   uint64_t seed = 1;
   std::optional<int64_t> repetitions;  // absent: 3, or what a flag of Google Benchmark says
+  int64_t warm_up = 1;                 // passes before those timed; the first is verified
   std::string max_memory;              // "8GiB"; empty: what is available
   bool model_given = true;             // false: a smaller one may stand in for the default
   bool dry_run = false;                // only say what would be done
@@ -106,7 +106,7 @@ struct CompareOptions : ComparableOptions {
   double drift = 14.8;              // percent
   std::string format = "table";
 };
-int RunCompare(const CompareOptions& options, std::ostream& out);
+int RunCompare(const CompareOptions& options, std::ostream& out, std::ostream& err);
 
 /// Options of `gate`, with their defaults.
 struct GateOptions : GateTimingOptions {
@@ -120,6 +120,7 @@ struct GateOptions : GateTimingOptions {
   std::string json = "gate-verdict.json";
   std::string markdown, junit, bencher, profile;
   std::string annotations = "auto";
+  std::string format = "table";
 };
 int RunGateCommand(const GateOptions& options, std::ostream& out, std::ostream& err);
 
@@ -137,15 +138,18 @@ int RunBisectCommand(const BisectOptions& options, std::ostream& out, std::ostre
 struct DoctorOptions {
   std::string format = "table";
 };
-int RunDoctor(const DoctorOptions& options, std::ostream& out);
+int RunDoctor(const DoctorOptions& options, std::ostream& out, std::ostream& err);
 
 /// Options of `calibrate`.
 struct CalibrateOptions {
-  std::string out;  // empty: the user's cache
-  std::string format = "table";
+  std::string pin = "none";
+  std::string out;     // empty: the user's cache; "-": none, the calibration is printed
+  std::string format;  // empty: a table, or JSON where `out` is "-"
   bool quick = false;
   bool if_needed = false;
-  Team* team = nullptr;  // the ranks between which collectives are sampled; null of one process
+  bool show = false;        // print what is kept, measure nothing
+  std::string calibration;  // with `show`: the file; empty: the user's own
+  Team* team = nullptr;     // the ranks between which collectives are sampled; null of one process
 };
 int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err);
 
@@ -154,7 +158,7 @@ struct PredictOptions {
   std::string model = "gpt2-xl";
   std::optional<int64_t> context;  // absent: the model's context_length
   int64_t batch = 1;
-  std::optional<int64_t> threads;  // absent: every processor
+  std::optional<int64_t> threads;  // absent: DefaultThreads()
   std::string matmul = "packed";
   std::string attention = "fused";
   std::string convention = "matmul";
@@ -165,17 +169,18 @@ struct PredictOptions {
   std::string network;                  // "12.5GB/s,2us": between ranks on a machine each
   std::string format = "table";
 };
-int RunPredict(const PredictOptions& options, std::ostream& out);
+int RunPredict(const PredictOptions& options, std::ostream& out, std::ostream& err);
 
 /// Options of `logits`.
 struct LogitsOptions {
-  std::string model, weights, tokens, out;
+  std::string model, weights, tokens;
+  std::string format = "csv";
   std::string matmul = "packed";
   std::string attention = "fused";
   std::optional<int64_t> threads;
   Team* team = nullptr;  // the ranks that share the pass; null of one process
 };
-int RunLogits(const LogitsOptions& options, std::ostream& out);
+int RunLogits(const LogitsOptions& options, std::ostream& out, std::ostream& err);
 
 /// Options of `report`.
 struct ReportOptions {
@@ -183,6 +188,6 @@ struct ReportOptions {
   std::string out;                   // empty: to standard output
   std::string format;                // "html", "md"; empty: what `out` ends with, else html
 };
-int RunReport(const ReportOptions& options, std::ostream& out);
+int RunReport(const ReportOptions& options, std::ostream& out, std::ostream& err);
 
 }  // namespace flopledger

@@ -14,6 +14,7 @@ struct MatmulBackend;        // kernels/matmul.h
 struct MatmulLibrary;        // kernels/matmul_library.h
 struct RunSettings;          // bench/run/settings.h
 enum class AttentionKernel;  // bench/counting/kernel_choice.h
+enum class Pin;              // bench/machine/pinning.h
 
 /// Exit codes of the program (see README).
 enum ExitCode {
@@ -31,19 +32,29 @@ struct WorkloadOptions {
   std::optional<int64_t> context;  // absent: the model's context_length
   int64_t batch = 1;
   std::optional<int64_t> layers;   // absent: all, or as many as fit
-  std::optional<int64_t> threads;  // absent: every processor
+  std::optional<int64_t> threads;  // absent: DefaultThreads()
   std::string matmul = "packed";
   std::string attention = "fused";
+  std::string pin = "none";
 };
+/// What a sweep changes beside --matmul, as lists: "1,2,4", "128:1024:x2"; empty: the default.
+struct SweepOptions {
+  std::string context, batch = "1", threads;
+};
+/// Every combination of the lists and of the names in `workload.matmul`, in that order; at most 64.
+/// Throws InputError.
+std::vector<WorkloadOptions> PointsOf(const WorkloadOptions& workload, const SweepOptions& sweep);
+
 /// The same, checked, the names resolved. Throws InputError.
 RunSettings ParseWorkload(const WorkloadOptions& options);
 
-/// The threads asked for, or every processor. Throws InputError outside 1 to that number.
+/// The threads asked for, or DefaultThreads(). Throws InputError outside 1 to all processors.
 int CheckedThreads(const std::optional<int64_t>& threads);
 
-/// The backends that --matmul names: itself, or for "all" every one that is installed but
-/// "reference".
-std::vector<std::string> MatmulsNamed(const std::string& name);
+/// "none" or "cores". Throws InputError, with a suggestion, for another word.
+Pin ParsePin(const std::string& name);
+inline constexpr char kPinHelp[] =
+    "bind each thread to a physical core of its own, performance cores first: cores; or none";
 
 /// Says which libraries "all" leaves out since they are absent, where the list `matmuls` holds
 /// "all". To be called once nothing in the input can be wrong any more: an error is one line.

@@ -67,7 +67,13 @@ void AddShape(CLI::App* command, std::optional<int64_t>& context, int64_t& batch
 }
 
 void AddThreads(CLI::App* command, std::optional<int64_t>& threads) {
-  command->add_option("-t,--threads", threads, "OpenMP threads; default: every processor");
+  command->add_option("-t,--threads", threads,
+                      "OpenMP threads; default: one for each physical performance core that may be "
+                      "used");
+}
+
+void AddPin(CLI::App* command, std::string& pin) {
+  command->add_option("--pin", pin, kPinHelp)->capture_default_str();
 }
 
 void AddMatmul(CLI::App* command, std::string& matmul) {

@@ -52,6 +52,7 @@ void AddPredict(CLI::App& app, Session& session);
 void AddModel(CLI::App* command, std::string& model);
 void AddShape(CLI::App* command, std::optional<int64_t>& context, int64_t& batch);
 void AddThreads(CLI::App* command, std::optional<int64_t>& threads);
+void AddPin(CLI::App* command, std::string& pin);
 void AddMatmul(CLI::App* command, std::string& matmul);
 void AddAttention(CLI::App* command, std::string& attention);
 void AddDataTypes(CLI::App* command, std::optional<std::string>& weights,

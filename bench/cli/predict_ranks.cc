@@ -48,7 +48,7 @@ Scaling MakeScaling(const PredictOptions& options) {
                      {.model = scaling.settings.model,
                       .shape = scaling.settings.Shape(scaling.settings.model.num_layers),
                       .matmul = std::string(scaling.settings.kernels.matmul->name),
-                      .processors = AvailableProcessors(),
+                      .processors = options.threads ? AvailableProcessors() : DefaultThreads(),
                       .threads = options.threads,
                       .network = scaling.network},
                      ranks);

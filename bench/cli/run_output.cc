@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <set>
-#include <sstream>
 #include <utility>
 
 #include "analysis/report/side_by_side.h"
@@ -158,6 +157,19 @@ void PrintEnvironment(const Ledger& ledger, std::ostream& out) {
   }
 }
 
+/// What an extrapolation's interval knows of the drift from one run to another.
+std::string DriftText(const RunSettings& settings, const RunResult& result) {
+  const auto& facts = result.ledger.environment.extrapolation;
+  if (facts && facts->drift) {
+    return fmt::format("with a drift between runs of {:.1f} %, as calibrated", 100 * *facts->drift);
+  }
+  return settings.calibration
+             ? "without the drift between runs, which this calibration of an older build, or of "
+               "too "
+               "short a time, does not hold: run 'flopledger calibrate' anew"
+             : "without the drift between runs, which 'flopledger calibrate' measures";
+}
+
 /// What the whole model would take, by each backend.
 void PrintExtrapolated(const RunSettings& settings, std::span<const RunResult> results,
                        std::ostream& out) {
@@ -174,10 +186,10 @@ void PrintExtrapolated(const RunSettings& settings, std::span<const RunResult> r
     PrintNote(out,
               fmt::format(
                   "{}, {}, extrapolated to {} layers: {:.4g} s, one pass lies in [{:.4g}, {:.4g}] "
-                  "({:.0f} %, Student's t; {} repetitions scaled to their median peak)",
+                  "({:.0f} %, Student's t; {} repetitions scaled to their median peak; {})",
                   settings.model.name, result.ledger.rows.front().matmul, settings.model.num_layers,
                   whole.seconds, whole.lower, whole.upper, 100 * kExtrapolationConfidence,
-                  result.trials.size()));
+                  result.trials.size(), DriftText(settings, result)));
   }
 }
 
@@ -277,15 +289,9 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
   PrintPredicted(settings, result, out);
   PrintExtrapolated(settings, {&result, 1}, out);
   if (result.decode) {
-    std::ostringstream decoded;
-    PrintDecode(*result.decode, decoded);
-    PrintNote(out, decoded.str());
+    out << '\n' << Drawn(DecodeTable(result.decode->figures), Format::kTable, out);
+    PrintNote(out, Sentence(*result.decode));
   }
-  PrintNote(out, settings.calibration
-                     ? "next: with '--json run.json', 'flopledger report run.json --out run.html' "
-                       "draws the page"
-                     : "next: 'flopledger calibrate' (two minutes); then seconds are predicted "
-                       "beside the measured ones");
 }
 
 void PrintSideBySide(const RunSettings& settings, std::span<const RunResult> results,

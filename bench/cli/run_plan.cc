@@ -12,7 +12,7 @@
 namespace flopledger {
 namespace {
 
-/// How long one pass of each backend takes together, or why that is not known.
+/// How long all passes take, or why that is not known.
 std::string TimeText(std::span<const RunSettings> side_by_side, const MemoryPlan& plan,
                      int64_t repetitions) {
   double pass_s = 0;
@@ -30,10 +30,9 @@ std::string TimeText(std::span<const RunSettings> side_by_side, const MemoryPlan
     if (!pass.total.seconds) return "time unavailable: " + pass.total.unavailable_because;
     pass_s += *pass.total.seconds;
   }
-  // One more pass warms up and is verified.
-  return fmt::format("about {} for {} repetition{}, besides filling the weights and counting FLOPs",
-                     HumanSeconds(pass_s * static_cast<double>(repetitions + 1)), repetitions,
-                     Plural(repetitions));
+  const int64_t passes = side_by_side.front().warm_up + repetitions;
+  return fmt::format("about {}, besides filling the weights and counting FLOPs",
+                     HumanSeconds(pass_s * static_cast<double>(passes)));
 }
 
 }  // namespace
@@ -46,7 +45,7 @@ std::string PlanText(std::span<const RunSettings> side_by_side, const MemoryPlan
       CountFlops(settings.model, settings.Shape(plan.layers), Convention::kMatmul).total;
   std::string text = fmt::format(
       "plan: {}, {} of {} layers, context {}, batch {}, {}{} thread{}{}: {} a pass (matmul), {} of "
-      "memory{}; {}\n",
+      "memory{}; {} warm-up pass{} (the first is verified), {} repetition{}; {}\n",
       settings.model.name, plan.layers, settings.model.num_layers, Grouped(settings.context),
       settings.batch, ranks > 1 ? fmt::format("{} ranks of ", ranks) : "", settings.threads,
       Plural(settings.threads),
@@ -55,6 +54,7 @@ std::string PlanText(std::span<const RunSettings> side_by_side, const MemoryPlan
       plan.available_bytes ? fmt::format(" of {} available{}", HumanBytes(*plan.available_bytes),
                                          ranks > 1 ? ", at the first rank" : "")
                            : "",
+      settings.warm_up, settings.warm_up == 1 ? "" : "es", repetitions, Plural(repetitions),
       TimeText(side_by_side, plan, repetitions));
   if (plan.cut_by_memory) {
     text += fmt::format("all {} layers need {}: only {} are run\n", settings.model.num_layers,

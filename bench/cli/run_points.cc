@@ -103,7 +103,6 @@ void PrintPoints(const RunSettings& settings, std::span<const RunResult> results
   out << '\n' << Drawn(PointsTable(points, keys), Format::kTable, out) << '\n';
   const std::size_t width = WidthOf(out) < 100 ? 12 : 22;
   out << Drawn(Chart(points, keys, width), Format::kTable, out);
-  PrintNote(out, "next: 'flopledger report' of the --json draws the points beside each other");
 }
 
 }  // namespace flopledger

@@ -39,8 +39,12 @@ std::optional<std::size_t> Columns() {
   return columns;
 }
 
-bool IsTerminal(const std::ostream& out) {
-  return &out == &std::cout && isatty(STDOUT_FILENO) != 0;
+/// The terminal that `out` writes to; absent where it is none.
+std::optional<int> TerminalOf(const std::ostream& out) {
+  const int descriptor = &out == &std::cout   ? STDOUT_FILENO
+                         : &out == &std::cerr ? STDERR_FILENO
+                                              : -1;
+  return descriptor >= 0 && isatty(descriptor) != 0 ? std::optional(descriptor) : std::nullopt;
 }
 
 /// `text` with its verdicts in the colour of their meaning, where `out` has colours.
@@ -67,7 +71,8 @@ std::size_t WidthOf(std::ostream& out) {
   if (const long set = WidthSlot(out); set > 0) return static_cast<std::size_t>(set);
   if (const auto columns = Columns()) return std::max(*columns, kNarrowest);
   winsize size{};
-  if (IsTerminal(out) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+  const auto terminal = TerminalOf(out);
+  if (terminal && ioctl(*terminal, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
     return std::max<std::size_t>(size.ws_col, kNarrowest);
   }
   return kWidthOfNoTerminal;
@@ -82,7 +87,7 @@ void SetColour(std::ostream& out, std::string_view choice) {
   }
   const char* no_colour = std::getenv("NO_COLOR");
   const bool wanted = no_colour == nullptr || *no_colour == '\0';
-  ColourSlot(out) = choice == "always" || (choice == "auto" && wanted && IsTerminal(out)) ? 1 : 0;
+  ColourSlot(out) = choice == "always" || (choice == "auto" && wanted && TerminalOf(out)) ? 1 : 0;
 }
 
 std::string Drawn(const Table& table, Format format, std::ostream& out) {
@@ -103,6 +108,10 @@ std::string Bar(double share, std::size_t width) {
 
 void PrintNote(std::ostream& out, std::string_view text) {
   out << Coloured(Wrapped(text, WidthOf(out), 2), out);
+}
+
+void PrintNext(std::ostream& err, std::string_view text) {
+  PrintNote(err, fmt::format("flopledger: next: {}", text));
 }
 
 }  // namespace flopledger

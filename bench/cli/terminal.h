@@ -10,7 +10,7 @@
 namespace flopledger {
 
 /// Characters that a line on `out` may take: as SetWidth said; else $COLUMNS; else the terminal's
-/// width, where `out` is standard output and that is a terminal; else 100.
+/// width, where `out` is standard output or error and that is a terminal; else 100.
 std::size_t WidthOf(std::ostream& out);
 /// 0 gives the choice back.
 void SetWidth(std::ostream& out, std::size_t width);
@@ -25,7 +25,11 @@ std::string Drawn(const Table& table, Format format, std::ostream& out);
 /// `share` of a bar of that many characters.
 std::string Bar(double share, std::size_t width);
 
-/// A line of text, wrapped at the width of `out`; what follows the first line is indented.
+/// Lines of text, wrapped at the width of `out`, verdicts in colour as in tables; what follows the
+/// first line of each is indented.
 void PrintNote(std::ostream& out, std::string_view text);
+
+/// What to call next, on standard error, after a result for people.
+void PrintNext(std::ostream& err, std::string_view text);
 
 }  // namespace flopledger

@@ -216,4 +216,13 @@ int FmaFlopsPerCycle(const CpuRow& row, int lanes) {
   return 2 * row.fma.pipes * std::min(row.fma.lanes, lanes);
 }
 
+std::optional<int64_t> FmaFlopsPerCycleOfTeam(std::string_view cpuinfo, const Topology& topology,
+                                              int64_t threads, int lanes) {
+  const auto cpu = IdentifyCpu(cpuinfo);
+  const CpuRow* row = cpu ? FindCpu(*cpu) : nullptr;
+  const auto cores = static_cast<int64_t>(topology.cores.size());
+  if (row == nullptr || topology.performance_cores() < cores) return std::nullopt;
+  return FmaFlopsPerCycle(*row, lanes) * std::min(threads, cores);
+}
+
 }  // namespace flopledger

@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "bench/machine/topology.h"
+
 namespace flopledger {
 
 /// What /proc/cpuinfo says of the processor.
@@ -53,6 +55,12 @@ const CpuRow* FindCpu(const CpuIdentity& cpu);
 /// fp32 FLOPs that one core finishes in a cycle when it does nothing but multiply-adds in registers
 /// of `lanes` floats; a wider register than the pipe's goes through in parts.
 int FmaFlopsPerCycle(const CpuRow& row, int lanes);
+
+/// The same of `threads` threads together, each on a core of its own while there are enough; absent
+/// where the processor is not in the table, or some cores are efficiency cores, of which it says
+/// nothing.
+std::optional<int64_t> FmaFlopsPerCycleOfTeam(std::string_view cpuinfo, const Topology& topology,
+                                              int64_t threads, int lanes);
 
 /// The event's code as perf_event_open takes it in a raw event, encoded by libpfm4. Absent where
 /// the build lacks it, or it does not know the PMU or does not find it here

@@ -52,15 +52,20 @@ std::vector<OpCount> CountOneLayer(const CountRequest& request, Progress& progre
   const RunShape shape = OneLayer(request);
   const MatmulBackend<Scalar>& matmul = *CountingTwin(request.kernels);
   const ModelConfig own = OwnModel(request);
-  const auto weights =
-      SeededWeights<Scalar>(request.model, 1, 1, matmul.packs_weights, request.shard);
+  const auto weights = SeededWeights<Scalar>(
+      request.model, 1, 1, matmul.packs_weights,
+      {.shard = request.shard, .after_tensor = FillingProgress(progress, "counting: weights")});
   Forward<Scalar> forward(own, weights, shape, matmul);
   AbsentPeers peers(request.shard);
   forward.Connect(peers);
   const std::vector<int32_t> tokens(static_cast<std::size_t>(shape.batch * shape.context), 0);
-  PassProgress pass_progress(progress, "counting", 1);
+  const PassWork work = WorkOf(own, shape, forward.ops());
+  const WorkLeft of_the_command = progress.left;
+  progress.left.Start(work.pass);
+  PassProgress pass_progress(progress, "counting", 1, work);
   OpMeter<TallyMeter> meter({}, &pass_progress);
   forward.Run(tokens, meter);
+  progress.left = of_the_command;
   std::vector<OpCount> counts;
   for (const Op& op : forward.ops()) counts.push_back({op.id, meter.of(op.id)});
   return counts;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "analysis/regression/row_state.h"
+#include "analysis/text/numbers.h"
 #include "analysis/text/stats.h"
 #include "bench/machine/interrupt.h"
 #include "bench/machine/stopwatch.h"
@@ -48,7 +49,7 @@ void Timing::Run(Progress& progress, std::optional<double> seconds) {
   int blocks = 0;
   while (const auto request = schedule_.Next()) {
     ThrowIfInterrupted();
-    progress.Show(ProgressLine(*request, SecondsSince(start)));
+    progress.Show(ProgressLine(*request, SecondsSince(start), seconds));
     before = RunSlot(*request, before);
     if (!seconds || schedule_.blocks_done() == blocks) continue;
     blocks = schedule_.blocks_done();
@@ -63,10 +64,23 @@ std::optional<double> Timing::MeasureSentinel() const {
   return settings_.sentinel();
 }
 
-std::string Timing::ProgressLine(const SlotRequest& request, double elapsed_s) const {
-  return fmt::format("{:.0f} s: block {}, run {} of 4 ({}), {} row{} undecided", elapsed_s,
-                     request.block + 1, request.slot + 1, SideName(request.candidate),
-                     request.rows.size(), request.rows.size() == 1 ? "" : "s");
+std::string Timing::ProgressLine(const SlotRequest& request, double elapsed_s,
+                                 std::optional<double> limit_s) const {
+  const GateRule& rule = settings_.rule;
+  std::string blocks, left;
+  if (limit_s) {
+    left = fmt::format("about {} left", RoughSeconds(std::max(0.0, *limit_s - elapsed_s)));
+  } else {
+    const bool first = request.block < rule.first_blocks;
+    const int most = first ? rule.first_blocks : 2 * rule.most_blocks;
+    const double seconds = std::max(0, 4 * (most - request.block) - request.slot) * pilot_.slot_s;
+    blocks = fmt::format(" of {}{}", first ? "" : "at most ", most);
+    left = fmt::format("{} {} left{}", first ? "about" : "at most", RoughSeconds(seconds),
+                       first ? " to the first decision" : "");
+  }
+  return fmt::format("block {}{}, run {} of 4 ({}), {} row{} undecided; {}", request.block + 1,
+                     blocks, request.slot + 1, SideName(request.candidate), request.rows.size(),
+                     Plural(std::ssize(request.rows)), left);
 }
 
 /// Runs and feeds one slot; the sentinel after it is the one before the next.

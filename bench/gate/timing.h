@@ -36,7 +36,8 @@ class Timing {
 
  private:
   std::optional<double> MeasureSentinel() const;
-  std::string ProgressLine(const SlotRequest& request, double elapsed_s) const;
+  std::string ProgressLine(const SlotRequest& request, double elapsed_s,
+                           std::optional<double> limit_s) const;
   std::optional<double> RunSlot(const SlotRequest& request, std::optional<double> before);
   std::optional<double> TakeRow(const SlotRequest& request, std::size_t index,
                                 const BenchmarkFile& file, nlohmann::json& rows);

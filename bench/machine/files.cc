@@ -5,7 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -27,6 +31,25 @@ bool IsSpecial(const std::string& path) {
          type != std::filesystem::file_type::not_found &&
          type != std::filesystem::file_type::directory;
 }
+
+/// The file that is being written, for a signal handler.
+struct Unfinished {
+  std::array<char, PATH_MAX> name{};
+  std::atomic<bool> whole = false;  // the name is
+} unfinished;
+
+/// Says which file is being written, while it lives.
+class Writing {
+ public:
+  explicit Writing(const std::string& path) {
+    if (path.empty() || path.size() >= unfinished.name.size()) return;  // open() refuses it
+    *std::copy(path.begin(), path.end(), unfinished.name.begin()) = '\0';
+    unfinished.whole = true;
+  }
+  ~Writing() { unfinished.whole = false; }
+  Writing(const Writing&) = delete;
+  Writing& operator=(const Writing&) = delete;
+};
 
 std::string TemporaryName(const std::string& path) {
   return fmt::format("{}.{}.tmp", path, getpid());
@@ -51,6 +74,7 @@ void CheckWritable(const std::string& path) {
 void WriteWhole(const std::string& path, std::string_view content) {
   const bool special = IsSpecial(path);
   const std::string target = special ? path : TemporaryName(path);
+  const Writing writing(special ? "" : target);
   std::ofstream file(target, std::ios::binary);
   file.write(content.data(), static_cast<std::streamsize>(content.size()));
   file.close();
@@ -64,6 +88,10 @@ void WriteWhole(const std::string& path, std::string_view content) {
     unlink(target.c_str());
     Fail(path, error);
   }
+}
+
+void RemoveUnfinishedFile() {
+  if (unfinished.whole) unlink(unfinished.name.data());
 }
 
 }  // namespace flopledger

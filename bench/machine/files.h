@@ -14,4 +14,7 @@ void CheckWritable(const std::string& path);
 /// Throws InputError when it cannot be written.
 void WriteWhole(const std::string& path, std::string_view content);
 
+/// Removes what WriteWhole has begun and not finished, for a signal handler that ends the program.
+void RemoveUnfinishedFile();
+
 }  // namespace flopledger

@@ -10,6 +10,8 @@ namespace flopledger {
 
 /// Set by a signal handler while an InterruptGuard lives.
 inline std::atomic<bool> interrupted = false;
+/// Whether the user asked again: what was left time to end is ended at once.
+inline std::atomic<bool> interrupted_again = false;
 
 /// Where several ranks share a pass, none leaves it alone: a wish to stop waits until the pass is
 /// over, when the first rank takes it.
@@ -25,29 +27,15 @@ inline void ThrowIfInterrupted() {
   if (interrupted) throw Interrupted{};
 }
 
-/// While it lives, Ctrl-C (or a terminal that closes) stops the run after the current op; a second
-/// one ends the program, except where there are children and files to be cleared away first. There
-/// a reader of our output that goes away does not end it either.
+/// While it lives, Ctrl-C (or a terminal that closes) says on standard error that the run stops
+/// after the current op, which it then does; a second one ends the program by that signal, without
+/// a part of a file left. Where there are children and files to be cleared away first
+/// (second_ends_program false) the second one only hastens that; and a reader of our output that
+/// goes away does not end it either.
 class InterruptGuard {
  public:
-  explicit InterruptGuard(bool second_ends_program = true) {
-    interrupted = interrupt_is_waiting = false;
-    struct sigaction action {};
-    action.sa_handler = [](int) { (interrupts_wait ? interrupt_is_waiting : interrupted) = true; };
-    action.sa_flags = second_ends_program ? static_cast<int>(SA_RESETHAND) : 0;
-    for (std::size_t i = 0; i < kSignals.size(); ++i) {
-      sigaction(kSignals[i], nullptr, &before_[i]);
-      const bool nohup = kSignals[i] == SIGHUP && before_[i].sa_handler == SIG_IGN;
-      if (!nohup) sigaction(kSignals[i], &action, nullptr);
-    }
-    struct sigaction ignore {};
-    ignore.sa_handler = SIG_IGN;
-    sigaction(SIGPIPE, second_ends_program ? nullptr : &ignore, &before_pipe_);
-  }
-  ~InterruptGuard() {
-    for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &before_[i], nullptr);
-    sigaction(SIGPIPE, &before_pipe_, nullptr);
-  }
+  explicit InterruptGuard(bool second_ends_program = true);
+  ~InterruptGuard();
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 

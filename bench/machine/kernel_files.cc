@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -44,6 +45,16 @@ std::optional<int64_t> KernelFiles::Integer(const std::string& path) const {
     return std::nullopt;
   }
   return value;
+}
+
+std::vector<std::string> KernelFiles::Names(const std::string& path) const {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(root_ + path, error), end; !error && entry != end;
+       entry.increment(error)) {
+    names.push_back(entry->path().filename());
+  }
+  return names;
 }
 
 std::optional<std::string> KernelFiles::Value(const std::string& path, std::string_view key) const {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace flopledger {
 
@@ -21,6 +22,8 @@ class KernelFiles {
   std::optional<std::string> FirstLine(const std::string& path) const;
   /// The number that the first line begins with; absent for a word, such as "max".
   std::optional<int64_t> Integer(const std::string& path) const;
+  /// The names in a folder.
+  std::vector<std::string> Names(const std::string& path) const;
   std::optional<std::string> Value(const std::string& path, std::string_view key) const;
 
  private:

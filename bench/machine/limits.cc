@@ -124,6 +124,19 @@ ProcessorLimits FindProcessorLimits(const LimitSources& sources) {
   return found;
 }
 
+ProcessorLimits FindThreadLimits(ProcessorLimits processors, const Topology& topology,
+                                 int64_t ranks) {
+  const auto all = static_cast<int64_t>(topology.cores.size());
+  const int64_t performance = topology.performance_cores();
+  const bool is_hybrid = performance > 0 && performance < all;
+  if (all > 0) {
+    processors.limits.push_back(
+        {is_hybrid ? "the physical performance cores" : "the physical cores",
+         std::max<int64_t>(1, (is_hybrid ? performance : all) / ranks)});
+  }
+  return processors;
+}
+
 std::optional<int64_t> ControlGroupBytes(const KernelFiles& files) {
   // What version 1 calls no limit: the largest number of whole pages.
   constexpr int64_t kNoLimit = int64_t{1} << 60;

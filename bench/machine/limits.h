@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bench/machine/kernel_files.h"
+#include "bench/machine/topology.h"
 
 namespace flopledger {
 
@@ -17,7 +18,8 @@ struct ProcessorLimit {
   int64_t processors = 0;
 };
 
-/// All limits that are set. The least decides; of equal ones the first.
+/// All limits that are set, of processors or of threads. The least decides; of equal ones the
+/// first.
 struct ProcessorLimits {
   std::vector<ProcessorLimit> limits;
 
@@ -32,7 +34,7 @@ struct LimitSources {
   int64_t affinity = 1;
   std::function<const char*(const char*)> variable;  // getenv
 };
-/// Numbers of the processors that the process was started on.
+/// Numbers of the processors that the process was started on, rising; at least one.
 std::vector<int> InitialAffinity();
 /// Those of this process.
 LimitSources SystemLimitSources();
@@ -40,6 +42,12 @@ LimitSources SystemLimitSources();
 /// The affinity, the quota of each control group from the process's own up to the root (version 1
 /// and 2; a quota of 2.5 processors lets 2 run all the time), OMP_THREAD_LIMIT and OMP_NUM_THREADS.
 ProcessorLimits FindProcessorLimits(const LimitSources& sources);
+
+/// What limits the threads that run where none are asked for: those, and the physical performance
+/// cores; all physical cores where none of them is a performance core. Where `ranks` share those
+/// cores, an equal part of them.
+ProcessorLimits FindThreadLimits(ProcessorLimits processors, const Topology& topology,
+                                 int64_t ranks = 1);
 
 /// Bytes that the control groups (version 1 and 2) leave, if any of them sets a limit: what their
 /// processes use counts less the page cache, which the kernel takes back when memory is short.

@@ -1,21 +1,20 @@
 #include "bench/machine/machine.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <Eigen/Core>
 #include <algorithm>
-#include <bit>
-#include <set>
 #include <sstream>
 #include <string_view>
 
 #include "bench/machine/build_info.h"
 #include "bench/machine/kernel_files.h"
 #include "bench/machine/limits.h"
+#include "bench/machine/pinning.h"
+#include "bench/machine/topology.h"
 #include "kernels/fma_chains.h"
 
 namespace flopledger {
@@ -36,22 +35,41 @@ std::optional<int64_t> AddressSpaceBytes() {
   return static_cast<int64_t>(limit.rlim_cur) - used;
 }
 
-std::string CacheFolder(int index) {
-  return fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/", index);
+/// "32K", "1M": the largest unit in which it is a whole number.
+std::string CacheSize(int64_t bytes) {
+  const bool in_mebibytes = bytes % (int64_t{1} << 20) == 0;
+  return in_mebibytes ? fmt::format("{}M", bytes >> 20) : fmt::format("{}K", bytes >> 10);
 }
 
-std::vector<CacheFacts> Caches() {
-  const KernelFiles files;
-  std::vector<CacheFacts> caches;
-  for (int index = 0;; ++index) {
-    const auto folder = CacheFolder(index);
-    const auto level = files.Integer(folder + "level");
-    if (!level) return caches;
-    caches.push_back({.level = *level,
-                      .type = files.FirstLine(folder + "type").value_or(""),
-                      .size = files.FirstLine(folder + "size").value_or(""),
-                      .shared_cpus = files.FirstLine(folder + "shared_cpu_list").value_or("")});
+/// "0-3,8": as the kernel writes a list of processors.
+std::string ProcessorList(const std::vector<int>& processors) {
+  std::string list;
+  for (std::size_t first = 0; first < processors.size();) {
+    std::size_t last = first;
+    while (last + 1 < processors.size() && processors[last + 1] == processors[last] + 1) ++last;
+    list += fmt::format("{}{}", list.empty() ? "" : ",", processors[first]);
+    if (last > first) list += fmt::format("-{}", processors[last]);
+    first = last + 1;
   }
+  return list;
+}
+
+/// The caches of the first core, with the number of their like.
+std::vector<CacheFacts> Caches(const Topology& topology) {
+  std::vector<CacheFacts> facts;
+  for (const Topology::Cache& cache : topology.caches) {
+    const int first = topology.cores.front().processors.front();
+    const auto alike = std::ranges::count_if(topology.caches, [&](const Topology::Cache& other) {
+      return other.level == cache.level && other.type == cache.type;
+    });
+    if (std::ranges::find(cache.processors, first) == cache.processors.end()) continue;
+    facts.push_back({.level = cache.level,
+                     .type = cache.type,
+                     .size = CacheSize(cache.bytes),
+                     .shared_cpus = ProcessorList(cache.processors),
+                     .instances = alike});
+  }
+  return facts;
 }
 
 std::optional<bool> UnderHypervisor() {
@@ -83,6 +101,7 @@ ProcessorLimits& MutableProcessors() {
 }
 
 int64_t processors_of_host = 0;  // 0: this process is alone
+int64_t ranks_sharing = 1;
 
 }  // namespace
 
@@ -92,25 +111,23 @@ void DivideProcessors(int64_t of_host, int64_t ranks) {
   LimitSources sources = SystemLimitSources();
   sources.affinity = of_host;
   processors_of_host = FindProcessorLimits(sources).Decisive().processors;
+  ranks_sharing = ranks;
   if (ranks == 1) return;
   MutableProcessors().limits.push_back(
       {"the ranks on this host", std::max<int64_t>(1, processors_of_host / ranks)});
 }
 
+int64_t RanksSharingProcessors() { return ranks_sharing; }
+
 int AvailableProcessors() { return static_cast<int>(Processors().Decisive().processors); }
 
-int AvailableCores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return AvailableProcessors();
-  std::set<std::string> cores;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &set)) continue;
-    const std::string folder = fmt::format("/sys/devices/system/cpu/cpu{}/topology/", cpu);
-    cores.insert(KernelFiles().FirstLine(folder + "thread_siblings_list").value_or(folder));
-  }
-  return static_cast<int>(cores.size());
+const ProcessorLimits& Threads() {
+  static const ProcessorLimits limits =
+      FindThreadLimits(Processors(), MachineTopology(), ranks_sharing);
+  return limits;
 }
+
+int DefaultThreads() { return static_cast<int>(Threads().Decisive().processors); }
 
 std::optional<int64_t> AvailableMemoryBytes() {
   std::optional<int64_t> least;
@@ -119,25 +136,6 @@ std::optional<int64_t> AvailableMemoryBytes() {
     if (bytes) least = std::min(least.value_or(*bytes), *bytes);
   }
   return least;
-}
-
-std::vector<CacheLevel> DataCaches() {
-  std::vector<CacheLevel> caches;
-  for (int index = 0;; ++index) {
-    const std::string folder = CacheFolder(index);
-    const auto level = KernelFiles().Integer(folder + "level");
-    if (!level) break;
-    const auto size = KernelFiles().FirstLine(folder + "size");  // such as "32K"
-    if (!size || KernelFiles().FirstLine(folder + "type") == "Instruction") continue;
-    int shared_by = 0;  // a bit for each processor, in hexadecimal
-    for (const char digit : KernelFiles().FirstLine(folder + "shared_cpu_map").value_or("1")) {
-      if (digit != ',') shared_by += std::popcount(std::stoul(std::string(1, digit), nullptr, 16));
-    }
-    caches.push_back({static_cast<int>(*level), std::strtoll(size->c_str(), nullptr, 10) * 1024,
-                      std::max(1, shared_by)});
-  }
-  std::ranges::sort(caches, {}, &CacheLevel::level);
-  return caches;
 }
 
 std::optional<double> StealSeconds() {
@@ -171,6 +169,8 @@ std::optional<std::string> CpuSimdLevel() {
 
 Environment DescribeMachine() {
   const KernelFiles files;
+  const Topology& topology = MachineTopology();
+  const auto cores = static_cast<int64_t>(topology.cores.size());
   utsname system{};
   uname(&system);
   Environment environment;
@@ -182,17 +182,22 @@ Environment DescribeMachine() {
       .kernel = system.release,
       .processors = processors_of_host > 0 ? processors_of_host : AvailableProcessors(),
       .processors_limited_by = Processors().Decisive().name,
-      .openmp_threads = AvailableProcessors(),
+      .openmp_threads = DefaultThreads(),
+      .openmp_threads_limited_by = Threads().Decisive().name,
+      .physical_cores = cores,
+      .efficiency_cores = cores - topology.performance_cores(),
+      .numa_nodes = topology.numa_nodes,
       .virtual_machine = UnderHypervisor(),
       .governor = files.FirstLine("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
       .smt = files.FirstLine("/sys/devices/system/cpu/smt/control"),
       .cpu_simd = CpuSimdLevel(),
       .memory_bytes = MeminfoBytes("MemTotal"),
       .memory_available_bytes = AvailableMemoryBytes(),
-      .caches = Caches(),
+      .caches = Caches(topology),
       .eigen_caches = EigenCaches{.l1_bytes = Eigen::l1CacheSize(),
                                   .l2_bytes = Eigen::l2CacheSize(),
                                   .l3_bytes = Eigen::l3CacheSize()}};
+  environment.settings.pin = PinningText();
   environment.build = DescribeBuild();
   return environment;
 }

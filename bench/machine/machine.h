@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "analysis/ledger/environment.h"
 #include "bench/machine/limits.h"
@@ -22,8 +21,14 @@ int AvailableProcessors();
 /// an equal part where `ranks` of them have the same. Before anything asks for them.
 void DivideProcessors(int64_t of_host, int64_t ranks);
 
-/// Cores that those belong to, as far as the system says which of them share one.
-int AvailableCores();
+/// How many ranks share the processors that this process may use: 1 where it has its own.
+int64_t RanksSharingProcessors();
+
+/// What limits the threads that run where none are asked for.
+const ProcessorLimits& Threads();
+
+/// The threads that run where none are asked for: the least of those limits.
+int DefaultThreads();
 
 /// Bytes that this process can still take: the least of the kernel's MemAvailable, what its control
 /// groups leave, and the address-space limit. Absent where none can be read.
@@ -35,15 +40,6 @@ std::optional<double> StealSeconds();
 /// The widest SIMD level that the processor itself has, by the names of BuildSimdLevel; absent
 /// where it cannot be read.
 std::optional<std::string> CpuSimdLevel();
-
-/// One level of cache for data, as the first processor sees it.
-struct CacheLevel {
-  int level = 1;
-  int64_t bytes = 0;
-  int shared_by = 1;  // processors
-};
-/// The nearest first; empty where they cannot be read.
-std::vector<CacheLevel> DataCaches();
 
 /// An environment with the facts of machine and build.
 Environment DescribeMachine();

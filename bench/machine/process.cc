@@ -113,7 +113,7 @@ void EndGroup(pid_t group) {
   constexpr auto kGrace = std::chrono::seconds(5);
   const auto until = Clock::now() + kGrace;
   kill(-group, SIGTERM);
-  while (GroupRuns(group) && Clock::now() < until) {
+  while (GroupRuns(group) && Clock::now() < until && !interrupted_again) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
 }

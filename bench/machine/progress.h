@@ -8,6 +8,24 @@
 
 namespace flopledger {
 
+/// "25 s", "12.5 min": as exact as an estimate is.
+std::string RoughSeconds(double seconds);
+
+/// Time left of a command whose work is known beforehand, in any unit.
+class WorkLeft {
+ public:
+  void Start(double total);
+  bool started() const { return total_ > 0; }
+  void Add(double done) { done_ += done; }
+  /// "about 25 s left", where `under_way` is done beside what was added; empty while too little is
+  /// done to tell.
+  std::string ToText(double under_way = 0) const;
+
+ private:
+  double total_ = 0, done_ = 0;
+  std::chrono::steady_clock::time_point start_{};
+};
+
 class Progress {
  public:
   /// Writes to `out` (standard error) if `on_terminal`; else, where `lines_every` is above 0, a
@@ -23,24 +41,18 @@ class Progress {
   /// True when a line is due, so that a caller need not compose one in vain.
   bool Due() const { return interval_.count() > 0 && std::chrono::steady_clock::now() >= next_; }
 
-  void Show(const std::string& line) {
-    if (!Due()) return;
-    next_ = std::chrono::steady_clock::now() + interval_;
-    if (!on_terminal_) return Say(line);
-    out_ << "\r\x1b[K" << line << std::flush;
-    shown_ = true;
-  }
+  /// Cut to the terminal's width: a line that wraps could not be taken back.
+  void Show(const std::string& line);
 
-  /// A line that stays, on a terminal or not.
-  void Say(const std::string& line) {
-    Clear();
-    out_ << "flopledger: " << line << std::endl;
-  }
+  /// A line that stays, on a terminal or not; on a terminal in its width.
+  void Say(const std::string& line);
 
   void Clear() {
     if (shown_) out_ << "\r\x1b[K" << std::flush;
     shown_ = false;
   }
+
+  WorkLeft left;  // of the command that this tells of
 
  private:
   std::ostream& out_;

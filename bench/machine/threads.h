@@ -3,15 +3,17 @@
 
 #include <omp.h>
 
+#include "bench/machine/pinning.h"
 #include "kernels/check.h"
 
 namespace flopledger {
 
 /// Parallel regions have that many threads from now on: OpenMP must not choose fewer by itself
-/// (OMP_DYNAMIC), for rates are made of the number.
+/// (OMP_DYNAMIC), for rates are made of the number. Bound to cores, where that is asked for.
 inline void UseThreads(int threads) {
   omp_set_dynamic(0);
   omp_set_num_threads(threads);
+  PinTeam(threads);
 }
 
 /// Fails where a parallel region of `threads` threads gets another number of them, as beyond

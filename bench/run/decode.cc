@@ -1,8 +1,8 @@
 #include "bench/run/decode.h"
 
 #include <fmt/format.h>
-#include <fmt/ostream.h>
-#include <omp.h>
+
+#include <functional>
 
 #include "analysis/ledger/ranks.h"
 #include "analysis/text/stats.h"
@@ -48,21 +48,21 @@ DecodeFigures Accounting(const RunSettings& settings, const RunShape& prompt) {
   return figures;
 }
 
-/// Decodes all tokens once. Throws Interrupted, and leaves the figures as they were.
+/// Decodes all tokens once, and tells `after_token` the index of each. Throws Interrupted, and
+/// leaves the figures as they were.
 void Repeat(Forward<float>& step, std::span<const int32_t> tokens, SpeedProbe& speed,
-            Progress& progress, DecodeFigures& figures) {
-  const int threads = omp_get_max_threads();
+            const std::function<void(int64_t)>& after_token, DecodeFigures& figures) {
   OpTimer timer;
   double seconds = 0;
-  const double read_before = speed.MeasureRead(threads);
+  const double read_before = speed.MeasureRead();
   for (int64_t i = 0; i < figures.tokens; ++i) {
     step.MoveTo(figures.prompt + i);
     const auto start = Clock::now();
     step.Run(tokens, timer);
     seconds += SecondsSince(start);
-    progress.Show(fmt::format("decoding: token {} of {}", i + 1, figures.tokens));
+    after_token(i);
   }
-  figures.read_bytes_per_s.push_back((read_before + speed.MeasureRead(threads)) / 2);
+  figures.read_bytes_per_s.push_back((read_before + speed.MeasureRead()) / 2);
   figures.total.seconds.push_back(seconds);
   for (std::size_t j = 0; j < figures.ops.size(); ++j) {
     figures.ops[j].seconds.push_back(timer.of(step.ops()[j].id));
@@ -104,11 +104,17 @@ DecodeResult Decode(const RunSettings& settings, int64_t layers, const Weights<f
   result.verification = Together(settings.team, verifier.result());
   if (!result.verification.ok()) return result;
 
-  const Weight<float>& table = weights.Unembedding();
-  SpeedProbe speed({table.data(), static_cast<std::size_t>(table.stored_size())});
+  SpeedProbe speed(settings.threads);
   try {
+    progress.left.Start(static_cast<double>(repetitions * settings.decode));
     for (int i = 0; i < repetitions; ++i) {
-      Repeat(step, tokens, speed, progress, result.figures);
+      const auto say = [&](int64_t token) {
+        progress.left.Add(1);
+        if (!progress.Due()) return;
+        progress.Show(fmt::format("decoding, repetition {} of {}: token {} of {}; {}", i + 1,
+                                  repetitions, token + 1, settings.decode, progress.left.ToText()));
+      };
+      Repeat(step, tokens, speed, say, result.figures);
     }
   } catch (const Interrupted&) {  // the repetitions that are whole stand
   }
@@ -116,11 +122,10 @@ DecodeResult Decode(const RunSettings& settings, int64_t layers, const Weights<f
   return result;
 }
 
-void PrintDecode(const DecodeResult& result, std::ostream& out) {
-  const DecodeFigures& figures = result.figures;
+Table DecodeTable(const DecodeFigures& figures) {
   Table table{{{"one token at a time", false},
-               {"FLOPs (all tokens)"},
-               {"bytes (all tokens)"},
+               {"FLOPs (all tokens)", true, 2},
+               {"bytes (all tokens)", true, 1},
                {"ms a step"},
                {"MAD ms"},
                {"% of step"},
@@ -137,12 +142,15 @@ void PrintDecode(const DecodeResult& result, std::ostream& out) {
   };
   for (const DecodedOp& op : figures.ops) add(op);
   add(figures.total);
-  fmt::print(out, "\n{}", table.ToText());
-  fmt::print(
-      out,
+  return table;
+}
+
+std::string Sentence(const DecodeResult& result) {
+  const DecodeFigures& figures = result.figures;
+  return fmt::format(
       "decoding {} tokens{} after a prompt of {}{}, {} times: {:.3f} tokens/s, {:.1f} GB/s of "
       "least traffic, {:.1f} % of the {:.1f} GB/s that these threads read from memory just "
-      "before and after (medians; verified: {} outputs)\n",
+      "before and after (medians; verified: {} outputs)",
       Grouped(figures.tokens),
       figures.batch > 1 ? fmt::format(" of each of {} sequences", figures.batch) : "",
       Grouped(figures.prompt),

@@ -3,9 +3,10 @@
 #pragma once
 
 #include <cstdint>
-#include <ostream>
+#include <string>
 
 #include "analysis/ledger/decode_figures.h"
+#include "analysis/text/table.h"
 #include "bench/machine/progress.h"
 #include "bench/run/settings.h"
 #include "bench/run/verify.h"
@@ -26,7 +27,9 @@ int64_t DecodeBytes(const RunSettings& settings, int64_t layers);
 DecodeResult Decode(const RunSettings& settings, int64_t layers, const Weights<float>& weights,
                     int repetitions, Progress& progress);
 
-/// A table of the ops, and a line on the whole.
-void PrintDecode(const DecodeResult& result, std::ostream& out);
+/// A row an operation, and the total: of all tokens, and of a step.
+Table DecodeTable(const DecodeFigures& figures);
+/// A line on the whole.
+std::string Sentence(const DecodeResult& result);
 
 }  // namespace flopledger

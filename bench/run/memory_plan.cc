@@ -35,10 +35,11 @@ int64_t NeededBytes(std::span<const RunSettings> side_by_side, int64_t layers) {
   for (const RunSettings& settings : side_by_side) {
     const MemoryFigures memory = CountMemory(settings.OwnModel(), settings.Shape(layers));
     bytes += memory.activation_bytes + ScratchBytes(settings) + kOverhead;
-    if (settings.decode > 0) bytes += DecodeBytes(settings, layers) + SpeedProbe::Bytes({});
+    if (settings.decode > 0)
+      bytes += DecodeBytes(settings, layers) + SpeedProbe::Bytes(settings.threads);
     bool& has = has_layout[settings.kernels.matmul->packs_weights ? 1 : 0];
     if (!std::exchange(has, true)) bytes += memory.weights_bytes;
-    if (settings.calibration) bytes += SpeedProbe::Bytes({});
+    if (settings.calibration) bytes += SpeedProbe::Bytes(settings.threads);
   }
   return bytes;
 }

@@ -19,6 +19,46 @@ std::vector<json> GatherJson(Team& team, const json& own) {
   return all;
 }
 
+json ToJson(const Slice& slice) {
+  json document = {{"level", static_cast<int>(slice.level)},
+                   {"name", slice.name},
+                   {"layer", slice.layer},
+                   {"thread", slice.thread},
+                   {"start_ns", slice.start_ns},
+                   {"duration_ns", slice.duration_ns}};
+  if (slice.flops) document["flops"] = *slice.flops;
+  if (!slice.op) return document;
+  const Op& op = *slice.op;  // as far as a trace tells of it
+  document["op"] = {static_cast<int>(op.id),
+                    static_cast<int>(op.kind),
+                    op.per_layer,
+                    op.m,
+                    op.n,
+                    op.k,
+                    op.products};
+  return document;
+}
+
+Slice SliceFromJson(const json& json) {
+  Slice slice{.level = static_cast<Slice::Level>(json.at("level").get<int>()),
+              .name = json.at("name").get<std::string>(),
+              .layer = json.at("layer").get<int64_t>(),
+              .thread = json.at("thread").get<int>(),
+              .start_ns = json.at("start_ns").get<int64_t>(),
+              .duration_ns = json.at("duration_ns").get<int64_t>()};
+  if (json.contains("flops")) slice.flops = json.at("flops").get<int64_t>();
+  if (!json.contains("op")) return slice;
+  const auto& op = json.at("op");
+  slice.op = Op{.id = static_cast<OpId>(op.at(0).get<int>()),
+                .kind = static_cast<OpKind>(op.at(1).get<int>()),
+                .per_layer = op.at(2).get<bool>(),
+                .m = op.at(3).get<int64_t>(),
+                .n = op.at(4).get<int64_t>(),
+                .k = op.at(5).get<int64_t>(),
+                .products = op.at(6).get<int64_t>()};
+  return slice;
+}
+
 }  // namespace
 
 Trial Together(Team* team, const Trial& own) {
@@ -75,22 +115,21 @@ std::vector<CollectiveSplit> Together(Team* team, const std::vector<CollectiveSp
   return together;
 }
 
-std::vector<Slice> Together(Team* team, const std::vector<Slice>& own) {
+PassTrace Together(Team* team, const PassTrace& own) {
   if (team == nullptr) return own;
   json slices = json::array();
-  for (const Slice& slice : own) {
-    slices.push_back({static_cast<int>(slice.level), slice.name, slice.layer, slice.thread,
-                      slice.start_ns, slice.duration_ns});
-  }
-  const std::vector<json> all = GatherJson(*team, slices);
+  for (const Slice& slice : own.slices) slices.push_back(ToJson(slice));
+  const std::vector<json> all =
+      GatherJson(*team, {{"slices", std::move(slices)}, {"peaks", own.peaks_flops_per_s}});
   if (all.empty()) return own;
-  std::vector<Slice> together;
+  PassTrace together;
   for (std::size_t rank = 0; rank < all.size(); ++rank) {
-    for (const json& slice : all[rank]) {
-      together.push_back({static_cast<Slice::Level>(slice.at(0).get<int>()),
-                          slice.at(1).get<std::string>(), slice.at(2).get<int64_t>(),
-                          slice.at(3).get<int>(), slice.at(4).get<int64_t>(),
-                          slice.at(5).get<int64_t>(), static_cast<int>(rank)});
+    for (const json& slice : all[rank].at("slices")) {
+      together.slices.push_back(SliceFromJson(slice));
+      together.slices.back().rank = static_cast<int>(rank);
+    }
+    for (const json& peak : all[rank].at("peaks")) {
+      together.peaks_flops_per_s.push_back(peak.get<double>());
     }
   }
   return together;

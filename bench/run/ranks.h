@@ -22,8 +22,8 @@ FlopsEvidence Together(Team* team, const FlopsEvidence& own);
 Verification Together(Team* team, const Verification& own);
 /// The means over the ranks.
 std::vector<CollectiveSplit> Together(Team* team, const std::vector<CollectiveSplit>& own);
-/// The slices of all, each with its rank.
-std::vector<Slice> Together(Team* team, const std::vector<Slice>& own);
+/// The slices of all, each with its rank, and the peak of each.
+PassTrace Together(Team* team, const PassTrace& own);
 /// Decoding's seconds by repetition are the slowest rank's, its bandwidths those of all.
 DecodeFigures Together(Team* team, const DecodeFigures& own);
 

@@ -19,28 +19,14 @@
 #include "bench/machine/stopwatch.h"
 #include "bench/machine/threads.h"
 #include "bench/run/decode.h"
+#include "bench/run/google_benchmark.h"
 #include "bench/run/predictions.h"
 #include "bench/run/ranks.h"
 #include "bench/run/workload.h"
 #include "kernels/matmul_library.h"
-#include "model/input_error.h"
 
 namespace flopledger {
 namespace {
-
-/// Keeps Google Benchmark's own table and remarks off the terminal.
-class SilentReporter : public benchmark::BenchmarkReporter {
- public:
-  SilentReporter() {
-    SetOutputStream(&nowhere_);
-    SetErrorStream(&nowhere_);
-  }
-  bool ReportContext(const Context&) override { return true; }
-  void ReportRuns(const std::vector<Run>&) override {}
-
- private:
-  std::ostream nowhere_{nullptr};
-};
 
 /// Google Benchmark runs trials to find its number of iterations, then those that count: they are
 /// the ones with as many passes as the last.
@@ -58,23 +44,6 @@ std::string NewRunId(const ModelConfig& model) {
   return fmt::format("{}-{:%Y%m%dT%H%M}{:%S}Z", model.name,
                      fmt::gmtime(std::chrono::system_clock::to_time_t(now)),
                      now.time_since_epoch());
-}
-
-/// Hands `flags` to Google Benchmark. Throws InputError for one that it does not take.
-void InitializeGoogleBenchmark(const std::vector<std::string>& flags) {
-  // Its flags are global: those of an earlier run must not hold for this one.
-  std::vector<std::string> words = {"flopledger", "--benchmark_filter=all",
-                                    "--benchmark_list_tests=false", "--benchmark_repetitions=3",
-                                    "--benchmark_enable_random_interleaving=true"};
-  words.insert(words.end(), flags.begin(), flags.end());
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  int argc = static_cast<int>(argv.size());
-  benchmark::Initialize(&argc, argv.data());
-  if (argc > 1) {
-    throw InputError(
-        fmt::format("'{}' is no flag, or no value of one, that Google Benchmark takes", argv[1]));
-  }
 }
 
 /// The libraries among the backends of a run, each with its version and its file.
@@ -97,6 +66,7 @@ struct BackendRun {
   RunSettings settings;
   std::unique_ptr<Workload> workload;
   std::vector<Trial> trials;  // those too in which Google Benchmark looks for its iterations
+  int64_t told = 0;           // repetitions that the progress line counts as done
   RunResult result;
 };
 
@@ -117,29 +87,71 @@ CountMode CountModeOf(const RunSettings& settings, double budget_s, std::ostream
   return AffordableCount(CountRequestOf(settings), budget_s, log);
 }
 
-/// Counts, takes the memory, fills it and verifies a pass.
-void Prepare(BackendRun& run, WeightStore& weights, CountMode count_mode, std::ostream& log,
-             Progress& progress) {
+/// What a run of one or several backends shares.
+struct RunSession {
+  std::string run_id;
+  int64_t repetitions;
+  WeightStore weights;
+  std::vector<BackendRun> runs;
+  std::ostream& log;
+  Progress& progress;
+  const std::function<void(const Ledger&)>& on_trial;
+  Leader* leader = nullptr;  // at the first of several ranks
+};
+
+/// Passes of all points together, weighed by their FLOPs: what the time left is told by.
+double WorkOfRun(const RunSession& session) {
+  double flops = 0;
+  for (const BackendRun& run : session.runs) {
+    const RunSettings& settings = run.settings;
+    const RunShape shape = settings.Shape(run.result.plan.layers);
+    const ModelConfig own = settings.OwnModel();
+    const PassWork work = WorkOf(own, shape, ForwardOps(own, shape));
+    flops += work.pass *
+             static_cast<double>(settings.warm_up + session.repetitions + (settings.trace ? 1 : 0));
+  }
+  return flops;
+}
+
+/// Passes that are not timed, the first of them verified.
+void WarmUp(BackendRun& run, RunSession& session) {
+  WorkLeft& left = session.progress.left;
+  if (!left.started()) left.Start(WorkOfRun(session));
+  run.result.verification = Together(run.settings.team, run.workload->Verify(session.progress));
+  left.Add(run.workload->work().pass);
+  if (!run.result.verification.ok()) return;
+  for (int64_t i = 1; i < run.settings.warm_up; ++i) {
+    run.workload->WarmUp(session.progress);
+    left.Add(run.workload->work().pass);
+  }
+}
+
+/// Counts, takes the memory, fills it and warms up.
+void Prepare(BackendRun& run, RunSession& session, CountMode count_mode) {
   const RunSettings& settings = run.settings;
   RunResult& result = run.result;
   const CountRequest request = CountRequestOf(settings);
-  result.evidence = Together(settings.team, GatherEvidence(count_mode, request, log, progress));
-  progress.Show(fmt::format("filling {} of weights", HumanBytes(result.plan.needed_bytes)));
+  result.evidence =
+      Together(settings.team, GatherEvidence(count_mode, request, session.log, session.progress));
   const auto start = Clock::now();
-  run.workload = std::make_unique<Workload>(settings, result.plan.layers, weights);
+  run.workload =
+      std::make_unique<Workload>(settings, result.plan.layers, session.weights, session.progress);
   result.start_up_s = SecondsSince(start);
   result.ledger.environment.settings.start_up_s = result.start_up_s;
   result.observer_s = MeasureObserverSeconds();
   result.ledger.environment.settings.observer_ns_per_op = result.observer_s * 1e9;
-  result.verification = Together(settings.team, run.workload->Verify(progress));
+  result.ledger.environment.settings.warm_up_passes = settings.warm_up;
+  WarmUp(run, session);
 }
 
 /// Leaves the extrapolation's interval in the ledger, where it has one.
-void DescribeExtrapolation(const ModelConfig& model, RunResult& result) {
+void DescribeExtrapolation(const ModelConfig& model, const std::optional<double>& drift,
+                           RunResult& result) {
   if (result.trials.size() < 2) return;
   result.ledger.environment.extrapolation = {.layers_run = result.plan.layers,
                                              .layers_total = model.num_layers,
-                                             .pass = *result.extrapolated};
+                                             .pass = *result.extrapolated,
+                                             .drift = drift};
 }
 
 /// Fills the predicted columns, and leaves in the ledger what they stand on.
@@ -164,8 +176,11 @@ void MakeRows(BackendRun& run, const std::string& run_id) {
   result.ledger.rows = MakeRecords(measured, result.trials, result.evidence);
   const ModelConfig& model = run.settings.model;
   if (result.plan.layers < model.num_layers) {
-    result.extrapolated = ExtrapolatePass(measured, result.trials);
-    DescribeExtrapolation(model, result);
+    const auto& calibration = run.settings.calibration;
+    const auto drift =
+        calibration ? CalibratedDrift(*calibration, run.settings.threads) : std::nullopt;
+    result.extrapolated = ExtrapolatePass(measured, result.trials, drift);
+    DescribeExtrapolation(model, drift, result);
   }
   if (run.settings.calibration) Predict(run.settings, measured, result);
 }
@@ -188,16 +203,17 @@ Environment SharedEnvironment(std::span<const RunSettings> side_by_side,
   return environment;
 }
 
-/// What a run of one or several backends shares.
-struct RunSession {
-  std::string run_id;
-  WeightStore weights;
-  std::vector<BackendRun> runs;
-  std::ostream& log;
-  Progress& progress;
-  const std::function<void(const Ledger&)>& on_trial;
-  Leader* leader = nullptr;  // at the first of several ranks
-};
+/// "repetition 2 of 3", and of which point, where there are several. Google Benchmark begins a
+/// repetition anew, with more passes, while it looks for how many are long enough.
+std::string RepetitionText(const RunSession& session, const BackendRun& run,
+                           const benchmark::State& state) {
+  int64_t done = 0;
+  for (const Trial& trial : run.trials) done += trial.passes == state.max_iterations ? 1 : 0;
+  const std::string text = fmt::format("repetition {} of {}", done + 1, session.repetitions);
+  if (session.runs.size() == 1) return text;
+  return fmt::format("point {} of {}, {}", &run - session.runs.data() + 1, session.runs.size(),
+                     text);
+}
 
 /// Has the other ranks do `kind` while this one does `work`.
 template <class Work>
@@ -218,7 +234,8 @@ auto WithAllRanks(RunSession& session, const BackendRun& run, Order order, const
 
 /// One repetition. Where there are other ranks, they are told of each pass.
 Trial TimeRepetition(RunSession& session, BackendRun& run, benchmark::State& state) {
-  if (session.leader == nullptr) return run.workload->Time(state, session.progress);
+  const std::string stage = RepetitionText(session, run, state);
+  if (session.leader == nullptr) return run.workload->Time(state, session.progress, stage);
   const auto again = [&] {
     TakeWaitingInterrupt();
     const bool more = !interrupted && state.KeepRunning();
@@ -226,7 +243,7 @@ Trial TimeRepetition(RunSession& session, BackendRun& run, benchmark::State& sta
     return more;
   };
   const Trial trial = WithAllRanks(session, run, {.kind = Order::Kind::kTime}, [&] {
-    return Together(run.settings.team, run.workload->Time(again, session.progress));
+    return Together(run.settings.team, run.workload->Time(again, session.progress, stage));
   });
   if (interrupted) state.SkipWithError("interrupted");
   return trial;
@@ -235,6 +252,7 @@ Trial TimeRepetition(RunSession& session, BackendRun& run, benchmark::State& sta
 /// One repetition of a backend; the first takes the memory, and only if the filter selects this
 /// benchmark at all.
 void Repeat(RunSession& session, BackendRun& run, benchmark::State& state) {
+  if (interrupted) return state.SkipWithError("interrupted");
   try {
     if (!run.workload) {
       constexpr double kSecondsToCount = 60;  // all points together
@@ -242,7 +260,7 @@ void Repeat(RunSession& session, BackendRun& run, benchmark::State& state) {
           run.settings, kSecondsToCount / static_cast<double>(session.runs.size()), session.log);
       WithAllRanks(session, run,
                    {.kind = Order::Kind::kPrepare, .argument = static_cast<int64_t>(mode)},
-                   [&] { Prepare(run, session.weights, mode, session.log, session.progress); });
+                   [&] { Prepare(run, session, mode); });
     }
   } catch (const Interrupted&) {
     return state.SkipWithError("interrupted");
@@ -253,6 +271,10 @@ void Repeat(RunSession& session, BackendRun& run, benchmark::State& state) {
   const Trial trial = TimeRepetition(session, run, state);
   if (interrupted || trial.passes == 0) return;
   run.trials.push_back(trial);
+  if (std::ssize(Accepted(run.trials)) > run.told) {
+    ++run.told;
+    session.progress.left.Add(run.workload->work().pass);
+  }
   MakeRows(run, session.run_id);
   session.on_trial(MergedLedger(ResultsOf(session.runs)));
 }
@@ -326,8 +348,7 @@ void Follow(RunSession& session, Team& team) {
     UseThreads(run.settings.threads);
     switch (order.kind) {
       case Order::Kind::kPrepare:
-        Prepare(run, session.weights, static_cast<CountMode>(order.argument), session.log,
-                session.progress);
+        Prepare(run, session, static_cast<CountMode>(order.argument));
         break;
       case Order::Kind::kTimeAgain:
         Together(&team, run.workload->TimeAgain(order.argument, session.progress));
@@ -368,9 +389,7 @@ void TimeAll(RunSession& session) {
         ->UseRealTime()
         ->Unit(benchmark::kMillisecond);
   }
-  SilentReporter reporter;
-  benchmark::RunSpecifiedBenchmarks(&reporter);
-  benchmark::ClearRegisteredBenchmarks();
+  RunSilently();
 }
 
 /// Times each repetition that was disturbed once more; the fresh one takes its place.
@@ -434,6 +453,7 @@ std::vector<RunResult> RunUnderGoogleBenchmark(const RunRequest& request, std::o
   UseThreads(first.threads);
   Progress progress(log, on_terminal);
   RunSession session{.run_id = NewRunId(first.model),
+                     .repetitions = request.repetitions,
                      .weights = {},
                      .runs = {},
                      .log = log,
@@ -442,7 +462,8 @@ std::vector<RunResult> RunUnderGoogleBenchmark(const RunRequest& request, std::o
   std::optional<Leader> leader;
   const Environment environment = SharedEnvironment(request.settings, session.run_id);
   for (const RunSettings& settings : request.settings) {
-    session.runs.push_back({.settings = settings, .workload = {}, .trials = {}, .result = {}});
+    session.runs.push_back(
+        {.settings = settings, .workload = {}, .trials = {}, .told = 0, .result = {}});
     session.runs.back().result.plan = request.plan;
     session.runs.back().result.ledger.environment = environment;
   }

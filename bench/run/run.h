@@ -31,9 +31,9 @@ struct RunResult {
   std::optional<Extrapolation> extrapolated;  // where not all layers ran
   std::string unpredicted_because;            // why rows lack a predicted time; empty: none does
   Ledger ledger;
-  double start_up_s = 0;     // taking the memory, filling and packing the weights
-  double observer_s = 0;     // of one op
-  std::vector<Slice> trace;  // empty where none was asked for, or it was interrupted
+  double start_up_s = 0;  // taking the memory, filling and packing the weights
+  double observer_s = 0;  // of one op
+  PassTrace trace;        // empty where none was asked for, or it was interrupted
   std::shared_ptr<const DecodeResult> decode;  // null where none was asked for, or none finished
   bool was_interrupted = false;
 };
@@ -46,6 +46,7 @@ struct RunRequest {
   std::span<const RunSettings> settings;  // of one model; they differ in kernels, shape or threads
   MemoryPlan plan;                        // for all of them
   std::vector<std::string> benchmark_flags;
+  int64_t repetitions = 3;  // that the flags ask for; how far the run is, is told by it
 };
 
 /// Fills, verifies and times under Google Benchmark: one result for each of the settings. The

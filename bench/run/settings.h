@@ -29,6 +29,7 @@ struct RunSettings {
   CountMode count = CountMode::kAuto;
   bool counters = true;  // hardware counters, where there are any
   bool trace = false;    // one more pass, traced
+  int64_t warm_up = 1;   // passes before those timed, of which the first is verified
   int64_t decode = 0;    // tokens to decode after the prompt, beside the pass
   uint64_t seed = 1;
   std::optional<int64_t> max_memory_bytes;         // absent: what the machine has available

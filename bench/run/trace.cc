@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -25,6 +26,29 @@ const char* CategoryOf(Slice::Level level) {
     case Slice::Level::kRegion: break;
   }
   return "thread";
+}
+
+/// "1024×4800×1600" of one product, "1024×1600" of what is none.
+std::string ShapeOf(const Op& op) {
+  return op.k > 0 ? fmt::format("{}×{}×{}", op.m, op.n, op.k) : fmt::format("{}×{}", op.m, op.n);
+}
+
+/// What a slice is beside its time: which layer, what was computed, at what rate.
+nlohmann::json Arguments(const Slice& slice, double peak_flops_per_s) {
+  nlohmann::json arguments = nlohmann::json::object();
+  if (slice.layer >= 0) arguments["layer"] = slice.layer;
+  if (slice.op) {
+    arguments["shape"] = ShapeOf(*slice.op);
+    arguments["products"] = slice.op->products;
+  }
+  if (!slice.flops) return arguments;
+  arguments["flops"] = *slice.flops;
+  if (slice.duration_ns <= 0) return arguments;
+  const double flops_per_ns =
+      static_cast<double>(*slice.flops) / static_cast<double>(slice.duration_ns);
+  arguments["gflops"] = flops_per_ns;
+  if (peak_flops_per_s > 0) arguments["pct_peak"] = 100 * flops_per_ns * 1e9 / peak_flops_per_s;
+  return arguments;
 }
 
 /// Names a thread of a rank, or (of thread 0) the rank.
@@ -76,6 +100,7 @@ void TraceObserver::After(const Op& op, int64_t layer, const Operands<float>&) {
                        from_ns - began_ns_, to_ns - from_ns});
   };
   add(Slice::Level::kOp, 0, op_start_ns_, end_ns);
+  slices_.back().op = op;
   for (std::size_t thread = 0; thread < threads_.size(); ++thread) {
     for (const auto& [from_ns, to_ns] : threads_[thread].done_ns) {
       add(Slice::Level::kRegion, thread, from_ns, to_ns);
@@ -101,10 +126,22 @@ std::vector<Slice> TraceObserver::Finish() {
   return std::move(slices_);
 }
 
-std::string ToChromeTrace(const std::vector<Slice>& slices, const std::string& title) {
+void SetFlops(std::vector<Slice>& slices, const std::function<int64_t(const Op&)>& flops_of) {
+  std::map<int64_t, int64_t> of_layer;
+  for (Slice& slice : slices) {
+    if (!slice.op) continue;
+    slice.flops = flops_of(*slice.op);
+    of_layer[slice.layer] += *slice.flops;
+  }
+  for (Slice& slice : slices) {
+    if (slice.level == Slice::Level::kLayer) slice.flops = of_layer[slice.layer];
+  }
+}
+
+std::string ToChromeTrace(const PassTrace& trace, const std::string& title) {
   nlohmann::json events = nlohmann::json::array();
   std::set<std::pair<int, int>> threads;
-  for (const Slice& slice : slices) threads.insert({slice.rank, slice.thread});
+  for (const Slice& slice : trace.slices) threads.insert({slice.rank, slice.thread});
   const bool several = !threads.empty() && threads.rbegin()->first > 0;
   for (const auto& [rank, thread] : threads) {
     if (thread == 0) {
@@ -115,7 +152,7 @@ std::string ToChromeTrace(const std::vector<Slice>& slices, const std::string& t
                               thread == 0 ? "thread 0: layers, operations, its own share"
                                           : fmt::format("thread {}", thread)));
   }
-  for (const Slice& slice : slices) {
+  for (const Slice& slice : trace.slices) {
     nlohmann::json event = {{"ph", "X"},
                             {"name", slice.name},
                             {"cat", CategoryOf(slice.level)},
@@ -123,7 +160,10 @@ std::string ToChromeTrace(const std::vector<Slice>& slices, const std::string& t
                             {"tid", slice.thread},
                             {"ts", static_cast<double>(slice.start_ns) / 1e3},
                             {"dur", static_cast<double>(slice.duration_ns) / 1e3}};
-    if (slice.layer >= 0) event["args"] = {{"layer", slice.layer}};
+    const auto rank = static_cast<std::size_t>(slice.rank);
+    auto arguments =
+        Arguments(slice, rank < trace.peaks_flops_per_s.size() ? trace.peaks_flops_per_s[rank] : 0);
+    if (!arguments.empty()) event["args"] = std::move(arguments);
     events.push_back(std::move(event));
   }
   std::string text = "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [";

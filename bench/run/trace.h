@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,7 +25,9 @@ struct Slice {
   int thread = 0;        // OpenMP's number; 0 runs what is not parallel
   int64_t start_ns = 0;  // since the trace began
   int64_t duration_ns = 0;
-  int rank = 0;  // whose clock the times are on, since that rank's trace began
+  std::optional<Op> op = {};          // of an operation
+  std::optional<int64_t> flops = {};  // executed in it; of a layer, the sum of its operations'
+  int rank = 0;                       // whose clock the times are on, since that rank's trace began
   bool operator==(const Slice&) const = default;
 };
 
@@ -58,8 +62,19 @@ class TraceObserver {
   int64_t layer_ = -1, layer_start_ns_ = 0, layer_end_ns_ = 0;
 };
 
+/// A traced pass.
+struct PassTrace {
+  std::vector<Slice> slices;  // empty where it was interrupted
+  // FMA peak around it of each rank, all its threads; empty: not measured.
+  std::vector<double> peaks_flops_per_s;
+};
+
+/// Gives each operation's slice the FLOPs that one execution of it executes, and each layer's the
+/// sum of those inside of it.
+void SetFlops(std::vector<Slice>& slices, const std::function<int64_t(const Op&)>& flops_of);
+
 /// As {"traceEvents": […], "displayTimeUnit": "ms"}: complete ("X") events, microseconds.
 /// `title` names the process; several ranks are several processes.
-std::string ToChromeTrace(const std::vector<Slice>& slices, const std::string& title);
+std::string ToChromeTrace(const PassTrace& trace, const std::string& title);
 
 }  // namespace flopledger

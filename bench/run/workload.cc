@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "analysis/ledger/disturbance.h"
+#include "analysis/ledger/rows.h"
 #include "bench/calibration/calibrate.h"
 #include "bench/counting/counting.h"
 #include "bench/machine/activity.h"
@@ -66,49 +67,58 @@ void CheckOperands(const Operands<float>& operands) {
 }  // namespace
 
 std::shared_ptr<const Weights<float>> WeightStore::Get(const RunSettings& settings, int64_t layers,
-                                                       bool packed) {
+                                                       bool packed, Progress& progress) {
   std::shared_ptr<const Weights<float>>& weights = packed ? packed_ : plain_;
   if (!weights) {
     weights = std::make_shared<const Weights<float>>(
-        SeededWeights<float>(settings.model, layers, settings.seed, packed, settings.shard()));
+        SeededWeights<float>(settings.model, layers, settings.seed, packed,
+                             {.shard = settings.shard(),
+                              .after_tensor = FillingProgress(progress, "filling the weights")}));
   }
   FL_CHECK(static_cast<int64_t>(weights->layers.size()) == layers, layers);
   return weights;
 }
 
-Workload::Workload(const RunSettings& settings, int64_t layers, WeightStore& weights)
+Workload::Workload(const RunSettings& settings, int64_t layers, WeightStore& weights,
+                   Progress& progress)
     : settings_(settings), own_(settings.OwnModel()) {
   UseThreads(settings.threads);
   CheckTeamSize(settings.threads);
   const MatmulBackend<float>& matmul = *settings.kernels.matmul;
-  weights_ = weights.Get(settings, layers, matmul.packs_weights);
+  weights_ = weights.Get(settings, layers, matmul.packs_weights, progress);
   tokens_ = SpreadTokens(settings.batch * settings.context, settings.model.vocab_size);
   forward_ = std::make_unique<Forward<float>>(own_, *weights_, settings.Shape(layers), matmul);
   if (settings.team != nullptr) forward_->Connect(settings.team->link);
-  if (settings.calibration) {
-    const Weight<float>& table = weights_->Unembedding();
-    speed_ = std::make_unique<SpeedProbe>(
-        std::span(table.data(), static_cast<std::size_t>(table.stored_size())));
-  }
+  work_ = WorkOf(own_, forward_->shape(), forward_->ops());
+  if (settings.calibration) speed_ = std::make_unique<SpeedProbe>(settings.threads);
 }
 
 Verification Workload::Verify(Progress& progress) {
+  UseThreads(settings_.threads);
   OpVerifier verifier(*forward_, tokens_);
-  VerifyingObserver observer(verifier,
-                             {progress, "warm-up and verification", forward_->shape().num_layers});
+  VerifyingObserver observer(
+      verifier, {progress, "warm-up and verification", forward_->shape().num_layers, work_});
   forward_->Run(tokens_, observer);
   progress.Clear();
   return verifier.result();
 }
 
+void Workload::WarmUp(Progress& progress) {
+  PassProgress pass_progress(progress, "warm-up", forward_->shape().num_layers, work_);
+  OpTimer untimed({}, &pass_progress);
+  forward_->Run(tokens_, untimed);
+  progress.Clear();
+}
+
 template <class Iterations>
-Trial Workload::TimePasses(Iterations&& iterations, const char* stage, Progress& progress) {
+Trial Workload::TimePasses(Iterations&& iterations, const std::string& stage, Progress& progress) {
   Trial trial;
-  PassProgress pass_progress(progress, stage, forward_->shape().num_layers);
+  UseThreads(settings_.threads);
+  PassProgress pass_progress(progress, stage, forward_->shape().num_layers, work_);
   OpTimer timer({}, &pass_progress);
   double seconds = 0;
   const ActivityWatch watch;
-  const auto before = speed_ ? speed_->Measure(settings_.threads) : SpeedProbe::Rates{};
+  const auto before = speed_ ? speed_->Measure() : SpeedProbe::Rates{};
   trial.peak_before_flops_per_s = MeasureFmaPeak(settings_.threads);
   try {
     for ([[maybe_unused]] auto _ : iterations) {
@@ -125,7 +135,7 @@ Trial Workload::TimePasses(Iterations&& iterations, const char* stage, Progress&
   benchmark::DoNotOptimize(forward_->logits().data);
   trial.peak_after_flops_per_s = MeasureFmaPeak(settings_.threads);
   if (speed_) {
-    const auto after = speed_->Measure(settings_.threads);
+    const auto after = speed_->Measure();
     trial.read_bytes_per_s = (before.read_bytes_per_s + after.read_bytes_per_s) / 2;
     trial.product_flops_per_s = (before.product_flops_per_s + after.product_flops_per_s) / 2;
   }
@@ -137,8 +147,8 @@ Trial Workload::TimePasses(Iterations&& iterations, const char* stage, Progress&
   return trial;
 }
 
-Trial Workload::Time(benchmark::State& state, Progress& progress) {
-  Trial trial = TimePasses(state, "timing", progress);
+Trial Workload::Time(benchmark::State& state, Progress& progress, const std::string& stage) {
+  Trial trial = TimePasses(state, stage, progress);
   if (trial.passes == 0) state.SkipWithError("interrupted");
   return trial;
 }
@@ -161,8 +171,9 @@ struct WhileAsked {
 
 }  // namespace
 
-Trial Workload::Time(const std::function<bool()>& again, Progress& progress) {
-  return TimePasses(WhileAsked{again}, "timing", progress);
+Trial Workload::Time(const std::function<bool()>& again, Progress& progress,
+                     const std::string& stage) {
+  return TimePasses(WhileAsked{again}, stage, progress);
 }
 
 Trial Workload::TimeAgain(int64_t passes, Progress& progress) {
@@ -218,16 +229,26 @@ CounterEvidence Workload::Count(Counters& counters, Progress& progress) {
   return evidence;
 }
 
-std::vector<Slice> Workload::Trace(Progress& progress) {
-  TraceObserver observer(settings_.threads, {progress, "trace", forward_->shape().num_layers});
+PassTrace Workload::Trace(Progress& progress) {
+  PassTrace trace;
+  const double peak_before = MeasureFmaPeak(settings_.threads);
   try {
+    TraceObserver observer(settings_.threads,
+                           {progress, "trace", forward_->shape().num_layers, work_});
     forward_->Run(tokens_, observer);
+    trace.slices = observer.Finish();
   } catch (const Interrupted&) {
     progress.Clear();
     return {};
   }
   progress.Clear();
-  return observer.Finish();
+  trace.peaks_flops_per_s = {(peak_before + MeasureFmaPeak(settings_.threads)) / 2};
+  const RunShape& shape = forward_->shape();
+  const KernelFacts kernels = FactsOf(settings_.kernels);
+  SetFlops(trace.slices, [&](const Op& op) {
+    return FlopsExecuted(own_, shape, op, kernels) / Executions(op, shape);
+  });
+  return trace;
 }
 
 void Workload::RunUpTo(const Op& op) {
@@ -238,6 +259,7 @@ void Workload::RunUpTo(const Op& op) {
 }
 
 void Workload::TimeOp(benchmark::State& state, const Op& op) {
+  UseThreads(settings_.threads);
   const int64_t layer = op.per_layer ? 0 : -1;
   const Operands<float> operands = forward_->Bind(op, layer);
   RunUpTo(op);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "analysis/ledger/disturbance.h"
@@ -14,6 +15,7 @@
 #include "analysis/ledger/trial.h"
 #include "bench/calibration/speed.h"
 #include "bench/counters/counters.h"
+#include "bench/machine/pass_progress.h"
 #include "bench/machine/progress.h"
 #include "bench/run/settings.h"
 #include "bench/run/trace.h"
@@ -30,32 +32,39 @@ namespace flopledger {
 /// side by side share them.
 class WeightStore {
  public:
+  /// Shows on `progress` how much is filled. Throws Interrupted.
   std::shared_ptr<const Weights<float>> Get(const RunSettings& settings, int64_t layers,
-                                            bool packed);
+                                            bool packed, Progress& progress);
 
  private:
   std::shared_ptr<const Weights<float>> plain_, packed_;
 };
 
 /// A model with seeded weights, its buffers and random tokens, ready to run: all memory is taken in
-/// the constructor.
+/// the constructor, which throws Interrupted.
 class Workload {
  public:
-  Workload(const RunSettings& settings, int64_t layers, WeightStore& weights);
+  Workload(const RunSettings& settings, int64_t layers, WeightStore& weights, Progress& progress);
 
   Forward<float>& forward() { return *forward_; }
   const RunSettings& settings() const { return settings_; }
   const Weights<float>& weights() const { return *weights_; }
+  const PassWork& work() const { return work_; }
 
-  /// One untimed pass (which is also the warm-up) whose every op is checked at sampled outputs.
+  /// One untimed pass (the first warm-up) whose every op is checked at sampled outputs.
   Verification Verify(Progress& progress);
 
+  /// One more pass that is not timed. Throws Interrupted.
+  void WarmUp(Progress& progress);
+
   /// The body of the Google Benchmark: measures the peak, times passes, measures the peak again,
-  /// and watches what else the system does. Marks the state as failed when interrupted.
-  Trial Time(benchmark::State& state, Progress& progress);
+  /// and watches what else the system does. Marks the state as failed when interrupted. `stage` is
+  /// what the progress line says of it.
+  Trial Time(benchmark::State& state, Progress& progress, const std::string& stage = "timing");
 
   /// The same of as many passes as again() asks for.
-  Trial Time(const std::function<bool()>& again, Progress& progress);
+  Trial Time(const std::function<bool()>& again, Progress& progress,
+             const std::string& stage = "timing");
 
   /// The same of `passes` passes, without Google Benchmark; no passes where it was interrupted.
   Trial TimeAgain(int64_t passes, Progress& progress);
@@ -67,8 +76,8 @@ class Workload {
   /// One pass with the counters read around each op, after what is timed.
   CounterEvidence Count(Counters& counters, Progress& progress);
 
-  /// One pass that is traced, after what is timed; empty where it was interrupted.
-  std::vector<Slice> Trace(Progress& progress);
+  /// One pass that is traced, after what is timed, between two measurements of the peak.
+  PassTrace Trace(Progress& progress);
 
   /// Times one op of layer 0 alone, on what the ops before it left it; operands that it overwrites
   /// in place are restored outside the timed region. FLOP/s, bytes/s, the share of the FMA peak and
@@ -88,7 +97,7 @@ class Workload {
  private:
   /// A trial with a pass for each element of `iterations`; no passes where it was interrupted.
   template <class Iterations>
-  Trial TimePasses(Iterations&& iterations, const char* stage, Progress& progress);
+  Trial TimePasses(Iterations&& iterations, const std::string& stage, Progress& progress);
 
   /// Runs what comes before `op` in a pass through one layer.
   void RunUpTo(const Op& op);
@@ -98,6 +107,7 @@ class Workload {
   std::shared_ptr<const Weights<float>> weights_;
   std::vector<int32_t> tokens_;
   std::unique_ptr<Forward<float>> forward_;
+  PassWork work_;
   std::unique_ptr<SpeedProbe> speed_;  // where seconds are predicted
   std::unique_ptr<Counters> counters_;
   std::optional<SampleResult> samples_;  // counted at the first ExportFlops

@@ -202,7 +202,10 @@ void ReadDeepSeek(const ObjectReader& in, ModelConfig& config) {
   config.rope_pairs = RopePairs::kAdjacent;
   config.biases.qkv = config.biases.attention_out = in.Flag("attention_bias", false);
   if (type != "deepseek") {
-    config.latent = {.q_rank = in.SizeOrZero("q_lora_rank", 0),
+    // A null says that the queries are whole, and so does an absent key in copies of V2-Lite's
+    // config, though its class has 1536.
+    const int64_t q_rank = third && !in.raw().contains("q_lora_rank") ? 1536 : 0;
+    config.latent = {.q_rank = in.SizeOrZero("q_lora_rank", q_rank),
                      .kv_rank = in.Size("kv_lora_rank", 512),
                      .nope = in.Size("qk_nope_head_dim", 128),
                      .rope = in.Size("qk_rope_head_dim", 64),

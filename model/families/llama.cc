@@ -112,6 +112,7 @@ void ReadSmolLm3(const ObjectReader& in, ModelConfig& config) {
              .d_ff = 11008,
              .num_kv_heads = 4},
             1e-6, true, config);
+  UseRope(in, {.theta = 2e6}, config);
   ReadBiases(in, config);
   const int64_t window = in.Flag("use_sliding_window", false) ? WindowOf(in, 0) : 0;
   const bool listed = ReadLayerTypes(in, window, config);
@@ -229,7 +230,7 @@ void ReadExaone4(const ObjectReader& in, ModelConfig& config) {
             1e-5, false, config);
   config.norm_placement = NormPlacement::kAfter;
   config.qk_norm = QkNorm::kHead;
-  const int64_t window = WindowOf(in, 0);
+  const int64_t window = WindowOf(in, 4096);
   if (window == 0) {
     in.Pass("layer_types");
     return;

@@ -41,7 +41,7 @@ TEST(RanksAccounting, EveryRankCountsWhatItsFormulasSay) {
       const Shard shard{rank, ranks};
       const ModelConfig own = RankModel(config, shard);
       const RunShape shape = ShapeOfRank(config, 9, 1, shard);
-      const auto weights = SeededWeights<Counting>(config, 1, 3, true, shard);
+      const auto weights = SeededWeights<Counting>(config, 1, 3, true, {.shard = shard});
       Forward<Counting> forward(own, weights, shape, *FindMatmul<Counting>("packed"));
       AbsentPeers link(shard);
       forward.Connect(link);
@@ -154,7 +154,8 @@ TEST(RanksAccounting, EveryRankHoldsTheMemoryThatTheAccountingSays) {
       const Shard shard{rank, ranks};
       const ModelConfig own = RankModel(config, shard);
       const RunShape shape = ShapeOfRank(config, 7, 2, shard);
-      const auto weights = SeededWeights<float>(config, config.num_layers, 3, false, shard);
+      const auto weights =
+          SeededWeights<float>(config, config.num_layers, 3, false, {.shard = shard});
       const Forward<float> forward(own, weights, shape, *FindMatmul<float>("eigen"));
       EXPECT_EQ(forward.ActivationBytes(), CountMemory(own, shape).activation_bytes);
       EXPECT_EQ(WeightBytes(own, weights), CountMemory(own, shape).weights_bytes);

@@ -199,8 +199,8 @@ TEST(RanksForward, HasTheLogitsOfOneProcess) {
       shape.fused_attention = fused;
       shape.fused_epilogues = matmul.fuses_epilogues;
       const ModelConfig own = RankModel(config, shard);
-      const auto weights =
-          SeededWeights<float>(config, config.num_layers, 3, matmul.packs_weights, shard);
+      const auto weights = SeededWeights<float>(config, config.num_layers, 3, matmul.packs_weights,
+                                                {.shard = shard});
       Forward<float> forward(own, weights, shape, matmul);
       if (link != nullptr) forward.Connect(*link);
       StreamRecorder recorder;
@@ -291,7 +291,8 @@ TEST(RanksForward, DecodesAsItPrefills) {
       omp_set_num_threads(1);
       const auto& matmul = *FindMatmul<float>("packed");
       const ModelConfig own = RankModel(config, link.shard());
-      const auto weights = SeededWeights<float>(config, config.num_layers, 3, true, link.shard());
+      const auto weights =
+          SeededWeights<float>(config, config.num_layers, 3, true, {.shard = link.shard()});
       NoObserver nobody;
       const auto run = [&](const RunShape& shape, KvCache<float>* cache,
                            const std::vector<int32_t>& tokens) {

@@ -151,6 +151,10 @@ TEST(Inference, OfGpt2XlByHand) {
   // The tied table is read whole, one position of 1,024.
   EXPECT_EQ(figures.decode.weight_bytes, 4 * (int64_t{1'557'611'200} - 1023 * 1600));
   EXPECT_EQ(figures.prefill.weight_bytes, 4 * int64_t{1'557'611'200});
+  // A hundred positions are read once for both sequences.
+  const InferenceFigures two =
+      CountInference(config, WholePass(config, 100, 2), Convention::kMatmul);
+  EXPECT_EQ(two.prefill.weight_bytes, 4 * (int64_t{1'557'611'200} - 924 * 1600));
 }
 
 TEST(Inference, OfAnUntiedGroupedModel) {

@@ -20,6 +20,24 @@ Environment Read(const nlohmann::json& json) {
   return EnvironmentFromJson({json, "x.json: environment"});
 }
 
+Ceilings FullCeilings() {
+  return {.threads = 2,
+          .fma_flops_per_s = {{"256-bit", {1e11, 1e9}}},
+          .bandwidth = {{"L1", 65536, {1e12, 1}, {1e11, 1}},
+                        {"memory", std::nullopt, {2e10, 1}, {1e10, 1}}},
+          .product_flops_per_s = {9e10, 1},
+          .fork_join_s = {1e-6, 1e-8},
+          .exp_s = {1e-10, 0},
+          .clock_hz = {},
+          .theoretical_flops_per_s = {},
+          .thread_spread = 0.01,
+          .performance_core_flops_per_s = Measured{6e10, 1e8},
+          .efficiency_core_flops_per_s = Measured{4e10, 1e8},
+          .memory_buffer_bytes = 1 << 27,
+          .memory_buffer_bounded = true,
+          .product_drift = 0.02};
+}
+
 /// One in which everything is there.
 Environment FullEnvironment() {
   Environment full;
@@ -31,20 +49,26 @@ Environment FullEnvironment() {
                   .processors = 2,
                   .processors_limited_by = "OMP_NUM_THREADS",
                   .openmp_threads = 2,
+                  .openmp_threads_limited_by = "the physical cores",
+                  .physical_cores = 2,
+                  .efficiency_cores = 0,
+                  .numa_nodes = 1,
                   .virtual_machine = true,
                   .governor = "performance",
                   .smt = "on",
                   .cpu_simd = "AVX-512",
                   .memory_bytes = 1 << 30,
                   .memory_available_bytes = 1 << 29,
-                  .caches = {{1, "Data", "32K", "0"}, {3, "Unified", "32M", "0-1"}},
+                  .caches = {{1, "Data", "32K", "0", 2}, {3, "Unified", "32M", "0-1", {}}},
                   .eigen_caches = EigenCaches{1, 2, 3}};
   full.build = {"0.1.0", "abc", "123", "GNU 12", "-O3", "Release", "AVX2+FMA", "3.4.0"};
   full.settings = {.run_id = "one",
                    .model = R"({"d_model":8})",
                    .seed = UINT64_MAX,
                    .start_up_s = 0.5,
-                   .observer_ns_per_op = 40};
+                   .observer_ns_per_op = 40,
+                   .pin = "cores",
+                   .warm_up_passes = 2};
   full.libraries = {{"openblas", "0.3", "/lib/x.so", ""}, {"blis", "", "", "not installed"}};
   full.counters = CounterFacts{.microarchitecture = "AMD Zen 4",
                                .flops_source = "PPR",
@@ -55,17 +79,9 @@ Environment FullEnvironment() {
                                .flops_available = true,
                                .flops_reason = "",
                                .flops_check = TrustCheck{100, 99.5}};
-  Ceilings ceilings{.threads = 2,
-                    .fma_flops_per_s = {{"256-bit", {1e11, 1e9}}},
-                    .bandwidth = {{"L1", 65536, {1e12, 1}, {1e11, 1}},
-                                  {"memory", std::nullopt, {2e10, 1}, {1e10, 1}}},
-                    .product_flops_per_s = {9e10, 1},
-                    .fork_join_s = {1e-6, 1e-8},
-                    .exp_s = {1e-10, 0},
-                    .clock_hz = {},
-                    .theoretical_flops_per_s = {}};
-  full.calibration = CalibrationFacts{"2026-01-01T00:00:00Z", {ceilings}, MachineSpeed{1, 2, 3}, 7};
-  full.extrapolation = ExtrapolationFacts{2, 12, {3, 2, 4}, 0.95};
+  full.calibration =
+      CalibrationFacts{"2026-01-01T00:00:00Z", {FullCeilings()}, MachineSpeed{1, 2, 3}, 7};
+  full.extrapolation = ExtrapolationFacts{2, 12, {3, 2, 4}, 0.95, 0.02};
   DecodeFigures decode;
   decode.prompt = 8;
   decode.tokens = 2;

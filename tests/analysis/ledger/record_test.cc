@@ -74,6 +74,7 @@ TEST(Record, JsonLosesNothing) {
   ledger.environment.machine.cpu = "a \"name\"";
   ledger.rows = {FullRecord(), Record{}};
   ledger.rows[0].samples_s = {0.1, 0.2};
+  ledger.rows[0].peak_samples_gflops = {230.5, 229};
   ledger.rows[0].flops_note = "why";
   ledger.rows[0].executions_per_count = 48;
   EXPECT_EQ(LedgerFromJson(nlohmann::json::parse(ToJson(ledger).dump()), "x"), ledger);

@@ -131,10 +131,11 @@ COLUMN = '''const [selector, column] = arguments;
                     (row) => row.cells[column].textContent);'''
 
 
-# Pairs of labels of one picture of which two letters come closer than 5 pixels, by their middles.
+# Pairs of labels of one picture of which two letters come closer than 6 pixels, by their middles,
+# labels that stand on a dot, and labels that leave the screen.
 OVERLAPS = '''
   const found = [];
-  for (const svg of document.querySelectorAll('svg.roofline')) {
+  for (const svg of document.querySelectorAll('svg')) {
     if (svg.getBoundingClientRect().width === 0) continue;
     const letters = (text) => {
       const toScreen = text.getScreenCTM();
@@ -148,11 +149,44 @@ OVERLAPS = '''
                               (text) => ({text: text.textContent, letters: letters(text)}));
     labels.forEach((one, i) => labels.slice(i + 1).forEach((other) => {
       const close = one.letters.some((a) => other.letters.some(
-          (b) => Math.hypot(a.x - b.x, a.y - b.y) < 5));
+          (b) => Math.hypot(a.x - b.x, a.y - b.y) < 6));
       if (close) found.push([one.text, other.text]);
     }));
+    const dots = Array.from(svg.querySelectorAll('circle.dot'), (dot) => {
+      const box = dot.getBoundingClientRect();
+      return {x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2, r: box.width / 2};
+    });
+    for (const label of labels) {
+      const covered = dots.some((dot) => label.letters.some(
+          (at) => Math.hypot(at.x - dot.x, at.y - dot.y) < dot.r));
+      if (covered) found.push([label.text, 'a dot']);
+      if (label.letters.some((at) => at.x < 0 || at.x > document.documentElement.clientWidth)) {
+        found.push([label.text]);
+      }
+    }
   }
   return found;'''
+
+
+def calibrated(ledger, bandwidths):
+    """The ledger with a machine's ceilings: bandwidth of each level in bytes a second."""
+    measured = lambda value: {'median': value, 'mad': 0}
+    capacities = {'L1': 65_536, 'L2': 2_097_152, 'L3': 33_554_432}
+    peak = next(row['peak_gflops'] for row in ledger['rows']) * 1e9
+    ceilings = {
+        'threads': ledger['rows'][0]['threads'],
+        'fma': [{'simd': 'AVX2', 'flops_per_s': measured(peak)}],
+        'bandwidth': [{'level': level, 'capacity_bytes': capacities.get(level),
+                       'read_bytes_per_s': measured(rate), 'triad_bytes_per_s': measured(rate)}
+                      for level, rate in bandwidths.items()],
+        'product_flops_per_s': measured(peak), 'fork_join_s': measured(1e-6),
+        'exp_s': measured(1e-9), 'clock_hz': measured(3e9),
+        'theoretical_flops_per_s': measured(1.02 * peak)}
+    ledger = json.loads(json.dumps(ledger))
+    ledger['environment']['calibration'] = {
+        'taken': '2026-11-26T11:05:51Z', 'ceilings': [ceilings], 'scaled_to': None,
+        'total_by_the_peak_alone_s': None}
+    return ledger
 
 
 class Report(unittest.TestCase):
@@ -164,6 +198,16 @@ class Report(unittest.TestCase):
                    '--benchmark_repetitions=3', '--benchmark_min_time=0.01')
         cls.ledger = json.loads(cls.results.read_text())
         cls.ops = [row for row in cls.ledger['rows'] if row['kind'] != 'total']
+        rates = {'L1': 4.3e11, 'L2': 2.02e11, 'L3': 1.65e11, 'memory': 3.24e10}
+        cls.calibrated = write('calibrated.json', calibrated(cls.ledger, rates))
+        slower = json.loads(cls.results.read_text())
+        for row in slower['rows']:
+            row.update(run_id='tiny-20261126T110551.000Z', time_s=1.3 * row['time_s'],
+                       samples_s=[1.3 * seconds for seconds in row['samples_s']])
+        cls.slower = write('slower.json', slower)
+        cls.sweep = FOLDER / 'sweep.json'
+        flopledger('run', '--model', model, '--threads', 1, '--context', '6,12,24', '--matmul',
+                   'packed,eigen', '-r', 2, '--json', cls.sweep, '--benchmark_min_time=0.01')
         cls.browser = Browser()
 
     @classmethod
@@ -186,7 +230,7 @@ class Report(unittest.TestCase):
         self.assertEqual(self.browser.log('browser'), [])
 
     def test_draws_and_loads_nothing(self):
-        page = page_of(self.results)
+        page = page_of(self.calibrated)
         self.browser.open(page)
         self.assertEqual(self.browser.requests(), [page.as_uri()])
         self.assertLess(page.stat().st_size, 300_000)
@@ -226,27 +270,97 @@ class Report(unittest.TestCase):
         self.assertLess(len(known), len(rates))
         self.assertEqual(rates[:len(known)], sorted(known, reverse=True))
 
+    def every_page(self):
+        """Of a run with and without a calibration, of a sweep, of a comparison."""
+        return {'run': page_of(self.results, name='run.html'),
+                'calibrated': page_of(self.calibrated, name='calibrated.html'),
+                'sweep': page_of(self.sweep, name='sweep.html'),
+                'comparison': page_of(self.results, self.slower, name='comparison.html')}
+
     def test_fits_a_phone(self):
-        self.browser.screen(400)
-        self.browser.open(page_of(self.results))
-        wide, narrow, page = self.browser.run('''
-            const width = (css) => document.querySelector(css).getBoundingClientRect().width;
-            return [width('.wide'), width('.narrow svg'), document.documentElement.scrollWidth];''')
-        self.assertEqual(wide, 0)
-        self.assertGreater(narrow, 300)
-        self.assertLessEqual(page, 400)
+        self.browser.screen(390)
+        for name, page in self.every_page().items():
+            self.browser.open(page)
+            with self.subTest(name):
+                wide, narrow, scrolled, taller = self.browser.run('''
+                    for (const one of document.querySelectorAll('details')) one.open = true;
+                    const width = (css) => document.querySelector(css).getBoundingClientRect().width;
+                    return [width('.wide'), width('.narrow svg'),
+                            document.documentElement.scrollWidth,
+                            document.querySelector('.glossary').getBoundingClientRect().right];''')
+                self.assertEqual(wide, 0)
+                self.assertGreater(narrow, 300)
+                self.assertLessEqual(scrolled, 390)
+                self.assertLessEqual(taller, 390)
+
+    def test_says_of_which_tables_there_is_more_at_the_side(self):
+        hints = '''return [...document.querySelectorAll('.hint')].map((hint) => {
+            const box = hint.nextElementSibling;
+            return [hint.getBoundingClientRect().height > 0, box.scrollWidth > box.clientWidth + 1];
+        });'''
+        for width in 390, 1400:
+            self.browser.screen(width)
+            self.browser.open(page_of(self.results))
+            found = self.browser.run(hints)
+            self.assertEqual([shown for shown, _ in found], [more for _, more in found])
+            self.assertEqual(any(shown for shown, _ in found), width == 390 or found[-1][1])
 
     def test_labels_keep_clear_of_each_other(self):
-        page = page_of(self.results)
-        for width in 1280, 400:
+        near = {'L1': 2.3e11, 'L2': 2.1e11, 'L3': 2e11, 'memory': 1.9e11}
+        far = {'L1': 9e12, 'L2': 8e11, 'L3': 9e10, 'memory': 2e8}
+        pages = self.every_page()
+        for name, rates in ('near', near), ('far', far):
+            pages[name] = page_of(write(f'{name}.json', calibrated(self.ledger, rates)),
+                                  name=f'{name}.html')
+        slow = json.loads(self.results.read_text())  # beside others near the peak
+        for row in slow['rows']:
+            factor = 0.01 / row['time_s'] if row['kind'] in ('norm', 'residual') else 1
+            row.update(time_s=factor * row['time_s'], time_mad_s=factor * row['time_mad_s'])
+        pages['slow'] = page_of(write('slow.json', calibrated(slow, far)), name='slow.html')
+        for width in 1400, 800, 390:
             self.browser.screen(width)
-            self.browser.open(page)
-            self.assertEqual(self.browser.run(OVERLAPS), [])
+            for name, page in pages.items():
+                self.browser.open(page)
+                with self.subTest(name, width=width):
+                    self.assertEqual(self.browser.run(OVERLAPS), [])
+
+    def test_a_comparison_has_a_bar_for_each_operation_within_its_line(self):
+        for width in 1400, 390:
+            self.browser.screen(width)
+            self.browser.open(page_of(self.results, self.slower))
+            bars = self.browser.run('''
+                return [...document.querySelectorAll('.ratio')].map((line) => {
+                  const [whole, bar, dot] = [line, line.querySelector('b'), line.querySelector('i')]
+                      .map((one) => one.getBoundingClientRect());
+                  return bar.width > 0 && dot.width > 0 && whole.left - 1 <= bar.left &&
+                         bar.left < dot.right && dot.left < bar.right &&
+                         bar.right <= whole.right + 1;
+                });''')
+            self.assertEqual(bars, [True] * (len(self.ops) + 1))
+
+    def test_a_sweep_is_a_chart_with_its_points(self):
+        self.browser.open(page_of(self.sweep))
+        charts = self.browser.run('''
+            return [...document.querySelectorAll('[aria-labelledby=sweep] .wide svg')].map(
+                (svg) => [svg.querySelectorAll('circle').length,
+                          [...svg.querySelectorAll('.grid text')].map((text) => text.textContent)]);''')
+        self.assertEqual([points for points, _ in charts], [6, 6])
+        for _, texts in charts:
+            self.assertLessEqual({'6', '12', '24', 'context'}, set(texts))
+
+    def test_a_heading_leads_to_its_word(self):
+        self.browser.open(page_of(self.results))
+        self.browser.click('[aria-labelledby=run-shares] h2 a')
+        word, top = self.browser.run('''
+            const word = document.querySelector(':target');
+            return [word.querySelector('dt').textContent, word.getBoundingClientRect().top];''')
+        self.assertEqual(word, 'share of peak')
+        self.assertTrue(0 <= top < 900)
 
     def test_zooms_on_the_operations_of_most_of_the_time(self):
-        self.browser.open(page_of(self.results))
+        self.browser.open(page_of(self.calibrated))
         whole, zoom = self.browser.run('''
-            return Array.from(document.querySelectorAll('.wide svg'),
+            return Array.from(document.querySelectorAll('.wide svg.roofline'),
                               (svg) => svg.querySelectorAll('circle').length);''')
         self.assertLess(zoom, whole)
         self.assertGreater(zoom, 0)
@@ -290,6 +404,7 @@ class Report(unittest.TestCase):
             row['model'] = row['matmul'] = HOSTILE
             row['measured_flops'] = None
         ledger['environment']['cpu'] = HOSTILE
+        ledger = calibrated(ledger, {'memory': 3e10})
         page = page_of(write(HOSTILE.replace('/', '').replace('\n', '') + '.json', ledger))
         for width in 400, 1280:
             self.browser.screen(width)

@@ -196,7 +196,8 @@ TEST(Account, EveryFormIsDrawnInEveryFormat) {
         words.insert(words.end(), form.begin(), form.end());
         const Outcome outcome = Account(words);
         EXPECT_EQ(outcome.code, kDone) << outcome.err;
-        EXPECT_THAT(outcome.err, IsEmpty());
+        const bool table = std::string_view(format) == "table";
+        EXPECT_EQ(outcome.err.empty(), !table) << outcome.err;
         EXPECT_GT(outcome.out.size(), 50u);
         if (std::string(format) == "csv") {
           EXPECT_NO_THROW(ParseCsv(outcome.out, form.front()));

@@ -162,6 +162,66 @@ TEST_F(BadInput, AtRun) {
   });
 }
 
+TEST_F(BadInput, AtFlagsOfGoogleBenchmark) {
+  Refuses({
+      {RunTiny({"--benchmark_repetitions=x"}), "--benchmark_repetitions must be a whole"},
+      {RunTiny({"--benchmark_repetitions=0"}), "at least 1, found '0'"},
+      {RunTiny({"--benchmark_min_time=abc"}), "--benchmark_min_time must be seconds"},
+      {RunTiny({"--benchmark_min_warmup_time=x"}), "is no value of a flag"},
+      {RunTiny({"--benchmark_foo=1"}), "'--benchmark_foo=1' is no flag that Google"},
+      {RunTiny({"--benchmark_filter"}), "write --benchmark_filter=VALUE"},
+      {RunTiny({"--benchmark_out=/proc/none/x"}), "cannot be written"},
+      {{"doctor", "--benchmark_filter=x"}, "takes no flags of Google Benchmark"},
+  });
+}
+
+TEST_F(BadInput, OfTheSameKindsAtEveryCommand) {
+  Refuses({
+      {RunTiny({"--dry-run=3"}), "--dry-run takes no value"},
+      {RunTiny({"--sample=yes"}), "--sample takes no value"},
+      {{"calibrate", "--quick=2x"}, "--quick takes no value"},
+      {RunTiny({"--warmup", "0"}), "--warmup: must be a whole number of at least 1"},
+      {RunTiny({"--matmul", "PACKED"}), "did you mean 'packed'"},
+      {RunTiny({"--count", "FULL"}), "did you mean 'full'"},
+      {RunTiny({"-r"}), "--repetitions needs a value"},
+      {RunTiny({"-t", "x"}), "'x' is no whole number; write a number, a,b,c"},
+      {RunTiny({"yes"}), "'yes' belongs to no option of 'run'"},
+      {RunTiny({"--trace", "-"}), "the trace goes to a file"},
+      {{"account", "gpt2", "--dtype", "BF16"}, "did you mean 'bf16'"},
+      {{"account", "gpt2", "--dtype", "fp16"}, "did you mean 'f16'"},
+      {{"account", "gpt2", "--FORMAT", "csv"}, "did you mean '--format'"},
+      {{"account", "gpt2", "--training", "--peak", "1T", "--steps", "-4"}, "steps"},
+      {{"ACCOUNT"}, "did you mean 'account'"},
+      {{"presets", "--model", "gpt2"}, "unknown option '--model'; 'flopledger help presets'"},
+      {{"presets", "gpt2"}, "'flopledger account MODEL' shows one"},
+      {{"compare"}, "baseline is required: a ledger of 'run --json'"},
+      {{"compare", "--baseline", "%DIR%/tiny.json"}, "unknown option '--baseline'"},
+      {{"compare", "%DIR%/none.json", "%DIR%/tiny.json"}, "none.json: cannot be read"},
+      {{"compare", "%DIR%/tiny.json", "%DIR%/tiny.json"}, "not a ledger"},
+      {{"compare", "%DIR%/tiny.json", "%DIR%/tiny.json", "--drift", "x"}, "must be a number"},
+      {{"gate", "/bin/true", "/bin/true"}, "write --baseline OLD --candidate NEW"},
+      {{"gate", "--baseline", "x", "--candidate", "y", "-o", "JSON"}, "did you mean 'json'"},
+      {{"gate", "--baseline"}, "--baseline needs a value"},
+      {{"bisect", "v1"}, "--good is required: a revision before the slowdown"},
+      {{"logits", "--model", "gpt2"}, "--weights is required: a safetensors"},
+      {{"count-instructions", "matmul"}, "write --kernel NAME"},
+      {{"count-instructions", "--kernel", "Matmul"}, "did you mean 'matmul'"},
+      {{"count-instructions", "--shape", "axb"}, "shape 'axb' must be"},
+      {{"predict", "%DIR%/tiny.json", "--calibration", "%DIR%/tiny.json"}, "calibrate"},
+      {{"predict", "gpt2", "--threads", "two"}, "--threads must be a whole number, found 'two'"},
+      {{"calibrate", "--out", "%DIR%/x.csv"}, "a calibration is kept as JSON"},
+      {{"calibrate", "now"}, "'now' belongs to no option of 'calibrate'"},
+      {{"calibrate", "--show", "--quick"}, "--show measures nothing"},
+      {{"report", "%DIR%/rows_none.json", "--format", "HTML"}, "did you mean 'html'"},
+      {{"audit", "%DIR%/claims_twice.json", "--batch", "x"}, "--batch must be a whole number"},
+      {{"doctor", "now"}, "'now' belongs to no option of 'doctor'"},
+      {{"help", "nothing"}, "unknown command 'nothing'"},
+      {{"manual"}, "form is required: man, bash, zsh or fish"},
+      {{"--config", "%DIR%/none.toml", "account"}, "none.toml cannot be read"},
+      {{"--config", "%DIR%/tiny.json", "account"}, "write e.g. model=\"gpt2\" under '[run]'"},
+  });
+}
+
 TEST_F(BadInput, AtAudit) {
   Refuses({
       {{"audit"}, "claims"},

@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <regex>
+#include <set>
 #include <sstream>
 
 #include "bench/cli/cli.h"
+#include "tests/bench/cli/command_line.h"
 #include "tests/support/temporary_folder.h"
 
 namespace flopledger {
@@ -15,6 +18,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
+constexpr std::size_t npos = std::string::npos;
 const std::string kRoot = FLOPLEDGER_FIXTURES "/../../";
 
 /// README, and every page of docs.
@@ -50,12 +54,12 @@ std::vector<Shown> ShownIn(const std::string& page) {
       continue;
     }
     if (!in_block) continue;
-    const std::size_t at = line.find("flopledger ");
-    const bool calls = at != std::string::npos &&
-                       (line.substr(0, at).find_first_not_of(" ") == std::string::npos ||
-                        line.substr(0, at) == "$ build/" || line.substr(0, at) == "build/");
-    if (calls) {
-      const std::string command = line.substr(at + std::string_view("flopledger ").size());
+    static const std::regex call(
+        "^(?:\\$ )? *(?:build/flopledger|flopledger|scripts/run)(?: (.*))?$");
+    std::smatch found;
+    if (std::regex_match(line, found, call)) {
+      const bool by_script = line.find("scripts/run") != std::string::npos;
+      const std::string command = (by_script ? "run " : "") + found.str(1);
       all.push_back({command.substr(0, command.find("  #")), ""});
     } else {
       all.back().output += line + "\n";
@@ -63,6 +67,14 @@ std::vector<Shown> ShownIn(const std::string& page) {
   }
   std::erase_if(all, [](const Shown& shown) { return shown.command.empty(); });
   return all;
+}
+
+/// The words of a command as a shell would give them, up to a pipe or a file that it goes to.
+std::vector<std::string> WordsOf(std::string command) {
+  for (const char* end : {" | ", " >>"}) command = command.substr(0, command.find(end));
+  std::vector<std::string> words = Words(command);
+  for (std::string& word : words) std::erase_if(word, [](char c) { return c == '\'' || c == '"'; });
+  return words;
 }
 
 /// The first or last N lines, as "head -N" or "tail -N" say.
@@ -93,6 +105,7 @@ class Documentation : public ::testing::Test {
 TEST_F(Documentation, ShowsWhatTheProgramPrints) {
   std::size_t compared = 0;
   for (const std::string& page : Pages()) {
+    if (page.ends_with("/cli.md")) continue;  // its examples stand without their output
     for (const Shown& shown : ShownIn(page)) {
       const std::vector<std::string> words =
           Words(shown.command.substr(0, shown.command.find('|')));
@@ -111,6 +124,66 @@ TEST_F(Documentation, ShowsWhatTheProgramPrints) {
     }
   }
   EXPECT_GE(compared, 14U);
+}
+
+/// A folder in which everything stands that the pages' commands read.
+class Reader {
+ public:
+  Reader() {
+    setenv("XDG_CACHE_HOME", folder_.path("cache").c_str(), 1);
+    const std::string model = folder_.Write("tiny.json", kTinyModel);
+    const Outcome ran = RunWords({"run", model, "-r", "2", "-t", "1", "--benchmark_min_time=0.001",
+                                  "--count", "off", "--json", folder_.path("ledger")});
+    EXPECT_TRUE(Ran(ran)) << ran.err;
+    std::filesystem::copy(kRoot + "examples", folder_.path("examples"));
+    std::filesystem::copy(kRoot + "tests/golden/gpt2-tiny", folder_.path());
+  }
+  ~Reader() { std::filesystem::current_path(kRoot); }
+
+  /// Runs it there; what is dear only as far as it says what it would do.
+  Outcome Run(std::vector<std::string> words) {
+    std::filesystem::current_path(folder_.path());
+    for (const char* ledger : {"gpt2.json", "before.json", "after.json", "results.json", "run.json",
+                               "sweep.json", "results/gpt2.json"}) {
+      Place(folder_.path("ledger"), ledger);
+    }
+    for (const char* binary :
+         {"old/bench_forward", "build/bench_forward", "a/bench_forward", "b/bench_forward",
+          "old/my_benchmarks", "new/my_benchmarks", "bench", "old/bench", "new/bench"}) {
+      Place("/bin/true", binary);  // two of one content are not timed
+    }
+    if (words.front() == "run") words.insert(words.begin() + 1, "--dry-run");
+    return RunWords(words);
+  }
+
+ private:
+  static void Place(const std::string& from, const std::filesystem::path& to) {
+    if (to.has_parent_path()) std::filesystem::create_directories(to.parent_path());
+    std::filesystem::copy_file(from, to, std::filesystem::copy_options::overwrite_existing);
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Documentation, EveryCommandRuns) {
+  Reader reader;
+  std::set<std::string> done;
+  for (const std::string& page : Pages()) {
+    for (const Shown& shown : ShownIn(page)) {
+      const std::vector<std::string> words = WordsOf(shown.command);
+      if (words.empty() || words.front().starts_with('[') || words.front() == "COMMAND") continue;
+      const bool measures = words.front() == "calibrate" && shown.command.find("--show") == npos;
+      const bool of_a_reader = shown.command.find('~') != npos;  // a model of their own
+      if (measures || of_a_reader || !done.insert(shown.command).second) continue;
+      SCOPED_TRACE(page + ": " + shown.command);
+      const Outcome outcome = reader.Run(words);
+      // Revisions are of a checkout, and here is none.
+      if (outcome.err.find("revisions need a git checkout") != npos) continue;
+      EXPECT_NE(outcome.code, kBadInput) << outcome.err;
+      EXPECT_NE(outcome.code, kProgramFault) << outcome.err;
+    }
+  }
+  EXPECT_GE(done.size(), 50U);
 }
 
 TEST_F(Documentation, NamesCommandsAndOptionsThatExist) {

@@ -8,10 +8,9 @@
 
 #include "analysis/ledger/record.h"
 #include "bench/calibration/calibration_file.h"
-#include "bench/calibration/probes.h"
 #include "bench/cli/cli.h"
-#include "bench/machine/machine.h"
 #include "tests/bench/cli/command_line.h"
+#include "tests/support/flat_calibration.h"
 #include "tests/support/ledger_csv.h"
 #include "tests/support/temporary_folder.h"
 
@@ -35,33 +34,7 @@ class Predicting : public ::testing::Test {
 
   Outcome Run(const std::vector<std::string>& words) { return RunWords(words); }
 
-  /// A calibration of this machine, in which every op costs the same a unit of work.
-  Calibration Flat() {
-    Calibration calibration;
-    calibration.identity = CalibrationIdentity();
-    calibration.taken = "2026-11-24T20:00:00Z";
-    for (const int threads : CalibratedThreads(AvailableProcessors())) {
-      calibration.ceilings.push_back({.threads = threads,
-                                      .fma_flops_per_s = {{"256-bit", {1e11, 1e9}}},
-                                      .bandwidth = {{"memory", std::nullopt, {1e10, 0}, {1e10, 0}}},
-                                      .product_flops_per_s = {9e10, 0},
-                                      .fork_join_s = {1e-6, 0},
-                                      .exp_s = {1e-10, 0},
-                                      .clock_hz = {},
-                                      .theoretical_flops_per_s = {}});
-      const ModelConfig model = LoadModel(model_);
-      for (const Op& op : ForwardOps(model, {.context = 24, .fused_attention = true})) {
-        OpSample sample{.matmul = SampleBackend("packed", op), .op = SampleKey(model, op)};
-        sample.threads = threads;
-        sample.peak_flops = 4;
-        sample.product_flops = 3.6;
-        sample.read_bytes = 1;
-        sample.repetitions = 1;
-        calibration.samples.push_back(sample);
-      }
-    }
-    return calibration;
-  }
+  Calibration Flat() { return FlatCalibration(LoadModel(model_)); }
 
   std::string Save(const Calibration& calibration, const std::string& name = "cal.json") {
     return folder_.Write(name, ToJson(calibration).dump());
@@ -104,6 +77,8 @@ TEST_F(Predicting, WithoutACalibrationThatHoldsGivesOneLine) {
        "overflow"},
       {{"predict", "--convention", "rule-of-thumb"}, kBadInput, "rule of thumb"},
       {{"calibrate", "--out", "/proc/none/cal.json"}, kBadInput, "cannot be written"},
+      {{"calibrate", "--pin", "core"}, kBadInput, "did you mean 'cores'"},
+      {{"run", "--model", model_, "--pin", "core"}, kBadInput, "did you mean 'cores'"},
   };
   for (const Case& one : cases) {
     SCOPED_TRACE(::testing::PrintToString(one.words));
@@ -209,6 +184,33 @@ TEST_F(Predicting, RunWithoutACalibrationSaysSoOnOneLineAndLeavesTheColumnsEmpty
   for (const Record& row : RecordsFromCsv(ReadFile(path), path)) {
     EXPECT_FALSE(row.predicted_time_s.has_value());
     EXPECT_THAT(row.bound, IsEmpty());
+  }
+}
+
+TEST_F(Predicting, AnExtrapolationHoldsTheCalibratedDriftOrSaysThatItIsLeftOut) {
+  const std::string path = folder_.path("part.json");
+  const auto part = [&](const Calibration& calibration) {
+    return Run({"run", "--model", model_, "--layers", "2", "--json", path, "--calibration",
+                Save(calibration), "--benchmark_min_time=0.001", "--benchmark_repetitions=2"});
+  };
+  const auto drift = [&] {
+    return nlohmann::json::parse(ReadFile(path))["environment"]["extrapolation"]["drift"];
+  };
+  Calibration calibration = Flat();
+  EXPECT_THAT(part(calibration).out, HasSubstr("without the drift between runs"));
+  EXPECT_TRUE(drift().is_null());
+  for (Ceilings& ceilings : calibration.ceilings) ceilings.product_drift = 0.042;
+  EXPECT_THAT(part(calibration).out, HasSubstr("with a drift between runs of 4.2 %"));
+  EXPECT_EQ(drift(), 0.042);
+}
+
+TEST_F(Predicting, TheEnvironmentSaysWhetherThreadsAreBound) {
+  const std::string path = folder_.path("pinned.json");
+  for (const char* pin : {"cores", "none"}) {
+    const Outcome outcome = Run({"run", "--model", model_, "--pin", pin, "--json", path,
+                                 "--benchmark_min_time=0.001", "--benchmark_repetitions=1"});
+    ASSERT_TRUE(Ran(outcome)) << outcome.err;
+    EXPECT_EQ(nlohmann::json::parse(ReadFile(path))["environment"]["pin"], pin);
   }
 }
 

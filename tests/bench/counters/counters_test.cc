@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -91,34 +92,48 @@ struct FakePmu {
   int hardware_error = 0;  // what opening a hardware or raw event is refused with
   int any_error = 0;       // and any event
   double share_running = 1;
-  uint64_t start = 0;    // where the counters stand
-  uint64_t step = 1000;  // what each event counts between two readings
-  bool starved = false;  // never scheduled
+  uint64_t start = 0;                              // where the counters stand
+  uint64_t step = 1000;                            // what each event counts between two readings
+  bool starved = false;                            // never scheduled
+  uint64_t counters_of_pmu = GroupReading::kMost;  // a group cannot have more
+  uint64_t counters_free = GroupReading::kMost;    // one that has more never runs
+  int64_t files_allowed = 1024, files_asked = 0;
 
   CounterSystem System() {
     return {
         .open =
-            [this](const perf_event_attr& attributes) {
+            [this](const perf_event_attr& attributes, int leader) {
               const std::lock_guard lock(mutex);
               if (any_error != 0) return -any_error;
               if (attributes.type != PERF_TYPE_SOFTWARE && hardware_error != 0) {
                 return -hardware_error;
               }
+              if (leader >= 0 && readings.at(leader).count == counters_of_pmu) return -EINVAL;
               EXPECT_EQ(attributes.exclude_kernel, 1);
               ++open_now;
               opened[next] = attributes;
-              readings[next] = {start, 0, 0};
+              if (leader < 0) {
+                readings[next].values.fill(start);
+                ++groups;
+              }
+              ++readings[leader < 0 ? next : leader].count;
               return next++;
             },
-        .read = [this](int descriptor) -> std::optional<CounterReading> {
-          CounterReading& reading = readings.at(descriptor);
-          const CounterReading now = reading;
-          reading.value += step;
+        .read = [this](int leader) -> std::optional<GroupReading> {
+          GroupReading& reading = readings.at(leader);
+          const GroupReading now = reading;
+          for (uint64_t& value : reading.values) value += step;
           reading.enabled_ns += 1'000'000;
-          if (!starved) reading.running_ns += static_cast<uint64_t>(1'000'000 * share_running);
+          if (!starved && reading.count <= counters_free)
+            reading.running_ns += static_cast<uint64_t>(1'000'000 * share_running);
           return now;
         },
         .close = [this](int) { --open_now; },
+        .allow_files =
+            [this](int64_t more) {
+              files_asked = more;
+              return files_allowed;
+            },
         .cpuinfo = cpuinfo,
         .paranoid = paranoid,
         .hybrid_type = std::nullopt,
@@ -126,9 +141,9 @@ struct FakePmu {
   }
 
   std::mutex mutex;
-  int next = 3, open_now = 0;
+  int next = 3, open_now = 0, groups = 0;
   std::map<int, perf_event_attr> opened;
-  std::map<int, CounterReading> readings;
+  std::map<int, GroupReading> readings;  // by leader
 };
 
 TEST(Counters, SumThreadsAndWeighLanes) {
@@ -137,6 +152,8 @@ TEST(Counters, SumThreadsAndWeighLanes) {
     Counters counters(3, pmu.System());
     EXPECT_TRUE(counters.Has(CounterQuantity::kFlops));
     EXPECT_EQ(pmu.open_now, 3 * (3 + 6));  // threads × (FLOP events + generic ones)
+    EXPECT_EQ(pmu.files_asked, pmu.open_now);
+    EXPECT_EQ(pmu.groups, 3);  // one a thread
     counters.Start();
     const CounterFigures figures = counters.Stop();
     EXPECT_EQ(figures.flops, 3 * 1000 * (1 + 4 + 8));
@@ -158,10 +175,51 @@ TEST(Counters, ScaleWhatWasMultiplexedAndSaySo) {
 
 TEST(Counters, AreRightWhereACounterWrapsAround) {
   FakePmu pmu;
-  pmu.start = UINT64_MAX - 10;
+  pmu.start = UINT64_MAX - 10 - 2 * pmu.step;  // two readings show whether groups run at all
   Counters counters(1, pmu.System());
   counters.Start();
   EXPECT_EQ(counters.Stop().cycles, 1000);
+}
+
+TEST(Counters, ThatThePmuCannotHoldTogetherAreInSeveralGroups) {
+  FakePmu pmu;
+  pmu.counters_of_pmu = 4;
+  Counters counters(2, pmu.System());
+  EXPECT_EQ(pmu.open_now, 2 * 9);
+  EXPECT_EQ(pmu.groups, 2 * 3);  // of four, four and one
+  counters.Start();
+  const CounterFigures figures = counters.Stop();
+  EXPECT_EQ(figures.flops, 2 * 1000 * (1 + 4 + 8));
+  EXPECT_EQ(figures.instructions, 2 * 1000);
+  EXPECT_EQ(figures.context_switches, 2 * 1000);
+}
+
+TEST(Counters, OfAGroupThatNeverRunsAreOpenedOneByOne) {
+  FakePmu pmu;
+  pmu.counters_free = 3;  // another program holds the others
+  {
+    Counters counters(2, pmu.System());
+    EXPECT_EQ(pmu.open_now, 2 * 9);
+    EXPECT_EQ(pmu.groups, 2 + 2 * 9);  // the first was closed again
+    EXPECT_EQ(counters.available().size(), 9U);
+    counters.Start();
+    EXPECT_EQ(counters.Stop().flops, 2 * 1000 * (1 + 4 + 8));
+  }
+  EXPECT_EQ(pmu.open_now, 0);
+}
+
+TEST(Counters, RaiseTheLimitOfOpenFilesWhereTheyMay) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit low = before;
+  low.rlim_cur = 64;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  const CounterSystem system = LinuxCounters();
+  EXPECT_EQ(system.allow_files(0), 256);
+  EXPECT_EQ(system.allow_files(300), 556);
+  EXPECT_EQ(system.allow_files(0), 556);  // never lower
+  EXPECT_EQ(system.allow_files(int64_t{1} << 40), static_cast<int64_t>(before.rlim_max));
+  setrlimit(RLIMIT_NOFILE, &before);
 }
 
 TEST(Counters, ThatNeverRanGiveNothingNotZero) {
@@ -188,7 +246,7 @@ TEST(Counters, SayPreciselyWhyNot) {
       {kBroadwell, 0, EPERM, 1, "seccomp"},
       {kBroadwell, 0, EACCES, std::nullopt, "perf_event_paranoid is unreadable"},
       {kBroadwell, 0, ENOSYS, 2, "no perf_event_open"},
-      {kBroadwell, 0, EMFILE, 2, "ulimit -n"},
+      {kBroadwell, 0, EMFILE, 2, "2 descriptors, one a thread, and 1024 files may be open"},
       {kBroadwell, EBUSY, 0, 2, "another program"},
   };
   for (const auto& refused : kCases) {
@@ -254,14 +312,15 @@ TEST(Counters, ReadTheTimeStampCounterWhereItsPmuIs) {
   attributes.size = sizeof(attributes);
   if (!(file >> attributes.type)) GTEST_SKIP() << "no msr PMU here";
   attributes.config = 0;  // tsc
-  attributes.read_format = PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING;
+  attributes.read_format =
+      PERF_FORMAT_GROUP | PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING;
   const CounterSystem system = LinuxCounters();
-  const int descriptor = system.open(attributes);
+  const int descriptor = system.open(attributes, -1);
   if (descriptor < 0) GTEST_SKIP() << "the msr PMU refuses: " << std::strerror(-descriptor);
   const auto first = system.read(descriptor), second = system.read(descriptor);
   system.close(descriptor);
   ASSERT_TRUE(first && second);
-  EXPECT_GT(second->value, first->value);
+  EXPECT_GT(second->values[0], first->values[0]);
   EXPECT_FALSE(system.read(descriptor).has_value());
 }
 

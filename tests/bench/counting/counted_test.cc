@@ -10,6 +10,7 @@
 
 #include "analysis/accounting/executed.h"
 #include "bench/counting/counting.h"
+#include "bench/machine/interrupt.h"
 #include "model/forward.h"
 #include "tests/support/random_model.h"
 
@@ -56,6 +57,17 @@ TEST(Counted, EveryOpOfRandomModelsExecutesItsFormulaExactly) {
     }
     if (HasFailure()) return;
   }
+}
+
+TEST(Counted, StopsAfterTheOperationInWhichItIsInterrupted) {
+  std::ostream nowhere(nullptr);
+  Progress silent(nowhere, false);
+  std::mt19937 random(1);
+  const CountRequest request{.model = RandomComputedModel(random), .context = 4, .kernels = {}};
+  EXPECT_FALSE(CountOneLayer(request, silent).empty());
+  interrupted = true;
+  EXPECT_THROW(CountOneLayer(request, silent), Interrupted);
+  interrupted = false;
 }
 
 TEST(Counted, TalliesEachKindOfOperation) {

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "bench/cli/cli.h"
+#include "kernels/fma_chains.h"
 
 namespace flopledger {
 namespace {
@@ -53,7 +54,10 @@ TEST(DecodeFlops, KnowsLanesAndFmasAndMasks) {
   ASSERT_TRUE(twice);
   EXPECT_TRUE(twice->is_double);
   EXPECT_EQ(twice->lanes, 4);
-  EXPECT_TRUE(Decode({0xc5, 0xfc, 0x51, 0xca}));  // vsqrtps ymm1, ymm2
+  EXPECT_TRUE(Decode({0xc5, 0xfc, 0x51, 0xca}));                // vsqrtps ymm1, ymm2
+  const auto negated = Decode({0xc4, 0xe2, 0x6d, 0xbc, 0xcb});  // vfnmadd231ps ymm1, ymm2, ymm3
+  ASSERT_TRUE(negated);
+  EXPECT_EQ(negated->flops_a_lane, 2);
 }
 
 TEST(DecodeFlops, LeavesOutWhatIsNoFlop) {
@@ -141,6 +145,23 @@ TEST_F(CompiledKernels, RetireExactlyWhatTheFormulasSay) {
   for (const char* kernel : {"rope", "residual", "embedding", "relu"}) {
     EXPECT_EQ(Count({"--kernel", kernel, "--shape", "3x64"})["difference"], 0) << kernel;
   }
+}
+
+// Every peak, and so every share of it, stands on this count. Before and after the chains the same
+// instructions run, whatever the number of rounds.
+TEST_F(CompiledKernels, FmaChainsRetireTheFlopsThatThePeakIsMadeOf) {
+  const auto count = [](int64_t rounds, int lanes) {
+    return CountInstructions([=] {
+      volatile float result = RunFmaChains(rounds, lanes);
+      static_cast<void>(result);
+    });
+  };
+  for (const int lanes : FmaWidths()) {
+    SCOPED_TRACE(lanes);
+    const InstructionCount few = count(10, lanes), many = count(110, lanes);
+    EXPECT_EQ(many.flops - few.flops, FmaChainsFlops(100, lanes));
+  }
+  EXPECT_EQ(FmaChainsFlops(7), FmaChainsFlops(7, FmaWidths().front()));
 }
 
 TEST_F(CompiledKernels, EigensProductDiffersByItsFoldingAdditionsAlone) {

@@ -12,6 +12,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 TEST_F(Gate, EveryOutputIsWritten) {
   const std::string a = Make("a", {}), b = Make("b", {.counters = R"("predicted_flops": 9)"});
@@ -23,7 +24,8 @@ TEST_F(Gate, EveryOutputIsWritten) {
   EXPECT_EQ(Verdict()["verdict"], "FAIL");
   EXPECT_EQ(Verdict()["settings"]["arguments"],
             nlohmann::json({"--model", "gpt2", "--benchmark_filter=r.w"}));
-  EXPECT_THAT(out_, HasSubstr("::error title="));
+  EXPECT_THAT(err_, HasSubstr("::error title="));
+  EXPECT_THAT(out_, Not(HasSubstr("::error")));
   EXPECT_THAT(ReadFile(folder_.path("v.md")), HasSubstr("### Gate: FAIL"));
   EXPECT_THAT(ReadFile(folder_.path("v.xml")), HasSubstr("failures=\"1\""));
   EXPECT_EQ(ReadFile(folder_.path("bmf.json")), "{}\n");  // nothing was timed

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include "analysis/text/markup.h"
 #include "bench/gate/bisect.h"
 #include "tests/bench/gate/gate_fixture.h"
 #include "tests/support/refusal.h"
@@ -173,6 +174,31 @@ TEST_F(BisectRevisions, InterruptedItGoesOnWhereItWas) {
   EXPECT_THAT(log.str(), HasSubstr("resumed after 2 gates"));
   EXPECT_EQ(second.subjects, std::vector<std::string>{"commit-11"});
   EXPECT_EQ(std::system("test ! -e .git/flopledger-bisect.json"), 0);
+}
+
+TEST_F(GateRevisions, BisectPrintsEachFormatInLinesThatFit) {
+  Git("reset -q --hard HEAD~1");
+  std::filesystem::copy_file(Make("slow", {.rows = {{"row", "200"}}}), "bench.sh",
+                             std::filesystem::copy_options::overwrite_existing);
+  Commit("slow");
+  const auto bisect = [&](const char* format) {
+    return RunCommand({"bisect", "--good", "HEAD~1", "--preset", "", "--target", "bench",
+                       "--blocks", "2", "--max-blocks", "2", "--format", format});
+  };
+  EXPECT_EQ(bisect("json"), kDone) << err_;
+  EXPECT_EQ(nlohmann::json::parse(out_)["row"], "row");
+  EXPECT_EQ(bisect("csv"), kDone);
+  EXPECT_THAT(out_, ::testing::StartsWith("commit,verdict,B/A,low,high,says"));
+  EXPECT_EQ(bisect("md"), kDone);
+  EXPECT_THAT(out_, HasSubstr("| commit | verdict |"));
+  for (const std::size_t width : {80U, 100U}) {
+    setenv("COLUMNS", std::to_string(width).c_str(), 1);
+    EXPECT_EQ(bisect("table"), kDone);
+    EXPECT_THAT(err_, HasSubstr("next: 'git show "));
+    std::istringstream lines(out_ + err_.substr(err_.find("flopledger: next")));
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(LengthOf(line), width) << line;
+  }
+  unsetenv("COLUMNS");
 }
 
 TEST_F(BisectRevisions, ASkippedCommitBesideTheSlowOneLeavesTwo) {

@@ -31,8 +31,8 @@ TEST(Files, StandWholeOrNotAtAll) {
 }
 
 TEST(Machine, SaysWhatItIs) {
-  EXPECT_GE(AvailableCores(), 1);
-  EXPECT_LE(AvailableCores(), AvailableProcessors());
+  EXPECT_GE(DefaultThreads(), 1);
+  EXPECT_LE(DefaultThreads(), AvailableProcessors());
   EXPECT_GE(AvailableProcessors(), 1);
   const auto memory = AvailableMemoryBytes();
   ASSERT_TRUE(memory.has_value());

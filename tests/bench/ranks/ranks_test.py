@@ -59,7 +59,8 @@ def expect(what, text=""):
 def check_logits(folder, name, ranks):
     golden = GOLDEN / name
     done = launch(folder, ranks, "logits", "--model", golden / "config.json", "--weights",
-                  golden / "model.safetensors", "--tokens", golden / "tokens.json", "-t", 1)
+                  golden / "model.safetensors", "--tokens", golden / "tokens.json", "-t", 1,
+                  "--format", "csv")
     expect(done.returncode == 0, done.stderr)
     found = [[float(x) for x in row] for row in csv.reader(done.stdout.splitlines())]
     wanted = [[float(x) for x in row] for row in csv.reader(open(golden / "logits.csv"))]
@@ -124,6 +125,10 @@ def ledger(folder):
         expect([split["op"] for split in splits] == ["attention_all_reduce", "ffn_all_reduce"])
         events = json.loads(pathlib.Path(f"{folder}/trace.json").read_text())["traceEvents"]
         expect({event["pid"] for event in events} == set(range(1, ranks + 1)))
+        products = [event for event in events if event.get("cat") == "operation"
+                    and event["name"] == "ffn_up"]
+        expect({event["pid"] for event in products} == set(range(1, ranks + 1)))
+        expect(all(event["args"]["pct_peak"] > 0 for event in products), "the share of the peak")
 
 
 def decode(folder):

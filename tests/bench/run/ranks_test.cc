@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "bench/calibration/collectives.h"
 #include "bench/run/memory_plan.h"
 #include "bench/run/workload.h"
@@ -15,6 +17,8 @@
 namespace flopledger {
 namespace {
 
+using ::testing::DoubleEq;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 RunSettings SettingsOf(Team& team) {
@@ -75,9 +79,9 @@ TEST(RanksVerification, FindsASumThatIsWrong) {
       Team team{.link = bad ? static_cast<Link&>(changing) : link, .host = "h"};
       const RunSettings settings = SettingsOf(team);
       WeightStore weights;
-      Workload workload(settings, 1, weights);
       std::ostream nowhere(nullptr);
       Progress progress(nowhere, false);
+      Workload workload(settings, 1, weights, progress);
       const Verification found = Together(&team, workload.Verify(progress));
       EXPECT_EQ(found.ok(), !bad);
       if (bad) {
@@ -87,6 +91,45 @@ TEST(RanksVerification, FindsASumThatIsWrong) {
       }
     });
   }
+}
+
+TEST(RanksTrace, HasEachRanksSlicesAndPeak) {
+  RunRanks(2, [](ThreadLink& link) {
+    Team team{.link = link, .host = "h"};
+    const auto rank = static_cast<int>(link.shard().rank);
+    const Op op{.id = OpId::kFfnUp,
+                .kind = OpKind::kMatmul,
+                .per_layer = true,
+                .m = 2,
+                .n = 3 + rank,
+                .k = 5,
+                .products = 1};
+    const Slice of_op{.level = Slice::Level::kOp,
+                      .name = "ffn_up",
+                      .layer = 1,
+                      .start_ns = 10,
+                      .duration_ns = 20 + rank,
+                      .op = op,
+                      .flops = 60 + rank};
+    const Slice of_layer{.level = Slice::Level::kLayer, .name = "layer 1", .duration_ns = 40};
+    const PassTrace together = Together(
+        &team, PassTrace{.slices = {of_layer, of_op}, .peaks_flops_per_s = {1e9 * (1 + rank)}});
+    if (!team.leads()) return;
+    EXPECT_THAT(together.peaks_flops_per_s, ElementsAre(1e9, 2e9));
+    ASSERT_EQ(together.slices.size(), 4);
+    EXPECT_EQ(together.slices[0], of_layer);
+    EXPECT_EQ(together.slices[1], of_op);
+    EXPECT_EQ(together.slices[3].rank, 1);
+    EXPECT_EQ(together.slices[3].op->n, 4);
+    EXPECT_EQ(together.slices[3].flops, 61);
+    // Each rank's share of the peak is of its own.
+    const auto trace = nlohmann::json::parse(ToChromeTrace(together, "run"));
+    std::vector<double> shares;
+    for (const auto& event : trace.at("traceEvents")) {
+      if (event.at("name") == "ffn_up") shares.push_back(event.at("args").at("pct_peak"));
+    }
+    EXPECT_THAT(shares, ElementsAre(DoubleEq(100 * 60.0 / 20), DoubleEq(100 * 61.0 / 21 / 2)));
+  });
 }
 
 TEST(RanksCollectives, AreSampledOnBothSidesOfTheAlgorithms) {

@@ -17,15 +17,17 @@ namespace {
 
 TEST(WeightStore, FillsEachLayoutOnce) {
   WeightStore store;
+  std::ostream nowhere(nullptr);
+  Progress silent(nowhere, false);
   RunSettings settings = SmallRun();
   settings.model.vocab_size = 100;
-  const auto plain = store.Get(settings, 1, false);
-  EXPECT_EQ(store.Get(settings, 1, false), plain);
-  const auto packed = store.Get(settings, 1, true);
+  const auto plain = store.Get(settings, 1, false, silent);
+  EXPECT_EQ(store.Get(settings, 1, false, silent), plain);
+  const auto packed = store.Get(settings, 1, true, silent);
   EXPECT_NE(packed, plain);
-  EXPECT_EQ(store.Get(settings, 1, true), packed);
+  EXPECT_EQ(store.Get(settings, 1, true, silent), packed);
   EXPECT_EQ(packed->layers[0].ffn_up.view()(3, 70), plain->layers[0].ffn_up.view()(3, 70));
-  EXPECT_THROW(store.Get(settings, 2, true), Fault);
+  EXPECT_THROW(store.Get(settings, 2, true, silent), Fault);
 }
 
 TEST(RunUnderGoogleBenchmark, AnInterruptedRunKeepsTheRepetitionsThatFinished) {
@@ -46,9 +48,9 @@ TEST(Workload, ARepetitionIsTimedAgainAndWatched) {
   const InterruptGuard guard;
   RunSettings settings = SmallRun();
   WeightStore weights;
-  Workload workload(settings, 1, weights);
   std::ostream nowhere(nullptr);
   Progress progress(nowhere, false);
+  Workload workload(settings, 1, weights, progress);
   const Trial trial = workload.TimeAgain(3, progress);
   EXPECT_EQ(trial.passes, 3);
   EXPECT_EQ(trial.op_s.size(), workload.forward().ops().size());
@@ -73,7 +75,9 @@ TEST(Workload, ExportsTheFlopsThatAGateHoldsExact) {
   RunSettings settings = SmallRun();
   settings.threads = 1;
   WeightStore weights;
-  Workload workload(settings, 1, weights);
+  std::ostream nowhere(nullptr);
+  Progress silent(nowhere, false);
+  Workload workload(settings, 1, weights, silent);
   const auto ops = workload.forward().ops();
   const Op& attention = *std::ranges::find(ops, OpId::kAttention, &Op::id);
   benchmark::ClearRegisteredBenchmarks();
@@ -125,7 +129,9 @@ bool IsRefused(OpId id, MatmulFn<float> run) {
   settings.model.vocab_size = 100;
   settings.kernels.matmul = &backend;
   WeightStore weights;
-  Workload workload(settings, 1, weights);
+  std::ostream nowhere(nullptr);
+  Progress silent(nowhere, false);
+  Workload workload(settings, 1, weights, silent);
   const auto ops = workload.forward().ops();
   const Op& op = *std::ranges::find(ops, id, &Op::id);
   bool refused = false;
