@@ -14,7 +14,7 @@ inline Calibration FlatCalibration(const ModelConfig& model) {
   Calibration calibration;
   calibration.identity = CalibrationIdentity();
   calibration.taken = "2026-11-24T20:00:00Z";
-  for (const int threads : CalibratedThreads(AvailableProcessors())) {
+  for (const int threads : CalibratedThreads(DefaultThreads(), AvailableProcessors())) {
     calibration.ceilings.push_back({.threads = threads,
                                     .fma_flops_per_s = {{"256-bit", {1e11, 1e9}}},
                                     .bandwidth = {{"memory", std::nullopt, {1e10, 0}, {1e10, 0}}},

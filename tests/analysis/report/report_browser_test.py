@@ -355,7 +355,7 @@ class Report(unittest.TestCase):
             const word = document.querySelector(':target');
             return [word.querySelector('dt').textContent, word.getBoundingClientRect().top];''')
         self.assertEqual(word, 'share of peak')
-        self.assertTrue(0 <= top < 900)
+        self.assertTrue(0 <= top < 900, top)
 
     def test_zooms_on_the_operations_of_most_of_the_time(self):
         self.browser.open(page_of(self.calibrated))
