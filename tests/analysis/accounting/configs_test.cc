@@ -248,7 +248,7 @@ TEST(DataTypes, BytesOfWeightsAndCache) {
   EXPECT_EQ(bytes("f32", "f16").kv_cache_bytes, 5 * 4 * 200);
   EXPECT_EQ(bytes("int4", "int8").kv_cache_bytes, 5 * 4 * (100 + 2));
   EXPECT_THAT(Refusal([] { ParseDataType("fp32", "--dtype"); }),
-              HasSubstr("--dtype: unknown data type 'fp32'; allowed: f32, bf16"));
+              HasSubstr("--dtype: unknown data type 'fp32'; did you mean 'f32'?"));
   EXPECT_EQ(DataTypeOfConfig("torch.bfloat16")->name, "bf16");
   EXPECT_EQ(DataTypeOfConfig("float8_e4m3fn")->name, "f8");
   EXPECT_EQ(DataTypeOfConfig("auto"), nullptr);

@@ -37,6 +37,12 @@ TEST(SumOfRates, KeepsTheKindsOfCoresApart) {
   EXPECT_FALSE(efficiency_only.efficiency_core_per_s.has_value());
 }
 
+TEST(SumOfRates, KeepsTheFastestThreads) {
+  EXPECT_EQ(SumOfRates(std::vector<ThreadRate>{{.per_s = 75}, {.per_s = 100}, {.per_s = 50}})
+                .fastest_per_s,
+            100);
+}
+
 TEST(CalmRounds, AreThoseNearTheBestPeak) {
   std::vector<TeamRate> peaks;
   for (const double peak : {91.0, 100.0, 93.0, 50.0, 92.5}) peaks.push_back({.per_s = peak});

@@ -312,7 +312,7 @@ TEST_F(Formats, ASweepIsOneLedgerATableAndAChart) {
   EXPECT_THAT(sweep.out, HasSubstr("4 points"));
   EXPECT_THAT(sweep.out, HasSubstr("context 16, batch 2"));
   EXPECT_THAT(sweep.out, HasSubstr("█"));
-  EXPECT_THAT(Run({"report", json}).out, HasSubstr("4 runs compared"));
+  EXPECT_THAT(Run({"report", json}).out, HasSubstr("<title>4 runs"));
   for (const auto& [words, says] :
        {std::pair{std::vector<std::string>{"-p", "8,x"}, "'x' is no whole number"},
         {{"-p", "16:8:x2"}, "ends before it begins"},

@@ -37,7 +37,7 @@ TEST_F(CommandLine, ARunThatIsInterruptedLeavesTheRepetitionsThatFinished) {
 TEST_F(CommandLine, ACalibrationThatIsInterruptedIsNone) {
   const std::string out = folder_.path("calibration.json");
   Child child(folder_, FLOPLEDGER_PROGRAM, {"calibrate", "--quick", "--out", out});
-  ASSERT_TRUE(child.Says("calibrating: 30 s")) << child.err();
+  ASSERT_TRUE(child.Says("calibrating: ")) << child.err();
   child.Interrupt();
   ASSERT_TRUE(child.Says("stopping after this operation"));
   EXPECT_EQ(child.Wait(), kNoAnswer);

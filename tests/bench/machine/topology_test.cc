@@ -152,6 +152,16 @@ TEST(CachesOfTeam, CountWhatThreadsHaveAndWhatTheyCanReach) {
   EXPECT_TRUE(CachesOfTeam(Topology{}, 2).empty());
 }
 
+TEST(CachesOfTeam, LeaveOutThoseOfInstructions) {
+  Topology topology;
+  topology.cores = {{.processors = {0}}};
+  topology.caches = {{1, "Data", 32 << 10, {0}}, {1, "Instruction", 64 << 10, {0}}};
+  const auto caches = CachesOfTeam(topology, 1);
+  ASSERT_EQ(caches.size(), 1U);
+  EXPECT_EQ(caches[0].close_bytes, 32 << 10);
+  EXPECT_EQ(caches[0].reachable_bytes, 32 << 10);
+}
+
 TEST(MachineTopology, IsWhatThisProcessMayUse) {
   const Topology& here = MachineTopology();
   ASSERT_FALSE(here.cores.empty());
