@@ -13,9 +13,9 @@
 namespace flopledger {
 namespace {
 
-/// Why each repetition of the pass is doubtful; empty where it is not: a fresh one took the place of
-/// what was replaced. Of a sweep the ledger does not say whose repetition it was: the
-/// total's own word decides.
+/// Why each repetition of the pass is doubtful; empty where it is not: a fresh one took the place
+/// of what was replaced. Of a sweep the ledger does not say whose repetition it was: the total's
+/// own word decides.
 std::vector<std::string> DoubtsOf(const ReportView& view) {
   const Record& total = *view.total;
   std::vector<std::string> doubts(total.samples_s.size());
