@@ -77,6 +77,7 @@ enum class OpId {
   kLmHead,
   kScoreHead,  // [C, num_labels], of one position of each sequence
 };
+inline constexpr std::size_t kNumOpIds = static_cast<std::size_t>(OpId::kScoreHead) + 1;
 
 /// What a product does to its output besides: an op that then has no row of its own.
 enum class OpEpilogue { kNone, kActivation, kResidual };

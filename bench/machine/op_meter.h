@@ -38,7 +38,7 @@ class OpMeter {
  private:
   Meter meter_;
   PassProgress* progress_;
-  std::array<Figures, static_cast<std::size_t>(OpId::kLmHead) + 1> sums_{};
+  std::array<Figures, kNumOpIds> sums_{};
 };
 
 /// Seconds of each op.

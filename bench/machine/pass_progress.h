@@ -17,7 +17,7 @@ namespace flopledger {
 /// What a pass is to do: FLOPs, under `all`.
 struct PassWork {
   double pass = 0;
-  std::array<double, static_cast<std::size_t>(OpId::kLmHead) + 1> execution{};  // of each op, by id
+  std::array<double, kNumOpIds> execution{};  // of each op, by id
 };
 PassWork WorkOf(const ModelConfig& model, const RunShape& shape, std::span<const Op> ops);
 
