@@ -104,8 +104,7 @@ std::string DisturbedSentences(const ReportView& view) {
 /// A line an operation: each repetition's distance from the operation's median.
 class SpreadTable {
  public:
-  SpreadTable(const ReportView& view, const std::vector<std::string>& doubts)
-      : view_(view), doubts_(doubts) {
+  SpreadTable(const ReportView& view, const std::vector<std::string>& doubts) : doubts_(doubts) {
     for (const Record* op : view.ops) {
       if (op->samples_s.size() < 2 || !op->time_s || *op->time_s <= 0) continue;
       if (view.ShareOfTime(*op).value_or(0) >= kLeastShare) {
@@ -169,7 +168,6 @@ class SpreadTable {
     return html + "</div></td></tr>\n";
   }
 
-  const ReportView& view_;
   const std::vector<std::string>& doubts_;
   std::vector<const Record*> ops_;
   int64_t small_ = 0;

@@ -422,9 +422,10 @@ std::vector<NamedLedger> ByPoint(std::span<const NamedLedger> files) {
       continue;
     }
     for (const Record* point : points) {
-      NamedLedger& one = ledgers.emplace_back(
-          fmt::format("{}, {}", file.name, PointName(*point, *points.front(), *points.back())),
-          file.ledger);
+      ledgers.push_back(
+          {fmt::format("{}, {}", file.name, PointName(*point, *points.front(), *points.back())),
+           file.ledger});
+      NamedLedger& one = ledgers.back();
       std::erase_if(one.ledger.rows,
                     [&](const Record& row) { return point_of(row) != point_of(*point); });
       if (point != points.front()) one.ledger.environment.extrapolation.reset();

@@ -311,6 +311,38 @@ std::string CheckedPlace(const CalibrateOptions& options) {
   return path;
 }
 
+/// What was measured, and why it must not be kept.
+struct Measurement {
+  Calibration calibration;
+  Sampling sampling;
+  std::vector<std::string> contradictions;
+};
+
+Measurement MeasureAll(bool quick, Progress& progress) {
+  const ProbePlan plan = DefaultPlan(quick);
+  progress.Say(fmt::format("calibrating: {}, or once through all models where that takes longer",
+                           RoughSeconds(plan.seconds)));
+  Measurement measured;
+  Calibration& calibration = measured.calibration;
+  calibration.identity = CalibrationIdentity();
+  calibration.taken = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+  const std::vector<int> threads = CalibratedThreads(DefaultThreads(), AvailableProcessors());
+  CeilingProbe ceilings(threads);
+  measured.contradictions = Settle(ceilings, quick, progress);
+  if (!measured.contradictions.empty()) return measured;
+  Sampling& sampling = measured.sampling = SampleOps(plan, threads, ceilings, progress);
+  calibration.samples = std::move(sampling.samples);
+  calibration.ceilings = ceilings.Result();
+  for (Ceilings& each : calibration.ceilings) each.product_drift = sampling.drift[each.threads];
+  measured.contradictions = Contradictions(calibration.ceilings);
+  if (sampling.gave_up) {
+    measured.contradictions = {fmt::format(
+        "the time sufficed for {} of {} passes, and not for those that predictions stand on",
+        sampling.passes_sampled, sampling.passes_planned)};
+  }
+  return measured;
+}
+
 }  // namespace
 
 int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostream& err) {
@@ -333,32 +365,13 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
   const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
   const InterruptGuard guard;
   Progress progress(err, on_terminal);
-  const ProbePlan plan = DefaultPlan(options.quick);
-  progress.Say(fmt::format("calibrating: {}, or once through all models where that takes longer",
-                           RoughSeconds(plan.seconds)));
-
-  Calibration calibration;
-  calibration.identity = CalibrationIdentity();
-  calibration.taken = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
   const ProcessTimes before = ReadProcessTimes();
   const ActivityWatch watch;
-  const std::vector<int> threads = CalibratedThreads(DefaultThreads(), AvailableProcessors());
-  CeilingProbe ceilings(threads);
-  Sampling sampling;
-  std::vector<std::string> contradictions = Settle(ceilings, options.quick, progress);
-  if (contradictions.empty()) {
-    sampling = SampleOps(plan, threads, ceilings, progress);
-    calibration.samples = std::move(sampling.samples);
-    calibration.ceilings = ceilings.Result();
-    calibration.collectives = KeptCollectives(path);
-    for (Ceilings& each : calibration.ceilings) each.product_drift = sampling.drift[each.threads];
-    contradictions =
-        sampling.gave_up
-            ? std::vector{fmt::format("the time sufficed for {} of {} passes, and not "
-                                      "for those that predictions stand on",
-                                      sampling.passes_sampled, sampling.passes_planned)}
-        : path.empty() ? Contradictions(calibration.ceilings)
-                       : SaveCalibration(path, calibration);
+  Measurement measured = MeasureAll(options.quick, progress);
+  std::vector<std::string> contradictions = measured.contradictions;
+  if (contradictions.empty() && !path.empty()) {
+    measured.calibration.collectives = KeptCollectives(path);
+    contradictions = SaveCalibration(path, measured.calibration);
   }
   if (!contradictions.empty()) {
     const SystemActivity activity = watch.Stop();
@@ -368,8 +381,8 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
     return kNoAnswer;
   }
   if (!path.empty()) fmt::print(err, "flopledger: wrote {}\n", path);
-  if (format == Format::kTable) PrintSession(calibration, sampling, out);
-  PrintCalibration(calibration, format, out, err);
+  if (format == Format::kTable) PrintSession(measured.calibration, measured.sampling, out);
+  PrintCalibration(measured.calibration, format, out, err);
   return kDone;
 }
 

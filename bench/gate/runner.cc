@@ -132,7 +132,8 @@ BenchmarkFile Runner::RunRepeated(bool candidate, int repetitions, double sample
   }
   nlohmann::json all = Execute(candidate, whole);
   for (int i = 1; i < repetitions; ++i) {
-    for (auto& entry : Execute(candidate, whole)["benchmarks"]) {
+    nlohmann::json next = Execute(candidate, whole);
+    for (auto& entry : next["benchmarks"]) {
       all["benchmarks"].push_back(std::move(entry));
     }
   }
