@@ -86,6 +86,7 @@ enum class OpId {
 inline constexpr int kNumOpIds = static_cast<int>(OpId::kLogitsGather) + 1;
 
 /// What a product does to its output besides: an op that then has no row of its own.
+enum class OpEpilogue { kNone, kActivation, kResidual };
 
 /// One operation, as one row of the ledger.
 struct Op {
