@@ -126,17 +126,16 @@ PeakFacts DescribePeak(int threads) {
 }
 
 std::vector<std::string> SettleCeilings(CeilingProbe& ceilings, double seconds) {
-  constexpr int kLeastRounds = 3;
+  constexpr std::size_t kLeastRounds = 3;
   const auto start = Clock::now();
-  std::vector<std::string> contradictions;
-  for (int round = 1; round <= kLeastRounds || SecondsSince(start) < seconds; ++round) {
+  for (;;) {
+    if (ceilings.rounds() >= kLeastRounds) {
+      std::vector<std::string> contradictions = Contradictions(ceilings.Result());
+      if (contradictions.empty() || SecondsSince(start) >= seconds) return contradictions;
+    }
     ThrowIfInterrupted();
     ceilings.Round();
-    if (round < kLeastRounds) continue;
-    contradictions = Contradictions(ceilings.Result());
-    if (contradictions.empty()) break;
   }
-  return contradictions;
 }
 
 CeilingProbe::Team::Team(int threads) : speed(threads), fma(FmaWidths().size()) {

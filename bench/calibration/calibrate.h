@@ -35,6 +35,7 @@ class CeilingProbe {
   explicit CeilingProbe(const std::vector<int>& thread_counts);
 
   void Round();
+  std::size_t rounds() const { return teams_.front()->fork_join.size(); }
   /// At least one round.
   std::vector<Ceilings> Result() const;
   /// That of one of the thread counts.
@@ -60,9 +61,9 @@ class CeilingProbe {
   std::vector<std::unique_ptr<Team>> teams_;
 };
 
-/// Rounds until the ceilings do not contradict one another: at least three, and none is begun after
-/// so many seconds. Returns what contradicts then: on a busy machine that is known long before all
-/// is sampled. Throws Interrupted.
+/// Rounds until there are three at least and the ceilings do not contradict one another; none is begun
+/// after so many seconds. Returns what contradicts then: on a busy machine that is known long before
+/// all is sampled. Throws Interrupted.
 std::vector<std::string> SettleCeilings(CeilingProbe& ceilings, double seconds);
 
 }  // namespace flopledger

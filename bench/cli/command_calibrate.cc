@@ -311,7 +311,7 @@ std::string CheckedPlace(const CalibrateOptions& options) {
   return path;
 }
 
-/// What was measured, and why it must not be kept.
+/// What was measured, and what shows before all is sampled that it must not be kept.
 struct Measurement {
   Calibration calibration;
   Sampling sampling;
@@ -332,9 +332,9 @@ Measurement MeasureAll(bool quick, Progress& progress) {
   if (!measured.contradictions.empty()) return measured;
   Sampling& sampling = measured.sampling = SampleOps(plan, threads, ceilings, progress);
   calibration.samples = std::move(sampling.samples);
+  Settle(ceilings, quick, progress);  // some more rounds where a few moments spoiled a ceiling
   calibration.ceilings = ceilings.Result();
   for (Ceilings& each : calibration.ceilings) each.product_drift = sampling.drift[each.threads];
-  measured.contradictions = Contradictions(calibration.ceilings);
   if (sampling.gave_up) {
     measured.contradictions = {fmt::format(
         "the time sufficed for {} of {} passes, and not for those that predictions stand on",
@@ -369,9 +369,10 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
   const ActivityWatch watch;
   Measurement measured = MeasureAll(options.quick, progress);
   std::vector<std::string> contradictions = measured.contradictions;
-  if (contradictions.empty() && !path.empty()) {
-    measured.calibration.collectives = KeptCollectives(path);
-    contradictions = SaveCalibration(path, measured.calibration);
+  if (contradictions.empty()) {
+    if (!path.empty()) measured.calibration.collectives = KeptCollectives(path);
+    contradictions = path.empty() ? Contradictions(measured.calibration.ceilings)
+                                  : SaveCalibration(path, measured.calibration);
   }
   if (!contradictions.empty()) {
     const SystemActivity activity = watch.Stop();

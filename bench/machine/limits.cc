@@ -105,11 +105,13 @@ std::vector<int> InitialAffinity() {
 LimitSources SystemLimitSources() {
   return {.files = KernelFiles(),
           .affinity = static_cast<int64_t>(InitialAffinity().size()),
-          .variable = getenv};
+          .variable = getenv,
+          .online = sysconf(_SC_NPROCESSORS_ONLN)};
 }
 
 ProcessorLimits FindProcessorLimits(const LimitSources& sources) {
   ProcessorLimits found;
+  if (sources.online > 0) found.limits.push_back({"the machine's processors", sources.online});
   found.limits.push_back({"the affinity of the process", sources.affinity});
   for (const std::string& folder : ControlGroups(sources.files, "cpu")) {
     if (const auto quota = QuotaProcessors(sources.files, folder)) {

@@ -14,7 +14,7 @@ namespace flopledger {
 
 /// One thing that limits processors.
 struct ProcessorLimit {
-  std::string name;  // "the affinity of the process", "OMP_NUM_THREADS", …
+  std::string name;  // "the machine's processors", "OMP_NUM_THREADS", …
   int64_t processors = 0;
 };
 
@@ -33,13 +33,14 @@ struct LimitSources {
   /// the main thread where it binds threads (OMP_PROC_BIND, OMP_PLACES).
   int64_t affinity = 1;
   std::function<const char*(const char*)> variable;  // getenv
+  int64_t online = 0;                                // processors of the machine; 0: not known
 };
 /// Numbers of the processors that the process was started on, rising; at least one.
 std::vector<int> InitialAffinity();
 /// Those of this process.
 LimitSources SystemLimitSources();
 
-/// The affinity, the quota of each control group from the process's own up to the root (version 1
+/// The machine's processors, the affinity, the quota of each control group from the process's own up to the root (version 1
 /// and 2; a quota of 2.5 processors lets 2 run all the time), OMP_THREAD_LIMIT and OMP_NUM_THREADS.
 ProcessorLimits FindProcessorLimits(const LimitSources& sources);
 

@@ -141,6 +141,9 @@ TEST(SettleCeilings, MeasuresThreeRoundsWhereNothingContradicts) {
   CeilingProbe probe({1});
   const auto contradictions = SettleCeilings(probe, 0);
   EXPECT_EQ(contradictions, Contradictions(probe.Result()));
+  EXPECT_EQ(probe.rounds(), 3U);
+  SettleCeilings(probe, 0);  // what was measured counts: no round more
+  EXPECT_EQ(probe.rounds(), 3U);
 }
 
 TEST(CalibratedThreads, AreFewAndEndWithAllProcessors) {

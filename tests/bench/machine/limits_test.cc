@@ -40,6 +40,15 @@ TEST(FindProcessorLimits, AreTheAffinityWhereNothingElseIsSet) {
   }
 }
 
+TEST(FindProcessorLimits, TheMachineDecidesWhereTheAffinityHasAllOfIt) {
+  const System bare;
+  LimitSources sources = bare.Sources(8);
+  sources.online = 8;
+  EXPECT_EQ(FindProcessorLimits(sources).Decisive().name, "the machine's processors");
+  sources.affinity = 7;
+  EXPECT_EQ(FindProcessorLimits(sources).Decisive().name, "the affinity of the process");
+}
+
 TEST(FindProcessorLimits, TheQuotaOfEachControlGroupUpToTheRootCounts) {
   System system;  // version 2: 2 CPUs of quota on 64
   system.Write("/proc/self/cgroup", "0::/outer/inner\n");
