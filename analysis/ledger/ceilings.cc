@@ -1,5 +1,6 @@
 #include "analysis/ledger/ceilings.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "analysis/ledger/json_reader.h"
@@ -32,6 +33,11 @@ std::optional<Measured> ReadMeasuredIfAny(const JsonReader& in, const char* key)
 }
 
 }  // namespace
+
+const Ceilings* FindCeilings(std::span<const Ceilings> all, int64_t threads) {
+  const auto found = std::ranges::find(all, threads, &Ceilings::threads);
+  return found == all.end() ? nullptr : &*found;
+}
 
 json ToJson(const Ceilings& ceilings) {
   json fma = json::array(), bandwidth = json::array();

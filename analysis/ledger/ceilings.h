@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,9 @@ struct Ceilings {
   double memory_bytes_per_s() const { return bandwidth.back().read.median; }
   bool operator==(const Ceilings&) const = default;
 };
+
+/// Those for that many threads; null where there are none.
+const Ceilings* FindCeilings(std::span<const Ceilings> all, int64_t threads);
 
 nlohmann::json ToJson(const Ceilings& ceilings);
 /// Reads what ToJson writes; what older builds did not measure may be absent. Throws InputError.

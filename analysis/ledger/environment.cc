@@ -222,11 +222,6 @@ std::string Summary(const CounterFacts& counters) {
                      counters.flops_available ? "" : "; no FLOPs: ", counters.flops_reason);
 }
 
-const Ceilings* CalibrationFacts::For(int64_t threads) const {
-  const auto found = std::ranges::find(ceilings, threads, &Ceilings::threads);
-  return found == ceilings.end() ? nullptr : &*found;
-}
-
 std::map<std::string, std::string> FactsUsed(const Environment& environment, FactUse use) {
   std::map<std::string, std::string> facts;
   ForEachFact(environment, [&](const char* name, const auto& field, unsigned uses) {

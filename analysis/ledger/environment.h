@@ -75,8 +75,6 @@ struct CalibrationFacts {
   std::optional<MachineSpeed> scaled_to;            // around the run
   std::optional<double> total_by_the_peak_alone_s;  // predicted, were all scaled with the FMA peak
 
-  /// The ceilings for that many threads; null where there are none.
-  const Ceilings* For(int64_t threads) const;
   bool operator==(const CalibrationFacts&) const = default;
 };
 

@@ -24,7 +24,7 @@ void ReadCeilings(const Ledger& ledger, Roofline& roofline) {
     return;
   }
   const int64_t threads = ledger.rows.front().threads;
-  const Ceilings* ceilings = calibration->For(threads);
+  const Ceilings* ceilings = FindCeilings(calibration->ceilings, threads);
   if (ceilings == nullptr) {
     roofline.bandwidth_unavailable = fmt::format("the calibration has no bandwidth for {} thread{}",
                                                  threads, threads == 1 ? "" : "s");

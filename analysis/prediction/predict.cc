@@ -359,11 +359,11 @@ MachineSpeed CalibratedSpeed(const Calibration& calibration, int64_t threads) {
 }
 
 std::optional<double> CalibratedDrift(const Calibration& calibration, int64_t threads) {
+  const Ceilings* own = FindCeilings(calibration.ceilings, threads);
+  if (own != nullptr && own->product_drift) return own->product_drift;
   std::optional<double> largest;
   for (const Ceilings& ceilings : calibration.ceilings) {
-    const auto& drift = ceilings.product_drift;
-    if (ceilings.threads == threads && drift) return drift;
-    if (drift) largest = std::max(largest.value_or(0), *drift);
+    if (const auto& drift = ceilings.product_drift) largest = std::max(largest.value_or(0), *drift);
   }
   return largest;
 }

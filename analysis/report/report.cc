@@ -172,13 +172,12 @@ std::optional<ReportCheck> CheckDisturbances(const ReportView& view) {
                        doubtful->disturbed + "; stop what else runs there, and run again"};
   }
   const auto& disturbances = view.named.ledger.environment.disturbances;
+  const auto first = std::ranges::find(disturbances, true, &Disturbance::replaced);
+  if (first == disturbances.end()) return std::nullopt;
   const auto replaced = std::ranges::count(disturbances, true, &Disturbance::replaced);
-  if (replaced == 0) return std::nullopt;
-  return ReportCheck{
-      CheckState::kNote, "Quiet machine",
-      fmt::format("{} repetition{} disturbed, and timed again: {}", replaced,
-                  replaced == 1 ? " was" : "s were",
-                  std::ranges::find(disturbances, true, &Disturbance::replaced)->reason)};
+  return ReportCheck{CheckState::kNote, "Quiet machine",
+                     fmt::format("{} repetition{} disturbed, and timed again: {}", replaced,
+                                 replaced == 1 ? " was" : "s were", first->reason)};
 }
 
 std::vector<ReportCheck> MakeChecks(const ReportView& view) {

@@ -10,6 +10,7 @@
 #include "bench/calibration/streams.h"
 #include "bench/machine/stopwatch.h"
 #include "bench/machine/threads.h"
+#include "kernels/bandwidth.h"
 
 namespace flopledger {
 namespace {

@@ -48,10 +48,9 @@ void RequireF32(const std::optional<std::string>& dtype, std::string_view flag) 
       flag, *dtype, flag, *dtype));
 }
 
-Forecast MakeForecast(const PredictOptions& options) {
+RunSettings ParseSettings(const PredictOptions& options) {
   RequireF32(options.dtype, "--dtype");
   RequireF32(options.kv_dtype, "--kv-dtype");
-  Forecast forecast;
   WorkloadOptions workload;
   workload.model = options.model;
   workload.context = options.context;
@@ -59,7 +58,11 @@ Forecast MakeForecast(const PredictOptions& options) {
   workload.threads = options.threads;
   workload.matmul = options.matmul;
   workload.attention = options.attention;
-  const RunSettings settings = ParseWorkload(workload);
+  return ParseWorkload(workload);
+}
+
+Forecast MakeForecast(const PredictOptions& options, const RunSettings& settings) {
+  Forecast forecast;
   forecast.convention = ParseConvention(options.convention);
   if (forecast.convention == Convention::kRuleOfThumb) {
     throw InputError("the rule of thumb has no figure for single operations; 'account' prints it");
@@ -254,14 +257,11 @@ Table PlainTable(const Forecast& forecast) {
 }  // namespace
 
 int RunPredict(const PredictOptions& options, std::ostream& out, std::ostream& err) {
-  if (!options.ranks.empty()) {
-    RequireF32(options.dtype, "--dtype");
-    RequireF32(options.kv_dtype, "--kv-dtype");
-    return RunPredictRanks(options, out);
-  }
+  const RunSettings settings = ParseSettings(options);
+  if (!options.ranks.empty()) return RunPredictRanks(options, settings, out);
   if (!options.network.empty()) throw InputError("--network goes with --ranks");
   const Format format = ParseFormat(options.format);
-  const Forecast forecast = MakeForecast(options);
+  const Forecast forecast = MakeForecast(options, settings);
   switch (format) {
     case Format::kTable:
       PrintSections(forecast, out,

@@ -13,7 +13,6 @@
 #include "bench/cli/common.h"
 #include "bench/cli/terminal.h"
 #include "bench/machine/machine.h"
-#include "bench/run/settings.h"
 #include "model/input_error.h"
 
 namespace flopledger {
@@ -29,16 +28,9 @@ struct Scaling {
   std::vector<ScalingPoint> points;
 };
 
-Scaling MakeScaling(const PredictOptions& options) {
-  WorkloadOptions workload;
-  workload.model = options.model;
-  workload.context = options.context;
-  workload.batch = options.batch;
-  workload.threads = options.threads;
-  workload.matmul = options.matmul;
-  workload.attention = options.attention;
+Scaling MakeScaling(const PredictOptions& options, const RunSettings& settings) {
   Scaling scaling;
-  scaling.settings = ParseWorkload(workload);
+  scaling.settings = settings;
   const std::vector<int64_t> ranks = WholeNumbers("--ranks", options.ranks);
   for (const int64_t number : ranks) CheckRanks(scaling.settings.model, number);
   if (!options.network.empty()) scaling.network = ParseNetwork(options.network);
@@ -202,9 +194,9 @@ Table PlainTable(const Scaling& scaling) {
 
 }  // namespace
 
-int RunPredictRanks(const PredictOptions& options, std::ostream& out) {
+int RunPredictRanks(const PredictOptions& options, const RunSettings& settings, std::ostream& out) {
   const Format format = ParseFormat(options.format);
-  const Scaling scaling = MakeScaling(options);
+  const Scaling scaling = MakeScaling(options, settings);
   switch (format) {
     case Format::kTable:
     case Format::kMarkdown: PrintScaling(scaling, format, out); break;

@@ -4,9 +4,11 @@
 #include <ostream>
 
 #include "bench/cli/commands.h"
+#include "bench/run/settings.h"
 
 namespace flopledger {
 
-int RunPredictRanks(const PredictOptions& options, std::ostream& out);
+/// `settings` are those of `options`.
+int RunPredictRanks(const PredictOptions& options, const RunSettings& settings, std::ostream& out);
 
 }  // namespace flopledger

@@ -247,10 +247,11 @@ void PrintCoverage(const RunSettings& settings, const RunResult& result, std::os
   ForEachExecution(settings.model, ForwardOps(settings.OwnModel(), settings.OneLayer()),
                    result.plan.layers, [&](const Op&, int64_t) { ++executions; });
   const double observer_s = result.observer_s * static_cast<double>(executions);
+  const int64_t ranks = settings.shard().ranks;
   PrintNote(out,
-            fmt::format("FMA peak of {} thread{}: {:.1f} GFLOP/s before, {:.1f} after (medians)",
-                        settings.threads, settings.threads == 1 ? "" : "s", Median(before),
-                        Median(after)));
+            fmt::format("FMA peak of {}{} thread{}: {:.1f} GFLOP/s before, {:.1f} after (medians)",
+                        ranks > 1 ? fmt::format("{} ranks of ", ranks) : "", settings.threads,
+                        settings.threads == 1 ? "" : "s", Median(before), Median(after)));
   const double total_s = *std::ranges::find(result.ledger.rows, "total", &Record::op)->time_s;
   PrintNote(
       out, fmt::format("the operations cover {:.2f} % of the pass; timing one costs {:.0f} ns, all "

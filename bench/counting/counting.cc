@@ -276,7 +276,10 @@ CountMode AffordableCount(const CountRequest& request, double budget_s, std::ost
   }
   std::string why_not = WhyNoMemory(request);
   if (const double seconds = SecondsToCount(request); why_not.empty() && seconds > budget_s) {
-    why_not = fmt::format("an exact count at this shape takes about {:.0f} s", seconds);
+    why_not = fmt::format(
+        "an exact count at this shape takes about {:.0f} s, and a run spends {:.0f} s on it "
+        "unasked",
+        seconds, budget_s);
   }
   if (why_not.empty()) return CountMode::kFull;
   fmt::print(log,

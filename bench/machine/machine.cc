@@ -7,9 +7,9 @@
 
 #include <Eigen/Core>
 #include <algorithm>
-#include <sstream>
 #include <string_view>
 
+#include "bench/machine/activity.h"
 #include "bench/machine/build_info.h"
 #include "bench/machine/kernel_files.h"
 #include "bench/machine/limits.h"
@@ -139,16 +139,8 @@ std::optional<int64_t> AvailableMemoryBytes() {
 }
 
 std::optional<double> StealSeconds() {
-  const auto line = KernelFiles().FirstLine(
-      "/proc/stat");  // cpu user nice system idle iowait irq softirq steal …
-  if (!line) return std::nullopt;
-  std::istringstream fields(*line);
-  std::string name;
-  int64_t ticks = 0;
-  fields >> name;
-  for (int i = 0; i < 8; ++i) fields >> ticks;
-  if (!fields) return std::nullopt;
-  return static_cast<double>(ticks) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  const auto time = ReadProcessorTime(KernelFiles(), InitialAffinity());
+  return time ? std::optional(time->stolen_s) : std::nullopt;
 }
 
 std::optional<std::string> CpuSimdLevel() {

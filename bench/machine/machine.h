@@ -34,7 +34,8 @@ int DefaultThreads();
 /// groups leave, and the address-space limit. Absent where none can be read.
 std::optional<int64_t> AvailableMemoryBytes();
 
-/// Seconds that the hypervisor has withheld from all processors since boot; absent where unknown.
+/// Seconds that the hypervisor has withheld since boot from the processors that this process was
+/// started on, together; absent where unknown.
 std::optional<double> StealSeconds();
 
 /// The widest SIMD level that the processor itself has, by the names of BuildSimdLevel; absent

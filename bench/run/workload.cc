@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 #include <ostream>
-#include <ranges>
 #include <utility>
 
 #include "analysis/ledger/disturbance.h"
@@ -177,7 +176,7 @@ Trial Workload::Time(const std::function<bool()>& again, Progress& progress,
 }
 
 Trial Workload::TimeAgain(int64_t passes, Progress& progress) {
-  return TimePasses(std::views::iota(int64_t{0}, passes), "timing again", progress);
+  return Time([&passes] { return passes-- > 0; }, progress, "timing again");
 }
 
 namespace {
@@ -202,7 +201,9 @@ class WaitingMeter {
  private:
   CollectiveSplit& Of(const Op& op) {
     const auto found = std::ranges::find(splits_, op.name(), &CollectiveSplit::op);
-    return found != splits_.end() ? *found : splits_.emplace_back(std::string(op.name()));
+    return found != splits_.end()
+               ? *found
+               : splits_.emplace_back(CollectiveSplit{.op = std::string(op.name())});
   }
 
   Link& link_;
@@ -358,12 +359,11 @@ TeamFacts TeamOf(const RunSettings& settings) {
   TeamFacts team{.threads = settings.threads,
                  .processors = static_cast<int64_t>(InitialAffinity().size()),
                  .calibrated_flops_per_s = {}};
-  const auto ranks = static_cast<double>(settings.shard().ranks);
   if (!settings.calibration) return team;
-  for (const Ceilings& ceilings : settings.calibration->ceilings) {
-    if (ceilings.threads == settings.threads) {
-      team.calibrated_flops_per_s = ranks * ceilings.peak_flops_per_s();
-    }
+  const Ceilings* ceilings = FindCeilings(settings.calibration->ceilings, settings.threads);
+  if (ceilings != nullptr) {
+    team.calibrated_flops_per_s =
+        static_cast<double>(settings.shard().ranks) * ceilings->peak_flops_per_s();
   }
   return team;
 }
