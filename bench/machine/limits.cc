@@ -16,8 +16,7 @@ cpu_set_t initial_affinity;
 bool has_initial_affinity = false;
 
 /// Runs before a sanitizer has set itself up.
-__attribute__((no_sanitize_address, no_sanitize_undefined)) void KeepInitialAffinity(int, char**,
-                                                                                     char**) {
+__attribute__((no_sanitize("address", "undefined"))) void KeepInitialAffinity(int, char**, char**) {
   has_initial_affinity = sched_getaffinity(0, sizeof(initial_affinity), &initial_affinity) == 0;
 }
 
