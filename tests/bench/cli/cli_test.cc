@@ -103,8 +103,9 @@ TEST_F(CommandLine, AccountsFormatsAgree) {
   ASSERT_THAT(csv.front(), ElementsAreArray({"model", "context", "batch", "convention", "quantity",
                                              "component", "value", "unit"}));
   for (const auto& [name, value] : json["flops"]["components"].items()) {
-    const auto row = std::ranges::find_if(
-        csv, [&](const auto& fields) { return fields[4] == "flops" && fields[5] == name; });
+    const auto row = std::ranges::find_if(csv, [&, &name = name](const auto& fields) {
+      return fields[4] == "flops" && fields[5] == name;
+    });
     ASSERT_NE(row, csv.end()) << name;
     EXPECT_EQ((*row)[6], std::to_string(value.get<int64_t>()));
   }
