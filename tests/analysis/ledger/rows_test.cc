@@ -153,6 +153,24 @@ TEST(MakeRecords, TheShareOfThePeakIsOfExecutedFlopsAndMfuOfPredictedOnes) {
   }
 }
 
+TEST(MakeRecords, ALibrarysAttentionIsNotCreditedWithWhatTheMaskHides) {
+  MeasuredRun run = TwoOfFourLayers();
+  run.kernels.matmul = "openblas";
+  run.kernels.attention = "reference";
+  run.shape.fused_attention = false;
+  const auto ops = ForwardOps(run.model, run.shape);
+  const auto rows = MakeRecords(run, SecondsEach(ops.size(), {1e12}));
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    if (ops[i].kind != OpKind::kAttentionScores) continue;
+    EXPECT_EQ(rows[i].executed_flops, std::nullopt);
+    const int64_t kept = OpFlops(run.model, run.shape, ops[i], Convention::kCausal);
+    ASSERT_LT(kept, *rows[i].predicted_flops);
+    EXPECT_NEAR(*rows[i].pct_peak, 100 * static_cast<double>(kept) / 1e12, 1e-9);
+    return;
+  }
+  FAIL() << "no scores";
+}
+
 // Times of 1, 2 and 4 s at peaks of 4, 1 and 2 TFLOP/s: room for 4, 2 and 8 TFLOP, 4 in the middle.
 TEST(MakeRecords, EachRepetitionIsHeldAgainstItsOwnPeak) {
   const MeasuredRun run = TwoOfFourLayers();
