@@ -179,6 +179,8 @@ void AttentionFused(const AttentionShape& shape, ConstMatrixView<Scalar> qkv,
 #pragma omp parallel
   {
     const FusedScratch<Scalar> mine(scratch.row(omp_get_thread_num()), shape);
+    // A thread's tasks come in rising order (monotonic): of a head it has gathered the positions
+    // from its first task's on.
     int64_t gathered_head = -1, gathered_end = 0;
     const auto compute = [&](int64_t task) {
       const int64_t i = task / tasks_a_head, begin = task % tasks_a_head * cut.queries;
@@ -192,10 +194,10 @@ void AttentionFused(const AttentionShape& shape, ConstMatrixView<Scalar> qkv,
       }
     };
     if (cut.in_runs) {
-#pragma omp for schedule(guided)
+#pragma omp for schedule(monotonic : guided)
       for (int64_t task = 0; task < tasks; ++task) compute(task);
     } else {
-#pragma omp for schedule(dynamic)
+#pragma omp for schedule(monotonic : dynamic)
       for (int64_t task = 0; task < tasks; ++task) compute(task);
     }
   }

@@ -220,7 +220,8 @@ class Comparison {
       row.estimate->higher_is_better = metric.higher_is_better;
     }
     if (!row.exact.empty()) {
-      Settle(std::move(row), {Decision::kFail, fmt::format("{}", fmt::join(row.exact, "; "))});
+      const std::string why = fmt::format("{}", fmt::join(row.exact, "; "));
+      Settle(std::move(row), {Decision::kFail, why});
     } else if (odd) {
       Settle(std::move(row), *odd);
     } else if (undecidable_) {

@@ -92,7 +92,11 @@ TEST(Allocations, AreSeenOnEveryThreadAndByEveryWay) {
   EXPECT_EQ(on_each_thread([] {}), 0);
   EXPECT_EQ(on_each_thread([] { FreeAligned(AllocateAligned(100)); }), threads);
   EXPECT_EQ(on_each_thread([] { Matrix<float>(3, 4); }), threads);
-  EXPECT_EQ(on_each_thread([] { std::vector<int> values(5); }), threads);
+  EXPECT_EQ(on_each_thread([] {
+              const std::vector<int> values(5);
+              __asm__ volatile("" : : "r"(values.data()) : "memory");  // else it may be left out
+            }),
+            threads);
   EXPECT_EQ(on_each_thread([] { Eigen::MatrixXf(5, 5).setZero(); }), threads);
   EXPECT_EQ(threads, 3);
 }
