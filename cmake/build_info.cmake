@@ -5,8 +5,10 @@ execute_process(COMMAND git describe --always --dirty --abbrev=10 --exclude=*
 if(failed)
   set(COMMIT unknown)
 endif()
-# What a calibration was taken of: the sources that decide how fast an op is.
-file(GLOB sources ${SOURCE_DIR}/kernels/*.cc ${SOURCE_DIR}/kernels/*.h ${SOURCE_DIR}/model/forward.h)
+# What a calibration was taken of, and by: the sources that decide how fast an op is, and those that
+# measure it.
+file(GLOB sources ${SOURCE_DIR}/kernels/*.cc ${SOURCE_DIR}/kernels/*.h ${SOURCE_DIR}/model/forward.h
+  ${SOURCE_DIR}/bench/calibration/*.cc ${SOURCE_DIR}/bench/calibration/*.h)
 set(digests "")
 foreach(source IN LISTS sources)
   file(SHA256 ${source} digest)

@@ -40,6 +40,11 @@ std::string WhyDisturbed(const SystemActivity& activity, const TeamFacts& team) 
     return fmt::format("the hypervisor withheld {:.2f} s of processor time in {:.2f} s", stolen_s,
                        activity.seconds);
   }
+  const double throttled_s = activity.throttled_s.value_or(0);
+  if (throttled_s > kMostStolen * activity.seconds) {
+    return fmt::format("the CPU quota of its control group held it up for {:.2f} s in {:.2f} s",
+                       throttled_s, activity.seconds);
+  }
   const double room_s =
       static_cast<double>(std::max<int64_t>(0, team.processors - team.threads)) * activity.seconds;
   const double others_s = activity.others_s.value_or(0);

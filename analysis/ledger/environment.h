@@ -186,8 +186,8 @@ void ForEachFact(AnyEnvironment& environment, Visit&& visit) {
   visit("processors_limited_by", machine.processors_limited_by, kShown);
   visit("openmp_threads", machine.openmp_threads, kShown);
   visit("openmp_threads_limited_by", machine.openmp_threads_limited_by, kShown);
-  visit("physical_cores", machine.physical_cores, kShown);
-  visit("efficiency_cores", machine.efficiency_cores, kShown);
+  visit("physical_cores", machine.physical_cores, kCalibrated);
+  visit("efficiency_cores", machine.efficiency_cores, kCalibrated);
   visit("numa_nodes", machine.numa_nodes, kShown);
   visit("virtual_machine", machine.virtual_machine, kCompared);
   visit("governor", machine.governor, kShown);

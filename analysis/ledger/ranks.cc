@@ -37,6 +37,7 @@ std::optional<double> SumOf(std::span<const Trial> ranks, std::optional<double> 
 SystemActivity WorseOf(const SystemActivity& a, const SystemActivity& b) {
   SystemActivity worse = a;
   if (b.stolen_s) worse.stolen_s = std::max(*b.stolen_s, a.stolen_s.value_or(0));
+  if (b.throttled_s) worse.throttled_s = std::max(*b.throttled_s, a.throttled_s.value_or(0));
   worse.others_s.reset();
   worse.involuntary_switches = std::max(a.involuntary_switches, b.involuntary_switches);
   return worse;
@@ -144,6 +145,7 @@ json ToJson(const Trial& trial) {
           {"read_bytes_per_s", OrNull(trial.read_bytes_per_s)},
           {"seconds", trial.activity.seconds},
           {"stolen_s", OrNull(trial.activity.stolen_s)},
+          {"throttled_s", OrNull(trial.activity.throttled_s)},
           {"switches", trial.activity.involuntary_switches}};
 }
 
@@ -158,6 +160,7 @@ Trial TrialFromJson(const json& json) {
   trial.read_bytes_per_s = IfAny(json.at("read_bytes_per_s"));
   trial.activity.seconds = json.at("seconds").get<double>();
   trial.activity.stolen_s = IfAny(json.at("stolen_s"));
+  trial.activity.throttled_s = IfAny(json.at("throttled_s"));
   trial.activity.involuntary_switches = json.at("switches").get<int64_t>();
   return trial;
 }

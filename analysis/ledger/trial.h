@@ -19,6 +19,8 @@ struct SystemActivity {
   // Processor time, of all processors that this process may use together; absent where unknown.
   std::optional<double> stolen_s{};  // that the hypervisor withheld
   std::optional<double> others_s{};  // that other processes took
+  // Time for which the control group had used up its CPU quota; absent where there is none.
+  std::optional<double> throttled_s{};
   int64_t involuntary_switches = 0;  // of this process's threads
 };
 

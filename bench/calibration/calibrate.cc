@@ -131,6 +131,11 @@ std::vector<std::string> SettleCeilings(CeilingProbe& ceilings, double seconds) 
   for (;;) {
     if (ceilings.rounds() >= kLeastRounds) {
       std::vector<std::string> contradictions = Contradictions(ceilings.Result());
+      const std::size_t rounds = ceilings.rounds(), calm = ceilings.calm_rounds();
+      if (calm < kLeastRounds || 2 * calm < rounds) {
+        contradictions.push_back(
+            fmt::format("the FMA peak was near its highest in {} of {} rounds only", calm, rounds));
+      }
       if (contradictions.empty() || SecondsSince(start) >= seconds) return contradictions;
     }
     ThrowIfInterrupted();
@@ -157,6 +162,14 @@ CeilingProbe::Team::Team(int threads) : speed(threads), fma(FmaWidths().size()) 
 
 CeilingProbe::CeilingProbe(const std::vector<int>& thread_counts) {
   for (const int threads : thread_counts) teams_.push_back(std::make_unique<Team>(threads));
+}
+
+std::size_t CeilingProbe::calm_rounds() const {
+  std::size_t fewest = rounds();
+  for (const std::unique_ptr<Team>& team : teams_) {
+    fewest = std::min(fewest, CalmRounds(team->fma.front()).size());
+  }
+  return fewest;
 }
 
 SpeedProbe& CeilingProbe::speed(int threads) {
@@ -213,7 +226,10 @@ Ceilings CeilingProbe::Result(const Team& team) {
         {fmt::format("{}-bit", 32 * widths[w]),
          measured([&](std::size_t round) { return team.fma[w][round].per_s; })});
   }
-  ceilings.thread_spread = measured([&](std::size_t round) { return peaks[round].spread; }).median;
+  if (ceilings.threads <= std::ssize(MachineTopology().cores)) {  // else some share a core
+    ceilings.thread_spread =
+        measured([&](std::size_t round) { return peaks[round].spread; }).median;
+  }
   const auto apart = [&](std::optional<double> TeamRate::*part) -> std::optional<Measured> {
     const auto has = [&](std::size_t round) { return (peaks[round].*part).has_value(); };
     if (!std::ranges::all_of(calm, has)) return std::nullopt;

@@ -36,6 +36,8 @@ class CeilingProbe {
 
   void Round();
   std::size_t rounds() const { return teams_.front()->fork_join.size(); }
+  /// Those that Result stands on: of the team that has the fewest.
+  std::size_t calm_rounds() const;
   /// At least one round.
   std::vector<Ceilings> Result() const;
   /// That of one of the thread counts.
@@ -61,9 +63,9 @@ class CeilingProbe {
   std::vector<std::unique_ptr<Team>> teams_;
 };
 
-/// Rounds until there are three at least and the ceilings do not contradict one another; none is begun
-/// after so many seconds. Returns what contradicts then: on a busy machine that is known long before
-/// all is sampled. Throws Interrupted.
+/// Rounds until three at least, and half of all, are calm and the ceilings do not contradict one
+/// another; after the third none is begun later than so many seconds. Returns what is wrong then:
+/// on a busy machine that is known long before all is sampled. Throws Interrupted.
 std::vector<std::string> SettleCeilings(CeilingProbe& ceilings, double seconds);
 
 }  // namespace flopledger

@@ -15,6 +15,13 @@ namespace flopledger {
 
 std::map<std::string, std::string> CalibrationIdentity() {
   auto identity = FactsUsed(DescribeMachine(), kCalibrated);
+  if (const auto processors = ProcessorsOfMachine()) {
+    identity["processors"] = fmt::to_string(*processors);
+  } else {  // a rank sees those that it is bound to
+    for (const char* fact : {"processors", "physical_cores", "efficiency_cores"}) {
+      identity.erase(fact);
+    }
+  }
   for (const MatmulLibrary& library : MatmulLibraries()) {
     if (library.load().usable()) {
       identity[fmt::format("library {}", library.backend.name)] = library.load().version;

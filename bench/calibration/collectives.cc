@@ -33,7 +33,9 @@ int RepetitionsOf(int64_t elements) {
 }
 
 /// Memory of which one reading leaves nothing else in the caches.
-TeamBuffer AsLargeAsTheCaches(int threads) { return {threads, DramBufferOf(threads).bytes / 4}; }
+TeamBuffer AsLargeAsTheCaches(int threads) {
+  return {threads, DramBufferOf(threads).bytes / kBuffersACache};
+}
 
 /// The slowest rank's seconds of each repetition, at the first rank; nothing elsewhere. As between
 /// the sums of a pass, other memory is read before each.

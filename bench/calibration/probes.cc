@@ -339,10 +339,15 @@ class Prober {
         fmt::format("calibrating: about {} left; round {}: {}, d_model {}, context {}, {} thread{}",
                     RoughSeconds(SecondsLeft()), round_, probe.matmul, probe.model.d_model,
                     forward.shape().context, threads, Plural(threads)));
+    SpeedProbe& speed = ceilings_.speed(threads);
+    const int64_t weights =
+        CountMemory(probe.model, {.num_layers = forward.shape().num_layers}).weights_bytes;
+    const bool caches_hold_it = weights < speed.dram_buffer().bytes / kBuffersACache;
     OpTimer timer;
     int64_t passes = 0;
     for (const auto start = Clock::now();
          passes == 0 || (passes < kMostPasses && SecondsSince(start) < kVisitSeconds); ++passes) {
+      if (caches_hold_it) speed.MeasureRead();  // a larger model's weights come from memory
       Run(forward, timer);
     }
     Measure(threads);
@@ -377,10 +382,11 @@ class Prober {
 
 }  // namespace
 
-ProbePlan DefaultPlan(bool quick) {
+ProbePlan DefaultPlan(bool quick, std::size_t teams) {
+  constexpr double kSecondsATeam = 8;
   ProbePlan plan;
   plan.seconds = quick ? 25 : 100;
-  plan.give_up_s = 1.4 * plan.seconds;
+  plan.give_up_s = 1.4 * plan.seconds + kSecondsATeam * static_cast<double>(teams);
   plan.contexts = quick ? std::vector<int64_t>{1, 16, 64, 256, 1024}
                         : std::vector<int64_t>{1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096};
   for (const ProbeRow& row : kProbes) plan.models.push_back(MakeProbe(row));

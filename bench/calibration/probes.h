@@ -28,8 +28,9 @@ struct ProbePlan {
   double seconds = 0;             // none is begun after that but the essential ones,
   double give_up_s = std::numeric_limits<double>::infinity();  // and after that none at all
 };
-/// About 100 seconds in all; quick: 25, with fewer contexts.
-ProbePlan DefaultPlan(bool quick);
+/// About 100 seconds in all; quick: 25, with fewer contexts. The essential passes of many `teams`
+/// (numbers of threads) may take longer.
+ProbePlan DefaultPlan(bool quick, std::size_t teams);
 
 /// Which of so many contexts are sampled even where the time is up: the first and the middle one;
 /// by other backends than the main one the first two, for the plain reference is slow. On a machine

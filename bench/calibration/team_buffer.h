@@ -18,8 +18,11 @@ struct DramBuffer {
   bool operator==(const DramBuffer&) const = default;
 };
 
-/// Four times every level of cache that the team can reach, and at least 64 MiB; at most a quarter
-/// of the memory that may be used, but never less than 32 MiB.
+/// A buffer is so many times as large as all caches that the team can reach.
+inline constexpr int64_t kBuffersACache = 4;
+
+/// kBuffersACache times every level of cache that the team can reach, and at least 64 MiB; at most
+/// a quarter of the memory that may be used, but never less than 32 MiB.
 DramBuffer DramBufferFor(const std::vector<TeamCache>& caches,
                          const std::optional<int64_t>& available_bytes);
 

@@ -307,7 +307,6 @@ std::string CheckedPlace(const CalibrateOptions& options) {
     std::error_code ignored;  // the check says what is wrong
     std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
   }
-  if (options.team == nullptr) CheckWritable(path);
   return path;
 }
 
@@ -319,20 +318,21 @@ struct Measurement {
 };
 
 Measurement MeasureAll(bool quick, Progress& progress) {
-  const ProbePlan plan = DefaultPlan(quick);
+  const std::vector<int> threads = CalibratedThreads(DefaultThreads(), AvailableProcessors());
+  const ProbePlan plan = DefaultPlan(quick, threads.size());
   progress.Say(fmt::format("calibrating: {}, or once through all models where that takes longer",
                            RoughSeconds(plan.seconds)));
   Measurement measured;
   Calibration& calibration = measured.calibration;
   calibration.identity = CalibrationIdentity();
   calibration.taken = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
-  const std::vector<int> threads = CalibratedThreads(DefaultThreads(), AvailableProcessors());
   CeilingProbe ceilings(threads);
   measured.contradictions = Settle(ceilings, quick, progress);
   if (!measured.contradictions.empty()) return measured;
   Sampling& sampling = measured.sampling = SampleOps(plan, threads, ceilings, progress);
   calibration.samples = std::move(sampling.samples);
-  Settle(ceilings, quick, progress);  // some more rounds where a few moments spoiled a ceiling
+  measured.contradictions =
+      Settle(ceilings, quick, progress);  // some more rounds where a few moments spoiled a ceiling
   calibration.ceilings = ceilings.Result();
   for (Ceilings& each : calibration.ceilings) each.product_drift = sampling.drift[each.threads];
   if (sampling.gave_up) {
@@ -362,6 +362,7 @@ int RunCalibrate(const CalibrateOptions& options, std::ostream& out, std::ostrea
     fmt::print(err, "flopledger: {} holds for this machine and build: kept\n", path);
     return kDone;
   }
+  if (!path.empty()) CheckWritable(path);
   const bool on_terminal = &err == &std::cerr && isatty(STDERR_FILENO) != 0;
   const InterruptGuard guard;
   Progress progress(err, on_terminal);

@@ -3,7 +3,6 @@
 #include <fmt/ostream.h>
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -195,6 +194,17 @@ std::string CountersVerdict(const CounterFacts& counters) {
       check.passed() ? "available" : "untrusted", Grouped(check.executed), check.counted);
 }
 
+/// Whether seconds can be predicted here, and what to call next.
+void PrintCalibration(std::ostream& out, std::ostream& err) {
+  try {
+    PrintNote(out, fmt::format("calibration: of {}", RequireCalibration("").taken));
+    PrintNext(err, "'flopledger run gpt2 --layers 1' measures a small pass");
+  } catch (const std::runtime_error& why_not) {
+    PrintNote(out, fmt::format("calibration: unavailable: {}", why_not.what()));
+    PrintNext(err, "'flopledger calibrate' measures peaks and bandwidths, in two minutes");
+  }
+}
+
 }  // namespace
 
 int RunDoctor(const DoctorOptions& options, std::ostream& out, std::ostream& err) {
@@ -223,10 +233,7 @@ int RunDoctor(const DoctorOptions& options, std::ostream& out, std::ostream& err
         PrintNote(out, fmt::format("of these events: {}", note));
       }
       PrintNote(out, "exact counting run (--count sample, full): available");
-      std::error_code ignored;
-      PrintNext(err, std::filesystem::exists(CalibrationPath(), ignored)
-                         ? "'flopledger run gpt2 --layers 1' measures a small pass"
-                         : "'flopledger calibrate' measures peaks and bandwidths, in two minutes");
+      PrintCalibration(out, err);
   }
   return kDone;
 }

@@ -248,6 +248,8 @@ void PrintBeside(const Outputs& outputs, const std::string& why_unpredicted, std
   }
 }
 
+constexpr char kPlainest[] = "'--matmul reference', the plainest kernel";
+
 /// What to call after this run.
 std::string NextAfter(const Outputs& outputs, const RunSettings& settings, int code) {
   if (code != kDone) return "the same again while this machine does nothing else";
@@ -266,10 +268,13 @@ int PrintFailures(const std::vector<RunResult>& results, const std::vector<RunSe
                   std::ostream& err) {
   int code = kDone;
   for (std::size_t i = 0; i < results.size(); ++i) {
-    if (results[i].verification.ok()) continue;
-    fmt::print(err, "flopledger: matmul {} not timed, its result is wrong: {}\n",
-               settings[i].kernels.matmul->name, results[i].verification.first_failure);
-    code = kCheckFailed;
+    const auto say = [&](const char* what, const std::string& failure) {
+      fmt::print(err, "flopledger: {} by matmul {} not timed, its result is wrong: {}\n", what,
+                 settings[i].kernels.matmul->name, failure);
+      code = kCheckFailed;
+    };
+    if (!results[i].verification.ok()) say("the pass", results[i].verification.first_failure);
+    if (!results[i].decode_failure.empty()) say("decoding", results[i].decode_failure);
   }
   return code;
 }
@@ -394,12 +399,13 @@ int RunRun(const RunOptions& asked, std::ostream& out, std::ostream& err) {
   const std::vector<RunResult> results =
       RunUnderGoogleBenchmark({side_by_side, plan, flags, RepetitionsOf(flags)}, err, on_terminal,
                               [&](const Ledger& ledger) { outputs.Write(ledger); });
-  int code = PrintFailures(results, side_by_side, err);
+  const int failures = PrintFailures(results, side_by_side, err);
+  int code = failures;
   const bool was_interrupted = results.front().was_interrupted;
   const Ledger ledger = MergedLedger(results);
   if (ledger.rows.empty()) {
     if (code == kDone) return CodeOfNoRows(options, was_interrupted);
-    PrintNext(err, "'--matmul reference', the plainest kernel");
+    PrintNext(err, kPlainest);
     return code;
   }
   outputs.Write(ledger);
@@ -408,7 +414,7 @@ int RunRun(const RunOptions& asked, std::ostream& out, std::ostream& err) {
   PrintBeside(outputs, why_unpredicted, err);
   WriteTrace(outputs, results.front(), err);
   if (format == Format::kTable && !was_interrupted) {
-    PrintNext(err, NextAfter(outputs, side_by_side.front(), code));
+    PrintNext(err, failures != kDone ? kPlainest : NextAfter(outputs, side_by_side.front(), code));
   }
   if (was_interrupted) {
     std::size_t finished = 0;

@@ -127,18 +127,21 @@ std::string WhatRan(const RunSettings& settings, const MemoryPlan& plan) {
 
 void PrintDisturbed(std::span<const RunResult> results, std::ostream& out) {
   std::vector<Disturbance> disturbed, replaced;
-  std::size_t repetitions = 0;
+  std::size_t repetitions = 0, twice = 0;
   for (const RunResult& result : results) {
     repetitions += result.trials.size();
+    twice += static_cast<std::size_t>(std::ranges::count_if(result.trials, [](const Trial& trial) {
+      return !trial.disturbed.empty() && !trial.replaces.empty();
+    }));
     for (const Disturbance& each : result.ledger.environment.disturbances) {
       (each.replaced ? replaced : disturbed).push_back(each);
     }
   }
   if (!disturbed.empty()) {
-    PrintNote(out, fmt::format("DISTURBED: {} of {} repetitions, also when they were timed again; "
+    PrintNote(out, fmt::format("DISTURBED: {} of {} repetitions, {} of them also when timed again; "
                                "the first: {}. Do not rely on these times: stop what else runs "
                                "here, and run again",
-                               disturbed.size(), repetitions, disturbed.front().reason));
+                               disturbed.size(), repetitions, twice, disturbed.front().reason));
   }
   if (!replaced.empty()) {
     PrintNote(out, fmt::format("{} of {} repetitions {} disturbed and timed again; the first: {}",

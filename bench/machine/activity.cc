@@ -44,6 +44,7 @@ ActivityWatch::Snapshot ActivityWatch::Read() {
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
   };
   return {.all = ReadProcessorTime(KernelFiles(), InitialAffinity()),
+          .throttled_s = ThrottledSeconds(KernelFiles()),
           .own_s = seconds(own.ru_utime) + seconds(own.ru_stime),
           .involuntary_switches = own.ru_nivcsw};
 }
@@ -53,6 +54,9 @@ SystemActivity ActivityWatch::Stop() const {
   SystemActivity activity;
   activity.seconds = SecondsSince(start_);
   activity.involuntary_switches = after.involuntary_switches - before_.involuntary_switches;
+  if (before_.throttled_s && after.throttled_s) {
+    activity.throttled_s = *after.throttled_s - *before_.throttled_s;
+  }
   if (before_.all && after.all) {
     activity.stolen_s = after.all->stolen_s - before_.all->stolen_s;
     activity.others_s =

@@ -34,6 +34,7 @@ class ActivityWatch {
  private:
   struct Snapshot {
     std::optional<ProcessorTime> all;
+    std::optional<double> throttled_s;
     double own_s = 0;
     int64_t involuntary_switches = 0;
   };

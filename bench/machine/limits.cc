@@ -138,6 +138,19 @@ ProcessorLimits FindThreadLimits(ProcessorLimits processors, const Topology& top
   return processors;
 }
 
+std::optional<double> ThrottledSeconds(const KernelFiles& files) {
+  std::optional<double> longest;
+  for (const std::string& folder : ControlGroups(files, "cpu")) {
+    const auto stat = files.Text(folder + "/cpu.stat");
+    if (!stat) continue;
+    // Version 2 counts in us, version 1 in ns.
+    const double seconds = 1e-6 * static_cast<double>(Field(*stat, "throttled_usec")) +
+                           1e-9 * static_cast<double>(Field(*stat, "throttled_time"));
+    longest = std::max(longest.value_or(0), seconds);
+  }
+  return longest;
+}
+
 std::optional<int64_t> ControlGroupBytes(const KernelFiles& files) {
   // What version 1 calls no limit: the largest number of whole pages.
   constexpr int64_t kNoLimit = int64_t{1} << 60;

@@ -40,8 +40,9 @@ std::vector<int> InitialAffinity();
 /// Those of this process.
 LimitSources SystemLimitSources();
 
-/// The machine's processors, the affinity, the quota of each control group from the process's own up to the root (version 1
-/// and 2; a quota of 2.5 processors lets 2 run all the time), OMP_THREAD_LIMIT and OMP_NUM_THREADS.
+/// The machine's processors, the affinity, the quota of each control group from the process's own
+/// up to the root (version 1 and 2; a quota of 2.5 processors lets 2 run all the time),
+/// OMP_THREAD_LIMIT and OMP_NUM_THREADS.
 ProcessorLimits FindProcessorLimits(const LimitSources& sources);
 
 /// What limits the threads that run where none are asked for: those, and the physical performance
@@ -49,6 +50,11 @@ ProcessorLimits FindProcessorLimits(const LimitSources& sources);
 /// cores, an equal part of them.
 ProcessorLimits FindThreadLimits(ProcessorLimits processors, const Topology& topology,
                                  int64_t ranks = 1);
+
+/// Seconds for which the processes of a control group (the process's own, or one above it) had used
+/// up its CPU quota, since the group was made: of that which waited longest. Absent where none
+/// counts it.
+std::optional<double> ThrottledSeconds(const KernelFiles& files);
 
 /// Bytes that the control groups (version 1 and 2) leave, if any of them sets a limit: what their
 /// processes use counts less the page cache, which the kernel takes back when memory is short.

@@ -91,13 +91,14 @@ Environment::Build DescribeBuild() {
                                EIGEN_MINOR_VERSION)};
 }
 
-}  // namespace
-
-namespace {
-
 ProcessorLimits& MutableProcessors() {
   static ProcessorLimits limits = FindProcessorLimits(SystemLimitSources());
   return limits;
+}
+
+LimitSources WithoutVariables(LimitSources sources) {
+  sources.variable = [](const char*) -> const char* { return nullptr; };
+  return sources;
 }
 
 int64_t processors_of_host = 0;  // 0: this process is alone
@@ -107,14 +108,20 @@ int64_t ranks_sharing = 1;
 
 const ProcessorLimits& Processors() { return MutableProcessors(); }
 
+std::optional<int64_t> ProcessorsOfMachine() {
+  if (processors_of_host > 0) return std::nullopt;
+  return FindProcessorLimits(WithoutVariables(SystemLimitSources())).Decisive().processors;
+}
+
 void DivideProcessors(int64_t of_host, int64_t ranks) {
-  LimitSources sources = SystemLimitSources();
+  LimitSources sources = WithoutVariables(SystemLimitSources());  // they hold for each rank
+  const int64_t own = FindProcessorLimits(sources).Decisive().processors;
   sources.affinity = of_host;
   processors_of_host = FindProcessorLimits(sources).Decisive().processors;
   ranks_sharing = ranks;
   if (ranks == 1) return;
   MutableProcessors().limits.push_back(
-      {"the ranks on this host", std::max<int64_t>(1, processors_of_host / ranks)});
+      {"the ranks on this host", std::max<int64_t>(1, own / ranks)});
 }
 
 int64_t RanksSharingProcessors() { return ranks_sharing; }

@@ -27,6 +27,10 @@ int64_t RanksSharingProcessors();
 /// What limits the threads that run where none are asked for.
 const ProcessorLimits& Threads();
 
+/// Processors that the machine lets this process use, whatever OpenMP's variables say: what a
+/// calibration holds for. Absent under a launcher of several ranks, which binds them as it is told.
+std::optional<int64_t> ProcessorsOfMachine();
+
 /// The threads that run where none are asked for: the least of those limits.
 int DefaultThreads();
 

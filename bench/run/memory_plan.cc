@@ -30,11 +30,11 @@ int64_t ScratchBytes(const RunSettings& settings) {
 int64_t NeededBytes(std::span<const RunSettings> side_by_side, int64_t layers) {
   // The program itself, thread stacks and the kernels' packing buffers.
   constexpr int64_t kOverhead = int64_t{128} << 20;
-  int64_t bytes = 0;
+  int64_t bytes = kOverhead;
   bool has_layout[2] = {false, false};  // plain, packed: filled once for all that read it
   for (const RunSettings& settings : side_by_side) {
     const MemoryFigures memory = CountMemory(settings.OwnModel(), settings.Shape(layers));
-    bytes += memory.activation_bytes + ScratchBytes(settings) + kOverhead;
+    bytes += memory.activation_bytes + ScratchBytes(settings);
     if (settings.decode > 0)
       bytes += DecodeBytes(settings, layers) + SpeedProbe::Bytes(settings.threads);
     bool& has = has_layout[settings.kernels.matmul->packs_weights ? 1 : 0];
@@ -44,16 +44,14 @@ int64_t NeededBytes(std::span<const RunSettings> side_by_side, int64_t layers) {
   return bytes;
 }
 
-}  // namespace
-
-namespace {
-
 /// Of one rank, which may take its part of what its host has available.
 MemoryPlan PlanOwnMemory(std::span<const RunSettings> side_by_side) {
   const RunSettings& settings = side_by_side.front();
   MemoryPlan plan;
-  plan.available_bytes =
-      settings.max_memory_bytes ? settings.max_memory_bytes : AvailableMemoryBytes();
+  plan.available_bytes = AvailableMemoryBytes();
+  if (const auto& most = settings.max_memory_bytes) {
+    plan.available_bytes = std::min(plan.available_bytes.value_or(*most), *most);
+  }
   if (plan.available_bytes && settings.team != nullptr) {
     *plan.available_bytes /= settings.team->ranks_here;
   }

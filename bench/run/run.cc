@@ -331,7 +331,7 @@ void DecodeAfter(RunSession& session, BackendRun& run) {
   const auto decode = std::make_shared<const DecodeResult>(
       WithAllRanks(session, run, {.kind = Order::Kind::kDecode, .argument = repetitions},
                    [&] { return DecodeTogether(run, repetitions, session.progress); }));
-  if (!decode->verification.ok()) result.verification = decode->verification;
+  if (!decode->verification.ok()) result.decode_failure = decode->verification.first_failure;
   if (decode->figures.total.seconds.empty()) return;
   result.decode = decode;
   result.ledger.environment.decode = decode->figures;
@@ -400,6 +400,7 @@ void ReplaceDisturbed(RunSession& session) {
     run.trials = run.result.trials;
     for (Trial& trial : run.trials) {
       if (trial.disturbed.empty()) continue;
+      TakeWaitingInterrupt();
       Trial fresh = WithAllRanks(
           session, run, {.kind = Order::Kind::kTimeAgain, .argument = trial.passes}, [&] {
             return Together(run.settings.team,
@@ -420,6 +421,7 @@ void MeasureAll(RunSession& session) {
   TimeAll(session);
   ReplaceDisturbed(session);
   for (BackendRun& run : session.runs) {
+    TakeWaitingInterrupt();
     UseThreads(run.settings.threads);
     CountByHardware(session, run);
     TimeWaiting(session, run);
@@ -427,7 +429,9 @@ void MeasureAll(RunSession& session) {
     DecodeAfter(session, run);
     RunResult& result = run.result;
     result.was_interrupted = interrupted;
-    if (steal_before) result.ledger.environment.steal_s = *StealSeconds() - *steal_before;
+    if (const auto steal = StealSeconds(); steal && steal_before) {
+      result.ledger.environment.steal_s = *steal - *steal_before;
+    }
   }
 }
 

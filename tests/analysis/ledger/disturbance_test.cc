@@ -28,6 +28,9 @@ TEST(WhyDisturbed, NamesWhatTookTheProcessors) {
             "the hypervisor withheld 0.20 s of processor time in 10.00 s");
   EXPECT_EQ(WhyDisturbed({.seconds = 10, .others_s = 1.2}, kTwoOfTwo),
             "other processes took 1.20 s of processor time in 10.00 s");
+  EXPECT_EQ(WhyDisturbed({.seconds = 10, .throttled_s = 0.09}, kTwoOfTwo), "");
+  EXPECT_EQ(WhyDisturbed({.seconds = 10, .throttled_s = 0.5}, kTwoOfTwo),
+            "the CPU quota of its control group held it up for 0.50 s in 10.00 s");
   EXPECT_EQ(WhyDisturbed({.seconds = 10, .involuntary_switches = 1100}, kTwoOfTwo),
             "its threads were driven off their processors 1100 times in 10.00 s");
 }

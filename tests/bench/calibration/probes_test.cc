@@ -2,6 +2,7 @@
 // prediction of the same model comes out of it. No figure is held against another: it is timing.
 #include "bench/calibration/probes.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -131,7 +132,7 @@ TEST(CeilingProbe, MeasuresEveryLevelAndSaysWhatMemoryIs) {
               CachesOfTeam(MachineTopology(), static_cast<int>(each.threads)).size() + 1);
     EXPECT_EQ(each.bandwidth.back().level, "memory");
     EXPECT_EQ(each.memory_buffer_bytes, DramBufferOf(static_cast<int>(each.threads)).bytes);
-    EXPECT_TRUE(each.thread_spread.has_value());
+    EXPECT_EQ(each.thread_spread.has_value(), each.threads <= std::ssize(MachineTopology().cores));
     EXPECT_FALSE(each.product_drift.has_value());  // it needs a session
   }
   EXPECT_EQ(probe.speed(2).threads(), 2);
@@ -140,7 +141,11 @@ TEST(CeilingProbe, MeasuresEveryLevelAndSaysWhatMemoryIs) {
 TEST(SettleCeilings, MeasuresThreeRoundsWhereNothingContradicts) {
   CeilingProbe probe({1});
   const auto contradictions = SettleCeilings(probe, 0);
-  EXPECT_EQ(contradictions, Contradictions(probe.Result()));
+  if (probe.calm_rounds() == 3) {
+    EXPECT_EQ(contradictions, Contradictions(probe.Result()));
+  } else {  // a peak that few rounds reach is no ceiling
+    EXPECT_THAT(contradictions.back(), ::testing::HasSubstr("of 3 rounds only"));
+  }
   EXPECT_EQ(probe.rounds(), 3U);
   SettleCeilings(probe, 0);  // what was measured counts: no round more
   EXPECT_EQ(probe.rounds(), 3U);
@@ -154,7 +159,7 @@ TEST(CalibratedThreads, AreFewAndEndWithAllProcessors) {
 }
 
 TEST(DefaultPlan, SeesNoPreset) {
-  for (const ProbeModel& probe : DefaultPlan(false).models) {
+  for (const ProbeModel& probe : DefaultPlan(false, 2).models) {
     Validate(probe.model, "plan");
     for (const ModelConfig& preset : Presets()) EXPECT_NE(probe.model.d_model, preset.d_model);
   }

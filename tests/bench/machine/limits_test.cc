@@ -63,6 +63,19 @@ TEST(FindProcessorLimits, TheQuotaOfEachControlGroupUpToTheRootCounts) {
   EXPECT_EQ(FindProcessorLimits(system.Sources(64)).Decisive().processors, 1);
 }
 
+TEST(ThrottledSeconds, AreThoseOfTheGroupThatWaitedLongest) {
+  System system;
+  EXPECT_EQ(ThrottledSeconds(system.files()), std::nullopt);
+  system.Write("/proc/self/cgroup", "0::/outer/inner\n");
+  system.Write("/sys/fs/cgroup/outer/inner/cpu.stat", "usage_usec 9\nthrottled_usec 1500000\n");
+  system.Write("/sys/fs/cgroup/outer/cpu.stat", "usage_usec 9\nthrottled_usec 2500000\n");
+  EXPECT_EQ(ThrottledSeconds(system.files()), 2.5);
+  system.Write("/proc/self/cgroup", "4:cpu,cpuacct:/docker\n");  // version 1
+  system.Write("/sys/fs/cgroup/cpu,cpuacct/docker/cpu.stat",
+               "nr_throttled 3\nthrottled_time 500000000\n");
+  EXPECT_EQ(ThrottledSeconds(system.files()), 0.5);
+}
+
 TEST(FindProcessorLimits, VersionOneIsReadToo) {
   System system;
   system.Write("/proc/self/cgroup", "4:cpu,cpuacct:/docker/1\n3:cpuset:/\n0::/\n");
