@@ -16,7 +16,7 @@ class InputError : public std::runtime_error {
   explicit InputError(const std::string& what);
 };
 
-/// No answer can be had here (too little memory, nothing to measure with): exit code 3.
+/// No answer can be had here (too little memory, another machine): exit code 5.
 class CannotMeasure : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
