@@ -31,6 +31,17 @@ AuditSetting SettingOf(const std::string& preset) {
   return setting;
 }
 
+TEST(ParseNumberType, KnowsTheBytesOfEach) {
+  for (const auto& [name, eighths] :
+       {std::pair{"f64", 64}, {"double", 0}, {"tf32", 32}, {"bf16", 16}, {"FP8", 8}, {"q4", 4}}) {
+    if (eighths == 0) {
+      EXPECT_THROW(ParseNumberType(name, "here"), InputError) << name;
+    } else {
+      EXPECT_EQ(ParseNumberType(name, "here").bytes * 8, eighths) << name;
+    }
+  }
+}
+
 TEST(Quantities, AgreeWithTheAccountingOnRandomModels) {
   std::mt19937 random(6);
   for (int i = 0; i < 200; ++i) {

@@ -136,6 +136,29 @@ TEST(PredictOp, OutsideOfTheSamplesRunsAsTheNearestDoAndSaysSo) {
                      prediction = Predict(calibration, beyond);
   EXPECT_NEAR(*prediction.seconds / WorkOf(beyond), *at_edge.seconds / WorkOf(edge), 1e-20);
   EXPECT_TRUE(prediction.beyond_samples);
+  EXPECT_FALSE(Predict(calibration, MatmulOp(2000, 2048, 2048)).beyond_samples);  // 1,024 at most
+  EXPECT_TRUE(Predict(calibration, MatmulOp(2100, 2048, 2048)).beyond_samples);   // more than twice
+}
+
+TEST(PredictOp, MemoryBindsWhereItTakesHalfOfWhatComputingDoes) {
+  const Calibration calibration = MakeCalibration();
+  const auto shares = [&](const Op& op) {  // memory's, of what was calibrated
+    const double bytes = 4.0 * static_cast<double>(op.m * op.k + op.k * op.n + op.m * op.n);
+    return bytes / 10e9 / *Predict(calibration, op).seconds;
+  };
+  const Op more = MatmulOp(64, 1024, 1024), less = MatmulOp(512, 1024, 1024);
+  ASSERT_GT(shares(more), 0.8);
+  ASSERT_LT(shares(more), 1.9);
+  EXPECT_EQ(Predict(calibration, more).bound, Bound::kMemory);
+  ASSERT_LT(shares(less), 0.45);
+  EXPECT_EQ(Predict(calibration, less).bound, Bound::kCompute);
+}
+
+TEST(WorkOf, IsOfEveryHeadAndOfOneTermAtLeast) {
+  Op op{OpId::kAttentionScores, OpKind::kAttentionScores, /*per_layer=*/true, 2, 5, 7, 3};
+  EXPECT_EQ(WorkOf(op), 2 * 5 * 7 * 3);
+  op.k = 0;
+  EXPECT_EQ(WorkOf(op), 2 * 5 * 3);
 }
 
 TEST(PredictOp, ScalesWithThePeakWhereItComputesAndNotWhereMemoryBinds) {

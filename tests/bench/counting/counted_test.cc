@@ -98,6 +98,10 @@ TEST(Counted, TalliesEachKindOfOperation) {
                        .negate = 1,
                        .compare = 1};
   EXPECT_EQ(SumTallies(), expected);
+  Tally twice = expected;
+  twice += expected;
+  EXPECT_EQ(twice.flops(), 2 * expected.flops());
+  EXPECT_EQ(twice.compare, 2);
   EXPECT_EQ(SumTallies().flops(), 12);
 }
 

@@ -93,7 +93,7 @@ TEST(CountInstructions, OfKnownCodeIsExact) {
   EXPECT_EQ(count.double_flops, 40);
   EXPECT_EQ(count.by_mnemonic.at("vaddps").executions, 10);
   EXPECT_GT(count.instructions, 2 + 10 * 6);
-  EXPECT_LT(count.instructions, 2 + 10 * 6 + 100);  // and what calls and returns
+  EXPECT_LT(count.instructions, 2 + 10 * 6 + 400);  // and what calls and returns
   EXPECT_TRUE(count.finished);
 }
 

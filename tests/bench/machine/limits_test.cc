@@ -118,6 +118,20 @@ TEST(ControlGroupBytes, PageCacheIsNotTaken) {
   EXPECT_EQ(ControlGroupBytes(system.files()), 850);
 }
 
+TEST(ControlGroupBytes, TheTightestOfAllGroupsUpToTheRootDecides) {
+  System system;
+  system.Write("/proc/self/cgroup", "0::/outer/inner\n");
+  const auto write = [&](const std::string& group, const char* most, const char* used) {
+    system.Write("/sys/fs/cgroup/" + group + "/memory.max", most);
+    system.Write("/sys/fs/cgroup/" + group + "/memory.current", used);
+  };
+  write("outer/inner", "1000\n", "100\n");
+  write("outer", "500\n", "200\n");
+  EXPECT_EQ(ControlGroupBytes(system.files()), 300);
+  write("outer", "5000\n", "200\n");
+  EXPECT_EQ(ControlGroupBytes(system.files()), 900);
+}
+
 TEST(ControlGroupBytes, VersionOneIsReadToo) {
   System system;
   system.Write("/proc/self/cgroup", "4:memory:/a/b\n0::/\n");
