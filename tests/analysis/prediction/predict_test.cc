@@ -146,7 +146,7 @@ TEST(PredictOp, MemoryBindsWhereItTakesHalfOfWhatComputingDoes) {
     const double bytes = 4.0 * static_cast<double>(op.m * op.k + op.k * op.n + op.m * op.n);
     return bytes / 10e9 / *Predict(calibration, op).seconds;
   };
-  const Op more = MatmulOp(64, 1024, 1024), less = MatmulOp(512, 1024, 1024);
+  const Op more = MatmulOp(12, 1024, 1024), less = MatmulOp(64, 1024, 1024);
   ASSERT_GT(shares(more), 0.8);
   ASSERT_LT(shares(more), 1.9);
   EXPECT_EQ(Predict(calibration, more).bound, Bound::kMemory);
