@@ -17,10 +17,14 @@ Extrapolation ExtrapolatePass(const MeasuredRun& run, std::span<const Trial> tri
   const double peak = Median(peaks);
   const double part_s = std::ranges::min_element(trials, {}, &Trial::pass_s)->pass_s;
   for (const Trial& trial : trials) {
-    double layer_s = 0;
+    double layer_s = 0, all_s = 0;
     for (std::size_t i = 0; i < ops.size(); ++i) {
       if (ops[i].per_layer) layer_s += trial.op_s[i] / ran;
+      all_s += trial.op_s[i];
     }
+    // Of several ranks an op's seconds are its slowest rank's, while others wait: more than the
+    // pass.
+    if (all_s > trial.pass_s) layer_s *= trial.pass_s / all_s;
     passes.push_back((trial.pass_s + missing * layer_s) * trial.peak() / peak);
   }
   if (passes.size() == 1) return {passes[0], passes[0], passes[0]};

@@ -23,6 +23,10 @@ void ReadCeilings(const Ledger& ledger, Roofline& roofline) {
     roofline.bandwidth_unavailable = "not calibrated";
     return;
   }
+  if (ledger.rows.front().ranks > 1) {
+    roofline.bandwidth_unavailable = "several ranks: bandwidths were calibrated for one";
+    return;
+  }
   const int64_t threads = ledger.rows.front().threads;
   const Ceilings* ceilings = FindCeilings(calibration->ceilings, threads);
   if (ceilings == nullptr) {

@@ -42,6 +42,7 @@ void IdentifyByRow(const Record& record, std::map<std::string, std::string>& ide
   add("context", record.context);
   add("batch", record.batch);
   add("threads", record.threads);
+  add("ranks", record.ranks);
   add("attention", record.attention);
   add("convention", record.convention);
 }

@@ -22,7 +22,11 @@ namespace {
 /// Whether the command is one that ranks share; all others are the first rank's.
 bool IsShared(const std::vector<std::string>& args) {
   constexpr std::array kShared{"run", "logits", "calibrate"};
-  return !args.empty() && std::ranges::find(kShared, args.front()) != kShared.end();
+  if (args.empty()) return false;
+  if (args.front().starts_with('-')) {  // --config FILE run
+    return std::ranges::find_first_of(args, kShared) != args.end();
+  }
+  return std::ranges::find(kShared, args.front()) != kShared.end();
 }
 
 int SumOver(MPI_Comm comm, int value) {
@@ -54,10 +58,11 @@ void DivideBetweenRanks(MPI_Comm here) {
   }
   CheckMpi(MPI_Allreduce(own.data(), all.data(), kMost, MPI_INT, MPI_SUM, here));
   const auto of_host = std::ranges::count_if(all, [](int ranks) { return ranks > 0; });
-  const bool shared = std::ranges::any_of(all, [](int ranks) { return ranks > 1; });
-  int ranks = 1;
-  CheckMpi(MPI_Comm_size(here, &ranks));
-  DivideProcessors(of_host, shared ? ranks : 1);
+  int sharing = 1;  // ranks that have this one's processors
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    if (own[i] > 0) sharing = std::max(sharing, all[i]);
+  }
+  DivideProcessors(of_host, sharing);
 }
 
 /// The line that says why a rank ended.
@@ -90,6 +95,14 @@ int EndTogether(MPI_Comm comm, const Shard& shard, const Ending& ending) {
   for (int arrived = 0; arrived == 0;) {
     MPI_Test(&arrival, &arrived, MPI_STATUS_IGNORE);
     usleep(1000);
+    if (shard.rank == 0 && ending.code == 0 && SecondsSince(start) > RankTimeout()) {
+      fmt::print(
+          std::cerr,
+          "flopledger-mpi: the result is out, but after {:g} s not every rank has ended: one, or "
+          "the network to it, is dead\n",
+          RankTimeout());
+      MPI_Abort(comm, kNotPossibleHere);
+    }
     if (ending.code == 0 || SecondsSince(start) < (shard.rank == 0 ? kGrace : kLonger)) continue;
     say();
     MPI_Abort(comm, ending.code);
@@ -140,6 +153,17 @@ int Main(int argc, char** argv) {
   int rank = 0, ranks = 1;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+  for (const char* told : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
+    const char* of_launcher = getenv(told);
+    if (of_launcher == nullptr || std::atoi(of_launcher) <= 1 || ranks > 1) continue;
+    fmt::print(
+        std::cerr,
+        "flopledger-mpi: the launcher started {} ranks, and this build's MPI sees one: start "
+        "it by the mpirun of the MPI that it was built with\n",
+        of_launcher);
+    MPI_Finalize();
+    return kBadInput;
+  }
   if (ranks == 1) {
     const int code = RunCli(args, std::cout, std::cerr);
     MPI_Finalize();

@@ -73,8 +73,11 @@ void MpiLink::Exchange(std::span<const std::byte> out, int64_t to, std::span<std
       if (done != 0 || spins < kSpins) continue;
       sched_yield();
       if (SecondsSince(start) > timeout_s_) {
+        // What comes late must not be written where a buffer was.
+        if (requests[0] != MPI_REQUEST_NULL) MPI_Cancel(&requests[0]);
         throw CannotMeasure(fmt::format(
-            "rank {} of {} waited {:g} s for rank {}: that rank, or the network to it, is dead",
+            "rank {} of {} waited {:g} s for rank {}: that rank, one that it waits for, or the "
+            "network between them is dead",
             shard_.rank, shard_.ranks, timeout_s_, receive.empty() ? to : from));
       }
     }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "analysis/ledger/ranks.h"
@@ -85,7 +86,9 @@ Verification Together(Team* team, const Verification& own) {
   if (!all.empty()) together = {};
   for (std::size_t rank = 0; rank < all.size(); ++rank) {
     together.checked += all[rank].at("checked").get<int64_t>();
-    const auto ratio = all[rank].at("worst_ratio").get<double>();
+    const json& worst = all[rank].at("worst_ratio");  // JSON has no infinity
+    const auto ratio =
+        worst.is_null() ? std::numeric_limits<double>::infinity() : worst.get<double>();
     if (ratio >= together.worst_ratio) {
       together.worst_ratio = ratio;
       together.worst_op = all[rank].at("worst_op").get<std::string>();

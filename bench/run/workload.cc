@@ -360,10 +360,14 @@ TeamFacts TeamOf(const RunSettings& settings) {
                  .processors = static_cast<int64_t>(InitialAffinity().size()),
                  .calibrated_flops_per_s = {}};
   if (!settings.calibration) return team;
-  const Ceilings* ceilings = FindCeilings(settings.calibration->ceilings, settings.threads);
+  // The ranks of a host share its clock: what as many threads reach there together.
+  const int64_t ranks_here = settings.team != nullptr ? settings.team->ranks_here : 1;
+  const Ceilings* ceilings =
+      FindCeilings(settings.calibration->ceilings, settings.threads * ranks_here);
   if (ceilings != nullptr) {
-    team.calibrated_flops_per_s =
-        static_cast<double>(settings.shard().ranks) * ceilings->peak_flops_per_s();
+    team.calibrated_flops_per_s = ceilings->peak_flops_per_s() *
+                                  static_cast<double>(settings.shard().ranks) /
+                                  static_cast<double>(ranks_here);
   }
   return team;
 }

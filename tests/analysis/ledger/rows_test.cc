@@ -94,6 +94,15 @@ TEST(ExtrapolatePass, ScalesEachTrialToTheMedianPeak) {
   EXPECT_NEAR(whole_pass.upper, whole_pass.seconds * (1 + 0.03), 1e-6);
 }
 
+TEST(ExtrapolatePass, WaitingForOtherRanksIsNoWorkOfTheLayers) {
+  const MeasuredRun run = TwoOfFourLayers();
+  const auto ops = ForwardOps(run.model, run.shape);
+  Trial trial = MadeTrial(ops.size(), 1, 2e9);
+  const double alone = ExtrapolatePass(run, {&trial, 1}, std::nullopt).seconds;
+  for (double& seconds : trial.op_s) seconds *= 1.5;  // sums of slowest ranks; the pass is as long
+  EXPECT_NEAR(ExtrapolatePass(run, {&trial, 1}, std::nullopt).seconds, alone, 1e-9);
+}
+
 TEST(ExtrapolatePass, IsNeverBelowThePartThatRan) {
   const MeasuredRun run = TwoOfFourLayers();
   const auto ops = ForwardOps(run.model, run.shape);

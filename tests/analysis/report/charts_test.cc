@@ -123,6 +123,9 @@ TEST(Report, AComparisonHasTheVerdictsOfCompareWithTheirIntervals) {
   EXPECT_THAT(html, HasSubstr("<span class=\"decision apart\">NOT COMPARABLE</span>"));
   EXPECT_THAT(html, HasSubstr("not comparable: threads: A 2, B 1"));
   EXPECT_THAT(html, Not(HasSubstr("<div class=\"ratio")));
+
+  for (Record& row : both[1].ledger.rows) row.threads = 2, row.ranks = 4;
+  EXPECT_THAT(ToHtml(both), HasSubstr("not comparable: ranks: A 1, B 4"));
 }
 
 TEST(Report, ASweepIsDrawnAgainstWhatChanges) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""flopledger-mpi under a launcher: ranks_test.py FLOPLEDGER_MPI FLOPLEDGER GOLDEN CASE. Exit code 77
-says that there is no launcher."""
+"""flopledger-mpi under a launcher: ranks_test.py FLOPLEDGER_MPI FLOPLEDGER GOLDEN CASE [LAUNCHER]. Exit
+code 77 says that there is no launcher."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ PATIENCE = 200  # seconds after which a launch that should end has not
 
 
 def launcher():
-    mpirun = shutil.which("mpirun") or shutil.which("mpiexec")
+    mpirun = shutil.which(sys.argv[5] if len(sys.argv) > 5 else "mpirun")
     if not mpirun:
         print("skipped: no mpirun")
         sys.exit(77)

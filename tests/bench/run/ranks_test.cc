@@ -57,6 +57,21 @@ TEST(RanksMemory, IsAgreedUponByAll) {
   });
 }
 
+TEST(RanksVerification, AnInfiniteErrorNamesItsRankAndOp) {
+  RunRanks(2, [](ThreadLink& link) {
+    Team team{.link = link, .host = "h"};
+    Verification own;
+    if (!team.leads()) {
+      own.worst_ratio = std::numeric_limits<double>::infinity();
+      own.worst_op = "rope";
+      own.first_failure = "rope: inf";
+    }
+    const Verification all = Together(&team, own);
+    EXPECT_EQ(all.first_failure, "rank 1: rope: inf");
+    EXPECT_EQ(all.worst_op, "rope");
+  });
+}
+
 TEST(RanksVerification, FindsASumThatIsWrong) {
   /// Changes one number of what arrives.
   class BadLink : public Link {
