@@ -171,6 +171,20 @@ def refused(folder):
     expect(done.returncode == 0 and done.stdout.count("weights") <= 2, done.stdout)
 
 
+def differing(folder):
+    """Ranks whose hosts have other defaults are told so by one line."""
+    part = ["-n", "1", "env", "FLOPLEDGER_BATCH={}", MPI, "run", "--model", TINY, "-p", 8, "-t", 1]
+    words = [str(word) for word in part]
+    line = [*launcher(), *(w.format(1) for w in words), ":", *(w.format(2) for w in words)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE,
+                          env=environment(folder))
+    expect(done.returncode == 2, f"exit code {done.returncode}: {done.stderr}")
+    lines = our_lines(done.stderr)
+    expect(len(lines) == 1, done.stderr)
+    expect("rank 1 runs other settings than rank 0: batch 2, and rank 0 batch 1" in lines[0],
+           done.stderr)
+
+
 def one_fails(folder):
     """A rank that fails alone ends all, and is named."""
     golden = GOLDEN / "gpt2-tiny"
@@ -254,7 +268,7 @@ def silent(folder):
 
 
 CASES = {case.__name__: case
-         for case in (logits, ledger, decode, refused, one_fails, killed, silent)}
+         for case in (logits, ledger, decode, refused, differing, one_fails, killed, silent)}
 
 
 def main():
