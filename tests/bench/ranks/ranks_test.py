@@ -246,6 +246,17 @@ def killed(folder):
     expect(not ranks_of(process), "a rank is left")
 
 
+def interrupted(folder):
+    """A launcher that signals all ranks: the first ends the run, with what was finished."""
+    process, path = long_run(folder)
+    for pid in ranks_of(process).values():
+        os.kill(pid, signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    expect(process.returncode == 3, f"exit code {process.returncode}: {err}")
+    expect("flopledger: interrupted: the ledger holds the" in err, err)
+    expect(rows_of(path)[1]["total"]["repetitions"] >= 1)
+
+
 def silent(folder):
     """A rank that answers no more ends all within the time-out; finished repetitions are kept."""
     process, path = long_run(folder, FLOPLEDGER_RANK_TIMEOUT="2")
@@ -268,7 +279,8 @@ def silent(folder):
 
 
 CASES = {case.__name__: case
-         for case in (logits, ledger, decode, refused, differing, one_fails, killed, silent)}
+         for case in (logits, ledger, decode, refused, differing, one_fails, killed,
+                      interrupted, silent)}
 
 
 def main():
