@@ -160,6 +160,7 @@ def refused(folder):
     expect("rank 0: " in done.stderr, done.stderr)
     done = launch(folder, 2, "run", "--model", TINY, "-t", 1, "--json", "/none/x.json")
     expect(done.returncode == 2 and len(our_lines(done.stderr)) == 1, done.stderr)
+    expect("flopledger-mpi: rank 0 of 2 on " in done.stderr, "the first rank alone failed")
     done = launch(folder, 2, "run", "--model", TINY, FLOPLEDGER_RANK_TIMEOUT="soon")
     expect(done.returncode == 2 and len(our_lines(done.stderr)) == 1, done.stderr)
     expect("FLOPLEDGER_RANK_TIMEOUT must be seconds above 0" in done.stderr, done.stderr)
@@ -257,6 +258,17 @@ def interrupted(folder):
     expect(rows_of(path)[1]["total"]["repetitions"] >= 1)
 
 
+def lost_at_the_end(folder):
+    """A rank that does not end when the first is done is named, and all end."""
+    words = [*launcher(), "-n", "1", "env", "FLOPLEDGER_RANK_TIMEOUT=2", MPI, "presets", ":",
+             "-n", "1", MPI, "run", "--model", TINY, "-t", 1]
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True,
+                          timeout=PATIENCE, env=environment(folder))
+    expect(done.returncode != 0, "exit code 0")
+    lines = our_lines(done.stderr)
+    expect("in 2 s there was no word from rank 1: " in lines[-1], done.stderr)
+
+
 def silent(folder):
     """A rank that answers no more ends all within the time-out; finished repetitions are kept."""
     process, path = long_run(folder, FLOPLEDGER_RANK_TIMEOUT="2")
@@ -272,7 +284,8 @@ def silent(folder):
             pass
     expect(process.returncode != 0, "exit code 0")
     lines = our_lines(err)
-    expect(len(lines) == 1 and "waited 2 s for rank" in lines[0] and "dead" in lines[0], err)
+    expect(len(lines) == 1 and "rank 0 of 3 on " in lines[0], err)
+    expect("waited 2 s for rank" in lines[0] and lines[0].endswith("; no word from rank 2"), err)
     _, rows = rows_of(path)
     expect(rows["total"]["repetitions"] >= 1)
     print(f"ended after {time.time() - began:.1f} s")
@@ -280,7 +293,7 @@ def silent(folder):
 
 CASES = {case.__name__: case
          for case in (logits, ledger, decode, refused, differing, one_fails, killed,
-                      interrupted, silent)}
+                      interrupted, silent, lost_at_the_end)}
 
 
 def main():
