@@ -186,6 +186,17 @@ def differing(folder):
            done.stderr)
 
 
+def tables(folder):
+    """Every table says of whose seconds it is."""
+    words = ["run", "--model", TINY, "-t", 1, "-r", 1, "--benchmark_min_time=0.001", "--count",
+             "off"]
+    for more in (["-p", 8], ["-p", "8,16"], ["-p", 8, "--matmul", "packed,reference"]):
+        done = launch(folder, 2, *words, *more)
+        expect(done.returncode in (0, 1), done.stderr)
+        expect(done.stdout.count("2 ranks on 1 host: seconds are the slowest rank's") == 1,
+               done.stdout)
+
+
 def one_fails(folder):
     """A rank that fails alone ends all, and is named."""
     golden = GOLDEN / "gpt2-tiny"
@@ -292,7 +303,7 @@ def silent(folder):
 
 
 CASES = {case.__name__: case
-         for case in (logits, ledger, decode, refused, differing, one_fails, killed,
+         for case in (logits, ledger, decode, tables, refused, differing, one_fails, killed,
                       interrupted, silent, lost_at_the_end)}
 
 
