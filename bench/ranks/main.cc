@@ -11,6 +11,7 @@
 #include <span>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/cli/cli.h"
@@ -233,6 +234,26 @@ Report RunAsRank(MPI_Comm comm, const std::vector<std::string>& args) {
   }
 }
 
+/// Whether a launcher of another MPI than this build's started several processes: each would take
+/// itself for the only one. One of them says so.
+bool IsOfAnotherLauncher() {
+  constexpr std::array kVariables{std::pair("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+                                  std::pair("PMI_SIZE", "PMI_RANK")};
+  for (const auto& [size, rank] : kVariables) {
+    const char* const ranks = std::getenv(size);
+    if (ranks == nullptr || std::atoi(ranks) <= 1) continue;
+    const char* const own = std::getenv(rank);
+    if (own == nullptr || std::atoi(own) == 0) {
+      fmt::print(std::cerr,
+                 "flopledger-mpi: {} processes were started by another MPI's launcher than this "
+                 "build's, which sees one\n",
+                 ranks);
+    }
+    return true;
+  }
+  return false;
+}
+
 int Main(int argc, char** argv) {
   int provided = 0;
   MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
@@ -240,19 +261,8 @@ int Main(int argc, char** argv) {
   int rank = 0, ranks = 1;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &ranks);
-  for (const char* told : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
-    const char* of_launcher = getenv(told);
-    if (of_launcher == nullptr || std::atoi(of_launcher) <= 1 || ranks > 1) continue;
-    fmt::print(
-        std::cerr,
-        "flopledger-mpi: the launcher started {} ranks, and this build's MPI sees one: start "
-        "it by the mpirun of the MPI that it was built with\n",
-        of_launcher);
-    MPI_Finalize();
-    return kBadInput;
-  }
   if (ranks == 1) {
-    const int code = RunCli(args, std::cout, std::cerr);
+    const int code = IsOfAnotherLauncher() ? kBadInput : RunCli(args, std::cout, std::cerr);
     MPI_Finalize();
     return code;
   }

@@ -197,6 +197,21 @@ def tables(folder):
                done.stdout)
 
 
+def other_launcher(folder):
+    """Started by another MPI's launcher every process would take itself for the only one."""
+    variables = {"PMI_SIZE": "2", "PMI_RANK": "{}"}
+    if "-q" not in launcher():  # MPICH's own variables it believes
+        variables = {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "{}"}
+    for rank, says in ((0, 1), (1, 0)):
+        told = {name: value.format(rank) for name, value in variables.items()}
+        done = subprocess.run([MPI, "presets"], capture_output=True, text=True, timeout=PATIENCE,
+                              env=environment(folder, **told))
+        expect(done.returncode == 2 and done.stdout == "", done.stdout + done.stderr)
+        lines = our_lines(done.stderr)
+        expect(len(lines) == says, done.stderr)
+        expect(all("another MPI's launcher" in line for line in lines), done.stderr)
+
+
 def one_fails(folder):
     """A rank that fails alone ends all, and is named."""
     golden = GOLDEN / "gpt2-tiny"
@@ -303,8 +318,8 @@ def silent(folder):
 
 
 CASES = {case.__name__: case
-         for case in (logits, ledger, decode, tables, refused, differing, one_fails, killed,
-                      interrupted, silent, lost_at_the_end)}
+         for case in (logits, ledger, decode, tables, refused, differing, one_fails,
+                      other_launcher, killed, interrupted, silent, lost_at_the_end)}
 
 
 def main():
