@@ -172,6 +172,17 @@ def refused(folder):
     expect(done.returncode == 0 and done.stdout.count("weights") <= 2, done.stdout)
 
 
+def configured(folder):
+    """Options before the command leave it one that all ranks share."""
+    config = pathlib.Path(f"{folder}/config.toml")
+    config.write_text("[run]\ncontext = 8\n")
+    done = launch(folder, 2, "--config", config, "run", "--model", TINY, "-t", 1, "-r", 1,
+                  "--benchmark_min_time=0.001", "--count", "off", "--format", "csv")
+    expect(done.returncode in (0, 1), done.stderr)
+    expect([row["ranks"] for row in csv.DictReader(done.stdout.splitlines())][:1] == ["2"],
+           done.stdout)
+
+
 def differing(folder):
     """Ranks whose hosts have other defaults are told so by one line."""
     part = ["-n", "1", "env", "FLOPLEDGER_BATCH={}", MPI, "run", "--model", TINY, "-p", 8, "-t", 1]
@@ -318,7 +329,7 @@ def silent(folder):
 
 
 CASES = {case.__name__: case
-         for case in (logits, ledger, decode, tables, refused, differing, one_fails,
+         for case in (logits, ledger, decode, tables, configured, refused, differing, one_fails,
                       other_launcher, killed, interrupted, silent, lost_at_the_end)}
 
 
