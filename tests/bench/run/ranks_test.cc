@@ -7,6 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "analysis/prediction/predict.h"
 #include "bench/calibration/collectives.h"
 #include "bench/run/memory_plan.h"
 #include "bench/run/workload.h"
@@ -93,6 +94,23 @@ TEST(RanksSettings, ThatDifferAreNamedAtEveryRank) {
                   HasSubstr("points 1, and rank 0 points 2;"));
     });
   }
+}
+
+TEST(RanksPeak, IsWhatTheThreadsOfAHostReachTogether) {
+  RunRanks(4, [](ThreadLink& link) {
+    Team team{.link = link, .host = "h", .hosts = 2, .ranks_here = 2};
+    RunSettings settings = SettingsOf(team);
+    Calibration calibration;
+    for (const int64_t threads : {1, 2}) {
+      Ceilings& ceilings = calibration.ceilings.emplace_back();
+      ceilings.threads = threads;
+      ceilings.fma_flops_per_s = {{"256-bit", {threads == 1 ? 10e9 : 14e9, 0}}};
+    }
+    settings.calibration = std::make_shared<const Calibration>(calibration);
+    EXPECT_EQ(TeamOf(settings).calibrated_flops_per_s, 28e9);
+    settings.threads = 2;  // four on a host, of which nothing is known
+    EXPECT_EQ(TeamOf(settings).calibrated_flops_per_s, std::nullopt);
+  });
 }
 
 TEST(RanksVerification, AnInfiniteErrorNamesItsRankAndOp) {
