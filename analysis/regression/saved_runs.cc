@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "analysis/regression/compare.h"
 #include "analysis/text/table.h"
@@ -109,6 +110,10 @@ SavedRun SavedFromLedger(const Ledger& ledger) {
     model.erase("num_layers");  // a layer more or less is found by its FLOPs
     run.identity["model"] = model.dump();
   }
+  const auto& ranks = ledger.environment.ranks;
+  const std::set<std::string> hosts =
+      ranks ? std::set(ranks->hosts.begin(), ranks->hosts.end()) : std::set<std::string>{};
+  run.identity["hosts"] = fmt::format("{}", std::max<std::size_t>(hosts.size(), 1));
   const auto backends = Distinct(ledger.rows, &Record::matmul);  // several of `--matmul all`
   run.identity["matmul"] = fmt::format("{}", fmt::join(backends, ", "));
   run.when_and_where = fmt::format("{}", fmt::join(Distinct(ledger.rows, &Record::run_id), ", "));

@@ -126,11 +126,15 @@ class RunSections {
     Section("roofline", "Rates under the peak", "share of peak",
             "Each bar is an operation at the FLOPs that its kernel executes, the longest first in "
             "time; the end of the line is the FMA peak.");
+    const bool helps = view_.named.ledger.rows.front().ranks == 1;
     html_ += fmt::format(
-        "<p class=\"callout\">Memory roof unavailable: {}. <code>flopledger calibrate</code> "
-        "measures the bandwidths of this machine once, in two minutes; a run after it has the "
-        "roofline here, and predicted seconds beside the measured.</p>\n",
-        EscapedHtml(view_.roofline.bandwidth_unavailable));
+        "<p class=\"callout\">Memory roof unavailable: {}.{}</p>\n",
+        EscapedHtml(view_.roofline.bandwidth_unavailable),
+        helps
+            ? " <code>flopledger calibrate</code> measures the bandwidths of this machine once, in "
+              "two minutes; a run after it has the roofline here, and predicted seconds beside the "
+              "measured."
+            : "");
     std::vector<RooflineDot> dots = view_.roofline.dots;
     std::ranges::stable_sort(dots, std::greater(), &RooflineDot::share);
     double most = view_.roofline.peak_flops_per_s.value_or(0);

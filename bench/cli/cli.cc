@@ -241,27 +241,29 @@ int Run(std::vector<std::string> args, std::ostream& out, std::ostream& err, Tea
 
 }  // namespace
 
-int RunCli(const std::vector<std::string>& args, std::ostream& out, std::ostream& err, Team* team) {
-  const auto say = [&](std::string_view what) {
-    fmt::print(err, "flopledger: {}\n", OneLine(std::string(what)));
-  };
+Ending RunCommand(const std::vector<std::string>& args, std::ostream& out, std::ostream& err,
+                  Team* team) {
   try {
     const int code = Run(args, out, err, team);
     if (!out.flush()) throw InputError("standard output cannot be written");
-    return code;
+    return {code, ""};
   } catch (const InputError& error) {
-    say(error.what());
-    return kBadInput;
+    return {kBadInput, OneLine(error.what())};
   } catch (const CannotMeasure& error) {
-    say(error.what());
-    return interrupted ? kNoAnswer : kNotPossibleHere;
+    return {interrupted ? kNoAnswer : kNotPossibleHere, OneLine(error.what())};
   } catch (const std::bad_alloc&) {
-    say("out of memory; use fewer --layers, a shorter --context or a smaller model");
-    return kNotPossibleHere;
+    return {kNotPossibleHere,
+            "out of memory; use fewer --layers, a shorter --context or a smaller model"};
   } catch (const std::exception& error) {
-    say(fmt::format("a fault in the program, please report it: {}", error.what()));
-    return kProgramFault;
+    return {kProgramFault,
+            OneLine(fmt::format("a fault in the program, please report it: {}", error.what()))};
   }
+}
+
+int RunCli(const std::vector<std::string>& args, std::ostream& out, std::ostream& err) {
+  const Ending ending = RunCommand(args, out, err);
+  if (!ending.why.empty()) fmt::print(err, "flopledger: {}\n", ending.why);
+  return ending.code;
 }
 
 }  // namespace flopledger

@@ -11,10 +11,18 @@ namespace flopledger {
 
 struct Team;  // bench/machine/team.h
 
-/// Runs the program with `args` (without the program's name): results to `out`, log and errors to
-/// `err`. Returns the exit code; throws nothing. A `team` runs it as one of its ranks: each calls
-/// this with the same words.
-int RunCli(const std::vector<std::string>& args, std::ostream& out, std::ostream& err,
-           Team* team = nullptr);
+/// What a command ends with.
+struct Ending {
+  int code = kDone;  // the exit code
+  std::string why;   // one line; empty where it did not fail, or has said why itself
+};
+
+/// Runs the program with `args` (without the program's name): results to `out`, log to `err`.
+/// Throws nothing. A `team` runs it as one of its ranks: each calls this with the same words.
+Ending RunCommand(const std::vector<std::string>& args, std::ostream& out, std::ostream& err,
+                  Team* team = nullptr);
+
+/// The same, with the line to `err` where it failed. Returns the exit code.
+int RunCli(const std::vector<std::string>& args, std::ostream& out, std::ostream& err);
 
 }  // namespace flopledger

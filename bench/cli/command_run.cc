@@ -388,6 +388,7 @@ int RunRun(const RunOptions& asked, std::ostream& out, std::ostream& err) {
     return kDone;
   }
   if (options.team != nullptr && !options.team->leads()) {
+    const IgnoredInterrupts first_rank_decides;
     RunUnderGoogleBenchmark({side_by_side, plan, flags}, err, false, {});
     return kDone;
   }

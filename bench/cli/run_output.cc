@@ -150,6 +150,16 @@ void PrintDisturbed(std::span<const RunResult> results, std::ostream& out) {
   }
 }
 
+void PrintRanks(const Environment& environment, std::ostream& out) {
+  const auto& facts = environment.ranks;
+  if (!facts) return;
+  const std::set<std::string> hosts(facts->hosts.begin(), facts->hosts.end());
+  PrintNote(out, fmt::format("{} ranks on {} host{}: seconds are the slowest rank's; FLOPs, bytes, "
+                             "rates and the peak are those of all ranks; shapes are the first "
+                             "rank's",
+                             facts->ranks, hosts.size(), hosts.size() == 1 ? "" : "s"));
+}
+
 namespace {
 
 /// The machine, the build, and the libraries that ran.
@@ -214,18 +224,13 @@ void PrintPredicted(const RunSettings& settings, const RunResult& result, std::o
   }
 }
 
-/// How the ranks shared the pass, and what they waited for one another.
-void PrintRanks(const Ledger& ledger, std::ostream& out) {
+/// By how much the ranks' times differ, and what they waited for one another.
+void PrintImbalance(const Ledger& ledger, std::ostream& out) {
   const auto& facts = ledger.environment.ranks;
   if (!facts) return;
-  const std::set<std::string> hosts(facts->hosts.begin(), facts->hosts.end());
   const Record& total = *std::ranges::find(ledger.rows, "total", &Record::op);
-  PrintNote(out,
-            fmt::format("{} ranks on {} host{}: seconds are the slowest rank's ({:.3f} of the "
-                        "mean for the pass); FLOPs, bytes, rates and the peak are those of all "
-                        "ranks; shapes are the first rank's",
-                        facts->ranks, hosts.size(), hosts.size() == 1 ? "" : "s",
-                        total.imbalance.value_or(1)));
+  PrintNote(out, fmt::format("the pass of the slowest rank takes {:.3f} of the ranks' mean",
+                             total.imbalance.value_or(1)));
   for (const CollectiveSplit& split : facts->collectives) {
     const Record& row = *std::ranges::find(ledger.rows, split.op, &Record::op);
     PrintNote(out,
@@ -288,7 +293,8 @@ void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostr
   PrintResidual(ledger, out);
 
   if (const auto& counters = ledger.environment.counters) PrintNote(out, Summary(*counters));
-  PrintRanks(ledger, out);
+  PrintRanks(ledger.environment, out);
+  PrintImbalance(ledger, out);
   PrintCoverage(settings, result, out);
   PrintPredicted(settings, result, out);
   PrintExtrapolated(settings, {&result, 1}, out);
@@ -308,6 +314,7 @@ void PrintSideBySide(const RunSettings& settings, std::span<const RunResult> res
             fmt::format(
                 "repetitions interleaved at random, each verified before it was timed, between two "
                 "measurements of the FMA peak"));
+  PrintRanks(ledger.environment, out);
   out << '\n';
   out << Drawn(SideBySide(ledger.rows, "milliseconds (medians)", &Record::time_s, 1e3, 3),
                Format::kTable, out)

@@ -11,6 +11,9 @@ namespace flopledger {
 /// What disturbed the repetitions, and whether they were timed again; nothing where nothing did.
 void PrintDisturbed(std::span<const RunResult> results, std::ostream& out);
 
+/// Which figures are the slowest rank's, and which are all ranks' together; nothing of one process.
+void PrintRanks(const Environment& environment, std::ostream& out);
+
 /// The ledger of one backend: seconds, FLOPs, and what they depend on.
 void PrintLedger(const RunSettings& settings, const RunResult& result, std::ostream& out);
 

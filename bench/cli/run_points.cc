@@ -100,6 +100,7 @@ void PrintPoints(const RunSettings& settings, std::span<const RunResult> results
                              settings.model.name, points.size(), results.front().plan.layers,
                              settings.model.num_layers));
   PrintNote(out, OneLine(results.front().ledger.environment));
+  PrintRanks(results.front().ledger.environment, out);
   out << '\n' << Drawn(PointsTable(points, keys), Format::kTable, out) << '\n';
   const std::size_t width = WidthOf(out) < 100 ? 12 : 22;
   out << Drawn(Chart(points, keys, width), Format::kTable, out);

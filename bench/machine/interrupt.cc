@@ -63,4 +63,14 @@ InterruptGuard::~InterruptGuard() {
   sigaction(SIGPIPE, &before_pipe_, nullptr);
 }
 
+IgnoredInterrupts::IgnoredInterrupts() {
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &ignore, &before_[i]);
+}
+
+IgnoredInterrupts::~IgnoredInterrupts() {
+  for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &before_[i], nullptr);
+}
+
 }  // namespace flopledger

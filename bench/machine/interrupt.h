@@ -45,4 +45,18 @@ class InterruptGuard {
   struct sigaction before_pipe_ {};
 };
 
+/// While it lives, Ctrl-C and a terminal that closes are ignored: what a rank that follows the
+/// first one's orders does, where a launcher signals all of them. SIGTERM still ends it.
+class IgnoredInterrupts {
+ public:
+  IgnoredInterrupts();
+  ~IgnoredInterrupts();
+  IgnoredInterrupts(const IgnoredInterrupts&) = delete;
+  IgnoredInterrupts& operator=(const IgnoredInterrupts&) = delete;
+
+ private:
+  static constexpr std::array<int, 2> kSignals{SIGINT, SIGHUP};
+  std::array<struct sigaction, kSignals.size()> before_{};
+};
+
 }  // namespace flopledger

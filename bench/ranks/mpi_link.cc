@@ -23,6 +23,15 @@ std::span<Byte> Piece(std::span<Byte> message, std::size_t begin) {
   return message.subspan(begin, std::min(kMostBytes, message.size() - begin));
 }
 
+/// Lets go of messages that did not come: what comes later is not written where a buffer was.
+void GiveUp(std::span<MPI_Request> requests) {
+  for (MPI_Request& request : requests) {
+    if (request == MPI_REQUEST_NULL) continue;
+    MPI_Cancel(&request);
+    MPI_Request_free(&request);
+  }
+}
+
 }  // namespace
 
 double RankTimeout() {
@@ -73,12 +82,12 @@ void MpiLink::Exchange(std::span<const std::byte> out, int64_t to, std::span<std
       if (done != 0 || spins < kSpins) continue;
       sched_yield();
       if (SecondsSince(start) > timeout_s_) {
-        // What comes late must not be written where a buffer was.
-        if (requests[0] != MPI_REQUEST_NULL) MPI_Cancel(&requests[0]);
+        timed_out_ = true;
+        GiveUp(requests);
         throw CannotMeasure(fmt::format(
-            "rank {} of {} waited {:g} s for rank {}: that rank, one that it waits for, or the "
-            "network between them is dead",
-            shard_.rank, shard_.ranks, timeout_s_, receive.empty() ? to : from));
+            "waited {:g} s for rank {}: that rank, one that it waits for, or the network between "
+            "them is dead",
+            timeout_s_, receive.empty() ? to : from));
       }
     }
   }

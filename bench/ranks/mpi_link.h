@@ -21,11 +21,14 @@ class MpiLink : public Link {
   Shard shard() const override { return shard_; }
   void Exchange(std::span<const std::byte> out, int64_t to, std::span<std::byte> in,
                 int64_t from) override;
+  /// Whether a message did.
+  bool timed_out() const { return timed_out_; }
 
  private:
   MPI_Comm comm_;
   Shard shard_;
   double timeout_s_;
+  bool timed_out_ = false;
 };
 
 /// Throws CannotMeasure where `code` is not MPI_SUCCESS.

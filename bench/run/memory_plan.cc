@@ -9,6 +9,7 @@
 #include "bench/calibration/speed.h"
 #include "bench/machine/machine.h"
 #include "bench/run/decode.h"
+#include "bench/run/same_settings.h"
 #include "kernels/attention_fused.h"
 #include "model/input_error.h"
 
@@ -106,6 +107,7 @@ int64_t AgreedLayers(Link& link, int64_t layers, const std::string& why_not) {
 MemoryPlan PlanMemory(std::span<const RunSettings> side_by_side) {
   Team* const team = side_by_side.front().team;
   if (team == nullptr) return PlanOwnMemory(side_by_side);
+  CheckSameSettings(side_by_side);
   MemoryPlan plan;
   std::string why_not;
   try {

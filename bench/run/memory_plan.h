@@ -21,7 +21,8 @@ struct MemoryPlan {
 /// Throws CannotMeasure where not even one layer fits, and where the layers that were asked for do
 /// not. Several settings of one model are planned to stand in memory
 /// together: plan before any of them has taken its own. Every rank of a team calls this, and has
-/// the same answer: the fewest layers that all of them can take.
+/// the same answer: the fewest layers that all of them can take. Throws InputError at all of them
+/// where they do not run the same settings.
 MemoryPlan PlanMemory(std::span<const RunSettings> side_by_side);
 
 }  // namespace flopledger

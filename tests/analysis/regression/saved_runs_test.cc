@@ -36,6 +36,24 @@ TEST(SavedRuns, ReadBothForms) {
   EXPECT_EQ(read.when_and_where, "one");
 }
 
+TEST(SavedRuns, RanksAndHostsAreAPartOfWhatIsCompared) {
+  Ledger ledger;
+  ledger.rows.emplace_back().op = "ffn_up";
+  auto document = ToJson(ledger);
+  for (auto& row : document.at("rows")) row.erase("ranks");  // of schema 1
+  document["schema"] = 1;
+  for (const SavedRun& alone :
+       {SavedFromLedger(ledger), SavedFromText(document.dump(), "y.json")}) {
+    EXPECT_EQ(alone.identity.at("ranks"), "1");
+    EXPECT_EQ(alone.identity.at("hosts"), "1");
+  }
+  ledger.rows.front().ranks = 4;
+  ledger.environment.ranks =
+      RankFacts{.ranks = 4, .hosts = {"a", "b", "a", "b"}, .collectives = {}};
+  EXPECT_EQ(SavedFromLedger(ledger).identity.at("ranks"), "4");
+  EXPECT_EQ(SavedFromLedger(ledger).identity.at("hosts"), "2");
+}
+
 TEST(SavedRuns, ALedgerIsReadStrictly) {
   EXPECT_THAT(Refusal([] { SavedFromText("{}", "y.json"); }), HasSubstr("y.json"));
   EXPECT_THAT(Refusal([] { SavedFromText(R"({"rows": NaN})", "y.json"); }), HasSubstr("y.json"));

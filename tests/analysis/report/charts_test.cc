@@ -230,5 +230,17 @@ TEST(Roofline, ASlopeHoldsWhatTheCacheInsideOfItCannotHold) {
   EXPECT_EQ(MakeRoofline(named.ledger).dots[0].roof, "FMA peak");
 }
 
+TEST(Report, SeveralRanksHaveNoMemoryRoofOfOne) {
+  NamedLedger named = Calibrated(MakeLedger(1));
+  EXPECT_EQ(MakeRoofline(named.ledger).bandwidth.size(), 2U);
+  for (Record& row : named.ledger.rows) row.ranks = 2;
+  const Roofline roofline = MakeRoofline(named.ledger);
+  EXPECT_THAT(roofline.bandwidth, IsEmpty());
+  EXPECT_EQ(roofline.dots[0].roof, "FMA peak");
+  EXPECT_THAT(
+      Html(named),
+      HasSubstr("Memory roof unavailable: several ranks: bandwidths were calibrated for one.</p>"));
+}
+
 }  // namespace
 }  // namespace flopledger

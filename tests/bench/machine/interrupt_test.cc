@@ -48,6 +48,23 @@ TEST(Interrupt, TheSecondWaitsWhereThereIsSomethingToClearAway) {
   EXPECT_EQ(child.Wait(), 3);
 }
 
+TEST(Interrupt, IsIgnoredWhereAnotherRankDecides) {
+  const TemporaryFolder folder;
+  Child child(folder, [] {
+    {
+      const IgnoredInterrupts ignored;
+      raise(SIGINT);
+      raise(SIGHUP);
+      dprintf(2, "goes on");
+    }
+    while (true) pause();
+    return 0;
+  });
+  ASSERT_TRUE(child.Says("goes on"));
+  child.Interrupt();
+  EXPECT_EQ(child.Wait(), -SIGINT);
+}
+
 TEST(Interrupt, NoPartOfAFileIsLeft) {
   const TemporaryFolder folder;
   Child child(folder, [&] {

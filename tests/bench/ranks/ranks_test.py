@@ -160,6 +160,7 @@ def refused(folder):
     expect("rank 0: " in done.stderr, done.stderr)
     done = launch(folder, 2, "run", "--model", TINY, "-t", 1, "--json", "/none/x.json")
     expect(done.returncode == 2 and len(our_lines(done.stderr)) == 1, done.stderr)
+    expect("flopledger-mpi: rank 0 of 2 on " in done.stderr, "the first rank alone failed")
     done = launch(folder, 2, "run", "--model", TINY, FLOPLEDGER_RANK_TIMEOUT="soon")
     expect(done.returncode == 2 and len(our_lines(done.stderr)) == 1, done.stderr)
     expect("FLOPLEDGER_RANK_TIMEOUT must be seconds above 0" in done.stderr, done.stderr)
@@ -169,6 +170,57 @@ def refused(folder):
     expect(not pathlib.Path(f"{folder}/none.json").exists())
     done = launch(folder, 2, "account", "--model", "gpt2", "--format", "csv")
     expect(done.returncode == 0 and done.stdout.count("weights") <= 2, done.stdout)
+
+
+def configured(folder):
+    """Options before the command leave it one that all ranks share."""
+    config = pathlib.Path(f"{folder}/config.toml")
+    config.write_text("[run]\ncontext = 8\n")
+    done = launch(folder, 2, "--config", config, "run", "--model", TINY, "-t", 1, "-r", 1,
+                  "--benchmark_min_time=0.001", "--count", "off", "--format", "csv")
+    expect(done.returncode in (0, 1), done.stderr)
+    expect([row["ranks"] for row in csv.DictReader(done.stdout.splitlines())][:1] == ["2"],
+           done.stdout)
+
+
+def differing(folder):
+    """Ranks whose hosts have other defaults are told so by one line."""
+    part = ["-n", "1", "env", "FLOPLEDGER_BATCH={}", MPI, "run", "--model", TINY, "-p", 8, "-t", 1]
+    words = [str(word) for word in part]
+    line = [*launcher(), *(w.format(1) for w in words), ":", *(w.format(2) for w in words)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE,
+                          env=environment(folder))
+    expect(done.returncode == 2, f"exit code {done.returncode}: {done.stderr}")
+    lines = our_lines(done.stderr)
+    expect(len(lines) == 1, done.stderr)
+    expect("rank 1 runs other settings than rank 0: batch 2, and rank 0 batch 1" in lines[0],
+           done.stderr)
+
+
+def tables(folder):
+    """Every table says of whose seconds it is."""
+    words = ["run", "--model", TINY, "-t", 1, "-r", 1, "--benchmark_min_time=0.001", "--count",
+             "off"]
+    for more in (["-p", 8], ["-p", "8,16"], ["-p", 8, "--matmul", "packed,reference"]):
+        done = launch(folder, 2, *words, *more)
+        expect(done.returncode in (0, 1), done.stderr)
+        expect(done.stdout.count("2 ranks on 1 host: seconds are the slowest rank's") == 1,
+               done.stdout)
+
+
+def other_launcher(folder):
+    """Started by another MPI's launcher every process would take itself for the only one."""
+    variables = {"PMI_SIZE": "2", "PMI_RANK": "{}"}
+    if "-q" not in launcher():  # MPICH's own variables it believes
+        variables = {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "{}"}
+    for rank, says in ((0, 1), (1, 0)):
+        told = {name: value.format(rank) for name, value in variables.items()}
+        done = subprocess.run([MPI, "presets"], capture_output=True, text=True, timeout=PATIENCE,
+                              env=environment(folder, **told))
+        expect(done.returncode == 2 and done.stdout == "", done.stdout + done.stderr)
+        lines = our_lines(done.stderr)
+        expect(len(lines) == says, done.stderr)
+        expect(all("another MPI's launcher" in line for line in lines), done.stderr)
 
 
 def one_fails(folder):
@@ -232,6 +284,28 @@ def killed(folder):
     expect(not ranks_of(process), "a rank is left")
 
 
+def interrupted(folder):
+    """A launcher that signals all ranks: the first ends the run, with what was finished."""
+    process, path = long_run(folder)
+    for pid in ranks_of(process).values():
+        os.kill(pid, signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    expect(process.returncode == 3, f"exit code {process.returncode}: {err}")
+    expect("flopledger: interrupted: the ledger holds the" in err, err)
+    expect(rows_of(path)[1]["total"]["repetitions"] >= 1)
+
+
+def lost_at_the_end(folder):
+    """A rank that does not end when the first is done is named, and all end."""
+    words = [*launcher(), "-n", "1", "env", "FLOPLEDGER_RANK_TIMEOUT=2", MPI, "presets", ":",
+             "-n", "1", MPI, "run", "--model", TINY, "-t", 1]
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True,
+                          timeout=PATIENCE, env=environment(folder))
+    expect(done.returncode != 0, "exit code 0")
+    lines = our_lines(done.stderr)
+    expect("in 2 s there was no word from rank 1: " in lines[-1], done.stderr)
+
+
 def silent(folder):
     """A rank that answers no more ends all within the time-out; finished repetitions are kept."""
     process, path = long_run(folder, FLOPLEDGER_RANK_TIMEOUT="2")
@@ -247,14 +321,16 @@ def silent(folder):
             pass
     expect(process.returncode != 0, "exit code 0")
     lines = our_lines(err)
-    expect(len(lines) == 1 and "waited 2 s for rank" in lines[0] and "dead" in lines[0], err)
+    expect(len(lines) == 1 and "rank 0 of 3 on " in lines[0], err)
+    expect("waited 2 s for rank" in lines[0] and lines[0].endswith("; no word from rank 2"), err)
     _, rows = rows_of(path)
     expect(rows["total"]["repetitions"] >= 1)
     print(f"ended after {time.time() - began:.1f} s")
 
 
 CASES = {case.__name__: case
-         for case in (logits, ledger, decode, refused, one_fails, killed, silent)}
+         for case in (logits, ledger, decode, tables, configured, refused, differing, one_fails,
+                      other_launcher, killed, interrupted, silent, lost_at_the_end)}
 
 
 def main():

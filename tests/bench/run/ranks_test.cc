@@ -4,13 +4,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
+#include "analysis/prediction/predict.h"
 #include "bench/calibration/collectives.h"
 #include "bench/run/memory_plan.h"
 #include "bench/run/workload.h"
 #include "model/input_error.h"
 #include "model/spread_tokens.h"
+#include "tests/support/refusal.h"
 #include "tests/support/small_run.h"
 #include "tests/support/thread_link.h"
 
@@ -54,6 +57,59 @@ TEST(RanksMemory, IsAgreedUponByAll) {
     } catch (const CannotMeasure& error) {
       EXPECT_THAT(error.what(), HasSubstr("rank 1: 1 layer of"));
     }
+  });
+}
+
+TEST(RanksSettings, ThatDifferAreNamedAtEveryRank) {
+  struct Case {
+    void (*change)(RunSettings&);
+    const char* says;
+  };
+  const Case cases[] = {
+      {[](RunSettings& s) { s.model = LoadModel("gpt2-xl"); },
+       "model gpt2-xl, and rank 0 model gpt2;"},
+      {[](RunSettings& s) { s.model.d_ff = 64; }, "model/d_ff 64, and rank 0 model/d_ff 3072;"},
+      {[](RunSettings& s) { s.context = 17; }, "context 17, and rank 0 context 16;"},
+      {[](RunSettings& s) { s.batch = 2; }, "batch 2, and rank 0 batch 1;"},
+      {[](RunSettings& s) { s.layers = 2; }, "layers 2, and rank 0 layers not given;"},
+      {[](RunSettings& s) { s.kernels.matmul = FindMatmul<float>("reference"); },
+       "matmul reference, and rank 0 matmul packed;"},
+      {[](RunSettings& s) { s.kernels.attention = AttentionKernel::kReference; },
+       "attention reference, and rank 0 attention fused;"},
+      {[](RunSettings& s) { s.count = CountMode::kFull; }, "count full, and rank 0 count auto;"},
+      {[](RunSettings& s) { s.trace = true; }, "trace on, and rank 0 trace off;"},
+      {[](RunSettings& s) { s.warm_up = 2; }, "warmup 2, and rank 0 warmup 1;"},
+      {[](RunSettings& s) { s.decode = 3; }, "decode 3, and rank 0 decode 0;"},
+      {[](RunSettings& s) { s.seed = 9; }, "seed 9, and rank 0 seed 1;"}};
+  for (const auto& [change, says] : cases) {
+    RunRanks(3, [&](ThreadLink& link) {
+      Team team{.link = link, .host = "h"};
+      std::vector<RunSettings> points(2, SettingsOf(team));
+      if (link.shard().rank == 2) change(points[1]);
+      const std::string refusal = Refusal([&] { PlanMemory(points); });
+      EXPECT_THAT(refusal, HasSubstr("rank 2 runs other settings than rank 0: "));
+      EXPECT_THAT(refusal, HasSubstr(says));
+      if (link.shard().rank == 2) points.pop_back();
+      EXPECT_THAT(Refusal([&] { PlanMemory(points); }),
+                  HasSubstr("points 1, and rank 0 points 2;"));
+    });
+  }
+}
+
+TEST(RanksPeak, IsWhatTheThreadsOfAHostReachTogether) {
+  RunRanks(4, [](ThreadLink& link) {
+    Team team{.link = link, .host = "h", .hosts = 2, .ranks_here = 2};
+    RunSettings settings = SettingsOf(team);
+    Calibration calibration;
+    for (const int64_t threads : {1, 2}) {
+      Ceilings& ceilings = calibration.ceilings.emplace_back();
+      ceilings.threads = threads;
+      ceilings.fma_flops_per_s = {{"256-bit", {threads == 1 ? 10e9 : 14e9, 0}}};
+    }
+    settings.calibration = std::make_shared<const Calibration>(calibration);
+    EXPECT_EQ(TeamOf(settings).calibrated_flops_per_s, 28e9);
+    settings.threads = 2;  // four on a host, of which nothing is known
+    EXPECT_EQ(TeamOf(settings).calibrated_flops_per_s, std::nullopt);
   });
 }
 
