@@ -81,7 +81,9 @@ TEST(RanksSettings, ThatDifferAreNamedAtEveryRank) {
       {[](RunSettings& s) { s.warm_up = 2; }, "warmup 2, and rank 0 warmup 1;"},
       {[](RunSettings& s) { s.decode = 3; }, "decode 3, and rank 0 decode 0;"},
       {[](RunSettings& s) { s.seed = 9; }, "seed 9, and rank 0 seed 1;"}};
-  for (const auto& [change, says] : cases) {
+  for (const auto& each : cases) {
+    const auto& change = each.first;
+    const auto& says = each.second;
     RunRanks(3, [&](ThreadLink& link) {
       Team team{.link = link, .host = "h"};
       std::vector<RunSettings> points(2, SettingsOf(team));
