@@ -82,15 +82,13 @@ TEST(RanksSettings, ThatDifferAreNamedAtEveryRank) {
       {[](RunSettings& s) { s.decode = 3; }, "decode 3, and rank 0 decode 0;"},
       {[](RunSettings& s) { s.seed = 9; }, "seed 9, and rank 0 seed 1;"}};
   for (const auto& each : cases) {
-    const auto& change = each.first;
-    const auto& says = each.second;
     RunRanks(3, [&](ThreadLink& link) {
       Team team{.link = link, .host = "h"};
       std::vector<RunSettings> points(2, SettingsOf(team));
-      if (link.shard().rank == 2) change(points[1]);
+      if (link.shard().rank == 2) each.change(points[1]);
       const std::string refusal = Refusal([&] { PlanMemory(points); });
       EXPECT_THAT(refusal, HasSubstr("rank 2 runs other settings than rank 0: "));
-      EXPECT_THAT(refusal, HasSubstr(says));
+      EXPECT_THAT(refusal, HasSubstr(each.says));
       if (link.shard().rank == 2) points.pop_back();
       EXPECT_THAT(Refusal([&] { PlanMemory(points); }),
                   HasSubstr("points 1, and rank 0 points 2;"));
