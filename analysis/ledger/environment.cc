@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <type_traits>
 
 #include "analysis/ledger/json_reader.h"
@@ -221,6 +222,8 @@ std::string Summary(const CounterFacts& counters) {
   return fmt::format("hardware counters: {}{}{}", fmt::join(available, ", "),
                      counters.flops_available ? "" : "; no FLOPs: ", counters.flops_reason);
 }
+
+int64_t RankFacts::NumHosts() const { return std::ssize(std::set(hosts.begin(), hosts.end())); }
 
 std::map<std::string, std::string> FactsUsed(const Environment& environment, FactUse use) {
   std::map<std::string, std::string> facts;

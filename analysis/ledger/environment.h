@@ -114,6 +114,8 @@ struct RankFacts {
   std::vector<std::string> hosts;  // of each rank, in order
   std::vector<CollectiveSplit> collectives;
 
+  /// Different ones.
+  int64_t NumHosts() const;
   bool operator==(const RankFacts&) const = default;
 };
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "analysis/regression/compare.h"
 #include "analysis/text/table.h"
@@ -111,9 +110,7 @@ SavedRun SavedFromLedger(const Ledger& ledger) {
     run.identity["model"] = model.dump();
   }
   const auto& ranks = ledger.environment.ranks;
-  const std::set<std::string> hosts =
-      ranks ? std::set(ranks->hosts.begin(), ranks->hosts.end()) : std::set<std::string>{};
-  run.identity["hosts"] = fmt::format("{}", std::max<std::size_t>(hosts.size(), 1));
+  run.identity["hosts"] = fmt::to_string(ranks ? ranks->NumHosts() : 1);
   const auto backends = Distinct(ledger.rows, &Record::matmul);  // several of `--matmul all`
   run.identity["matmul"] = fmt::format("{}", fmt::join(backends, ", "));
   run.when_and_where = fmt::format("{}", fmt::join(Distinct(ledger.rows, &Record::run_id), ", "));

@@ -10,7 +10,6 @@
 #include "bench/calibration/streams.h"
 #include "bench/machine/stopwatch.h"
 #include "bench/machine/threads.h"
-#include "kernels/bandwidth.h"
 
 namespace flopledger {
 namespace {
@@ -34,7 +33,7 @@ int RepetitionsOf(int64_t elements) {
 
 /// Memory of which one reading leaves nothing else in the caches.
 TeamBuffer AsLargeAsTheCaches(int threads) {
-  return {threads, DramBufferOf(threads).bytes / kBuffersACache};
+  return {threads, DramBufferOf(threads).cache_bytes()};
 }
 
 /// The slowest rank's seconds of each repetition, at the first rank; nothing elsewhere. As between
@@ -43,7 +42,7 @@ std::vector<double> TimesOfSlowest(Link& link, TeamBuffer& memory, int repetitio
                                    const std::function<void()>& sum) {
   std::vector<double> own;
   for (int i = -2; i < repetitions; ++i) {  // two to warm up
-    ReadRate(memory, memory.share() / kStreamStep * kStreamStep, 0);
+    ReadRate(memory, memory.share(), 0);
     Barrier(link);
     const auto start = Clock::now();
     sum();

@@ -342,7 +342,7 @@ class Prober {
     SpeedProbe& speed = ceilings_.speed(threads);
     const int64_t weights =
         CountMemory(probe.model, {.num_layers = forward.shape().num_layers}).weights_bytes;
-    const bool caches_hold_it = weights < speed.dram_buffer().bytes / kBuffersACache;
+    const bool caches_hold_it = weights < speed.dram_buffer().cache_bytes();
     OpTimer timer;
     int64_t passes = 0;
     for (const auto start = Clock::now();

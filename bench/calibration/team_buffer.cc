@@ -28,7 +28,8 @@ DramBuffer DramBufferFor(const std::vector<TeamCache>& caches,
                          const std::optional<int64_t>& available_bytes) {
   constexpr int64_t kUnknownCaches = int64_t{64} << 20, kLeast = int64_t{32} << 20;
   int64_t wanted = kUnknownCaches;
-  for (const TeamCache& cache : caches) wanted = std::max(wanted, 4 * cache.reachable_bytes);
+  for (const TeamCache& cache : caches)
+    wanted = std::max(wanted, kCachesABuffer * cache.reachable_bytes);
   const int64_t most = std::max(kLeast, available_bytes.value_or(4 * wanted) / 4);
   return {.bytes = std::min(wanted, most), .bounded_by_memory = most < wanted};
 }

@@ -10,18 +10,20 @@
 
 namespace flopledger {
 
+/// A buffer is so many times as large as the caches.
+inline constexpr int64_t kCachesABuffer = 4;
+
 /// How large a buffer is read for the bandwidth of memory, by all threads of a team together.
 struct DramBuffer {
   int64_t bytes = 0;
   bool bounded_by_memory = false;  // too small for what is below
 
+  /// Of the caches, as far as it is larger than they are.
+  int64_t cache_bytes() const { return bytes / kCachesABuffer; }
   bool operator==(const DramBuffer&) const = default;
 };
 
-/// A buffer is so many times as large as all caches that the team can reach.
-inline constexpr int64_t kBuffersACache = 4;
-
-/// kBuffersACache times every level of cache that the team can reach, and at least 64 MiB; at most
+/// kCachesABuffer times every level of cache that the team can reach, and at least 64 MiB; at most
 /// a quarter of the memory that may be used, but never less than 32 MiB.
 DramBuffer DramBufferFor(const std::vector<TeamCache>& caches,
                          const std::optional<int64_t>& available_bytes);

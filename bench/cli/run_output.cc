@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "analysis/report/side_by_side.h"
@@ -153,11 +152,11 @@ void PrintDisturbed(std::span<const RunResult> results, std::ostream& out) {
 void PrintRanks(const Environment& environment, std::ostream& out) {
   const auto& facts = environment.ranks;
   if (!facts) return;
-  const std::set<std::string> hosts(facts->hosts.begin(), facts->hosts.end());
+  const int64_t hosts = facts->NumHosts();
   PrintNote(out, fmt::format("{} ranks on {} host{}: seconds are the slowest rank's; FLOPs, bytes, "
                              "rates and the peak are those of all ranks; shapes are the first "
                              "rank's",
-                             facts->ranks, hosts.size(), hosts.size() == 1 ? "" : "s"));
+                             facts->ranks, hosts, Plural(hosts)));
 }
 
 namespace {

@@ -26,8 +26,7 @@ struct DecodeResult;  // bench/run/decode.h
 struct RunResult {
   MemoryPlan plan;
   Verification verification;
-  std::string
-      decode_failure;  // why decoding was not timed: its first wrong op; empty where none is
+  std::string decode_failure;  // the first wrong op of decoding, which was then not timed
   FlopsEvidence evidence;
   std::vector<Trial> trials;
   std::optional<Extrapolation> extrapolated;  // where not all layers ran

@@ -109,8 +109,8 @@ void Workload::WarmUp(Progress& progress) {
   progress.Clear();
 }
 
-template <class Iterations>
-Trial Workload::TimePasses(Iterations&& iterations, const std::string& stage, Progress& progress) {
+Trial Workload::Time(const std::function<bool()>& again, Progress& progress,
+                     const std::string& stage) {
   Trial trial;
   UseThreads(settings_.threads);
   PassProgress pass_progress(progress, stage, forward_->shape().num_layers, work_);
@@ -120,7 +120,7 @@ Trial Workload::TimePasses(Iterations&& iterations, const std::string& stage, Pr
   const auto before = speed_ ? speed_->Measure() : SpeedProbe::Rates{};
   trial.peak_before_flops_per_s = MeasureFmaPeak(settings_.threads);
   try {
-    for ([[maybe_unused]] auto _ : iterations) {
+    while (again()) {
       const auto start = Clock::now();
       forward_->Run(tokens_, timer);
       seconds += SecondsSince(start);
@@ -147,32 +147,9 @@ Trial Workload::TimePasses(Iterations&& iterations, const std::string& stage, Pr
 }
 
 Trial Workload::Time(benchmark::State& state, Progress& progress, const std::string& stage) {
-  Trial trial = TimePasses(state, stage, progress);
+  Trial trial = Time([&state] { return state.KeepRunning(); }, progress, stage);
   if (trial.passes == 0) state.SkipWithError("interrupted");
   return trial;
-}
-
-namespace {
-
-/// As many iterations as again() says, for a range-based for.
-struct WhileAsked {
-  const std::function<bool()>& again;
-
-  struct Iterator {
-    const std::function<bool()>* again;
-    bool operator!=(const Iterator&) const { return (*again)(); }
-    void operator++() {}
-    int operator*() const { return 0; }
-  };
-  Iterator begin() const { return {&again}; }
-  Iterator end() const { return {&again}; }
-};
-
-}  // namespace
-
-Trial Workload::Time(const std::function<bool()>& again, Progress& progress,
-                     const std::string& stage) {
-  return TimePasses(WhileAsked{again}, stage, progress);
 }
 
 Trial Workload::TimeAgain(int64_t passes, Progress& progress) {

@@ -95,10 +95,6 @@ class Workload {
   Counters& counters();
 
  private:
-  /// A trial with a pass for each element of `iterations`; no passes where it was interrupted.
-  template <class Iterations>
-  Trial TimePasses(Iterations&& iterations, const std::string& stage, Progress& progress);
-
   /// Runs what comes before `op` in a pass through one layer.
   void RunUpTo(const Op& op);
 
